@@ -1,0 +1,109 @@
+//! The one error type that crosses module borders.
+//! It is shown to users of the API, printed by the command line, and stored on a failed job.
+//! It knows nothing of HTTP: status codes belong to `http`.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::Serialize;
+
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+/// Says what went wrong to a program (`code`), to a person (`message`) and to the log (`source`).
+#[derive(Debug)]
+pub(crate) struct Error {
+    pub(crate) code: ErrorCode,
+    /// A lower-case fragment without a final stop that names the thing; never a secret.
+    pub(crate) message: String,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The stable part of an error; `docs/errors.md` explains each.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ErrorCode {
+    /// The request, a file or an argument is wrong; the message says what would be right.
+    InvalidRequest,
+    /// No key, or a key that opens nothing.
+    Unauthorized,
+    /// The key is good, the right is missing.
+    Forbidden,
+    /// There is no such thing, or the caller may not know of it.
+    NotFound,
+    /// The thing is in a state that rules the request out.
+    Conflict,
+    /// A limit was passed; the message names limit, setting and value.
+    TooLarge,
+    /// The database said no to the report's SQL; the message is the database's own.
+    SourceFailed,
+    /// A deadline passed.
+    Timeout,
+    /// Somebody asked for the work to stop.
+    Cancelled,
+    /// A fault of ours; the cause is in the log.
+    Internal,
+}
+
+impl Error {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidRequest, message)
+    }
+
+    /// Keeps the cause for the log and tells the user nothing but that it is our fault.
+    pub(crate) fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self {
+            code: ErrorCode::Internal,
+            message: "internal error".to_owned(),
+            source: Some(source.into()),
+        }
+    }
+
+    /// The cause, for the log.
+    pub(crate) fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync)> {
+        self.source.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)?;
+        if let Some(source) = &self.source {
+            write!(formatter, ": {source}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<sqlx::Error> for Error {
+    fn from(source: sqlx::Error) -> Self {
+        Self::internal(source)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(source: std::io::Error) -> Self {
+        Self::internal(source)
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(source: serde_json::Error) -> Self {
+        Self::internal(source)
+    }
+}
+
+impl From<arrow::error::ArrowError> for Error {
+    fn from(source: arrow::error::ArrowError) -> Self {
+        Self::internal(source)
+    }
+}

@@ -1,0 +1,44 @@
+//! Report and filter values in, one SQL statement with bound values out. Pure: no I/O, no clock.
+
+use chrono::NaiveDate;
+use chrono::NaiveDateTime;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// What a job runs: SQL with numbered placeholders and the values that are bound to them.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Statement {
+    pub(crate) sql: String,
+    pub(crate) binds: Vec<Bind>,
+    /// Must hold before the SQL runs.
+    pub(crate) checks: Vec<ValueCheck>,
+}
+
+/// A value that must be among the first column of a query on the same source.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct ValueCheck {
+    pub(crate) filter: String,
+    pub(crate) values_sql: String,
+    pub(crate) value: Bind,
+}
+
+/// A value with its type; never SQL text.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Bind {
+    Null,
+    Text(String),
+    Integer(i64),
+    /// Digits with an optional sign and point, at most 38 digits: `-1.10`.
+    Decimal(String),
+    Boolean(bool),
+    Date(NaiveDate),
+    /// Without a zone; values given with one have been turned into UTC.
+    Datetime(NaiveDateTime),
+}
+
+/// How a kind of database writes placeholders and joins text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Dialect {
+    DuckDb,
+}
