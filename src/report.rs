@@ -39,6 +39,16 @@ pub(crate) struct Filter {
     pub(crate) allowed: Option<Allowed>,
 }
 
+impl Filter {
+    /// The names under which values are sent and used: two for a date range, else one.
+    pub(crate) fn names(&self) -> Vec<String> {
+        match self.filter_type {
+            FilterType::DateRange => vec![format!("{}_start", self.name), format!("{}_end", self.name)],
+            _ => vec![self.name.clone()],
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FilterType {

@@ -5,6 +5,23 @@ use chrono::NaiveDateTime;
 use serde::Deserialize;
 use serde::Serialize;
 
+pub(crate) mod check;
+pub(crate) mod compile;
+mod dates;
+mod fault;
+pub(crate) mod file;
+mod file_choices;
+mod file_filter;
+mod lexer;
+pub(crate) mod raw_values;
+mod scalar;
+mod tag;
+mod template;
+#[cfg(test)]
+mod tests;
+pub(crate) mod values;
+mod yaml;
+
 /// What a job runs: SQL with numbered placeholders and the values that are bound to them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Statement {

@@ -1,0 +1,257 @@
+//! Every rule of `query` through one function, `check`, over the tables in `tests/cases/query`.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+use chrono::NaiveDateTime;
+use serde::Deserialize;
+
+use crate::error::Result;
+use crate::query::Bind;
+use crate::query::Dialect;
+use crate::query::Statement;
+use crate::query::compile::compile;
+use crate::query::file::parse_report;
+use crate::query::raw_values::RawValues;
+use crate::query::values::parse_values;
+use crate::report::Report;
+
+mod attacks;
+mod examples;
+mod properties;
+
+const FILE_NAME: &str = "reports/r.sql";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    case: Vec<Case>,
+}
+
+/// One report, one request, and what comes of it: a statement or an error.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    /// The whole file; or else `filters` and `sql`.
+    file: Option<String>,
+    /// The inside of the `filters` mapping.
+    #[serde(default)]
+    filters: String,
+    #[serde(default)]
+    sql: String,
+    #[serde(default)]
+    query: String,
+    body: Option<String>,
+    expected: Option<String>,
+    binds: Option<Vec<String>>,
+    checks: Option<Vec<String>>,
+    /// Parts of the report's debug form, to see what a file was read as.
+    #[serde(default)]
+    report: Vec<String>,
+    error: Option<String>,
+}
+
+#[test]
+fn cases_hold() {
+    let mut count = 0;
+    let mut differences = Vec::new();
+    for path in case_files() {
+        let text = fs::read_to_string(&path).unwrap();
+        let table: Table =
+            toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for case in &table.case {
+            let found = check(case);
+            let file = path.file_name().unwrap().to_string_lossy();
+            differences.extend(
+                found
+                    .iter()
+                    .map(|what| format!("{file}, \"{}\": {what}", case.name)),
+            );
+            count += 1;
+        }
+    }
+    assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+    assert!(count > 150, "only {count} cases were found");
+}
+
+fn case_files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/query");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// Runs a case from the file to the statement and tells what differs from what the case names.
+fn check(case: &Case) -> Vec<String> {
+    let mut differences = Vec::new();
+    let (report, statement) = match run(case) {
+        Ok(ran) => ran,
+        Err(error) => {
+            compare(
+                &mut differences,
+                "error",
+                Some(&error.message),
+                case.error.as_ref(),
+            );
+            return differences;
+        }
+    };
+    compare(&mut differences, "error", None, case.error.as_ref());
+    let sql = statement.sql.trim_end().to_owned();
+    let binds: Vec<String> = statement.binds.iter().map(bind_text).collect();
+    let checks: Vec<String> = statement
+        .checks
+        .iter()
+        .map(|check| {
+            format!(
+                "{}: {} in {}",
+                check.filter,
+                bind_text(&check.value),
+                check.values_sql
+            )
+        })
+        .collect();
+    if let Some(expected) = &case.expected {
+        compare(&mut differences, "SQL", sql.as_str(), expected.trim_end());
+    }
+    if let Some(expected) = &case.binds {
+        compare(&mut differences, "binds", &binds, expected);
+    }
+    if let Some(expected) = &case.checks {
+        compare(&mut differences, "checks", &checks, expected);
+    }
+    let debug = format!("{report:?}");
+    for part in case.report.iter().filter(|part| !debug.contains(*part)) {
+        differences.push(format!("no {part} in {debug}"));
+    }
+    differences
+}
+
+fn compare<T: PartialEq + std::fmt::Debug>(differences: &mut Vec<String>, what: &str, got: T, expected: T) {
+    if got != expected {
+        differences.push(format!("{what}\n     got {got:?}\n  wanted {expected:?}"));
+    }
+}
+
+fn run(case: &Case) -> Result<(Report, Statement)> {
+    let file = case
+        .file
+        .clone()
+        .unwrap_or_else(|| report_file(&case.filters, &case.sql));
+    let report = parse_report(FILE_NAME, &file)?;
+    let statement = statement(&report, &case.query, case.body.as_deref())?;
+    Ok((report, statement))
+}
+
+fn statement(report: &Report, query: &str, body: Option<&str>) -> Result<Statement> {
+    let mut raw = RawValues::from_query_string(query)?;
+    if let Some(body) = body {
+        raw.merge_json(body.as_bytes())?;
+    }
+    let values = parse_values(report, &raw, now())?;
+    compile(report, &values, Dialect::DuckDb)
+}
+
+/// The front matter takes four lines before the filters, so a filter's first line is line 5.
+fn report_file(filters: &str, sql: &str) -> String {
+    let mut file = String::from("---\nid: 1\ntitle: Test\n");
+    if !filters.trim().is_empty() {
+        file.push_str("filters:\n");
+        for line in filters.trim_end().lines() {
+            file.push_str(&format!("  {line}\n"));
+        }
+    }
+    file.push_str("---\n");
+    file.push_str(sql);
+    file
+}
+
+fn now() -> NaiveDateTime {
+    NaiveDate::from_ymd_opt(2026, 11, 23)
+        .unwrap()
+        .and_hms_opt(10, 30, 15)
+        .unwrap()
+}
+
+fn bind_text(bind: &Bind) -> String {
+    match bind {
+        Bind::Null => "null".to_owned(),
+        Bind::Text(text) => format!("text {text}"),
+        Bind::Integer(integer) => format!("integer {integer}"),
+        Bind::Decimal(digits) => format!("decimal {digits}"),
+        Bind::Boolean(boolean) => format!("boolean {boolean}"),
+        Bind::Date(date) => format!("date {date}"),
+        Bind::Datetime(datetime) => format!("datetime {datetime}"),
+    }
+}
+
+fn by_json(report: &Report, name: &str, text: &str) -> Result<Statement> {
+    let body = serde_json::json!({ name: text }).to_string();
+    statement(report, "", Some(&body))
+}
+
+#[test]
+fn more_values_than_the_limit_are_refused() {
+    let report = parse_report(
+        FILE_NAME,
+        &report_file("ids: {type: list, of: number}", "select {{ ids }}"),
+    )
+    .unwrap();
+    let at_limit = vec!["7"; 20_000].join(",");
+    assert_eq!(
+        statement(&report, &format!("ids={at_limit}"), None)
+            .unwrap()
+            .binds
+            .len(),
+        20_000
+    );
+    let error = statement(&report, &format!("ids={at_limit},7"), None).unwrap_err();
+    assert_eq!(
+        error.message,
+        "the filters have 20001 values by `ids`; at most 20000 are allowed"
+    );
+}
+
+#[test]
+fn reserved_names_are_forgotten() {
+    let raw = RawValues::from_query_string("_utoken=secret&job_id=5&_page=2&a=1").unwrap();
+    insta::assert_debug_snapshot!(raw, @r#"
+    RawValues {
+        given: {
+            "a": Texts(
+                [
+                    "1",
+                ],
+            ),
+        },
+    }
+    "#);
+}
+
+#[test]
+fn a_form_body_wins_over_the_query_string() {
+    let report = parse_report(FILE_NAME, &report_file("a: {type: text}", "select {{ a }}")).unwrap();
+    let mut raw = RawValues::from_query_string("a=query").unwrap();
+    raw.merge_form(b"a=form+body").unwrap();
+    let values = parse_values(&report, &raw, now()).unwrap();
+    assert_eq!(values.get("a"), [Bind::Text("form body".to_owned())]);
+    assert_eq!(
+        raw.merge_form(b"a=\xff").unwrap_err().message,
+        "the body is not valid UTF-8"
+    );
+}
+
+#[test]
+fn a_report_from_elsewhere_is_checked_by_its_own_lines() {
+    let mut report = parse_report(FILE_NAME, &report_file("", "select 1")).unwrap();
+    report.sql = "select 1\nwhere a = {{ b }}".to_owned();
+    let error = statement(&report, "", None).unwrap_err();
+    assert_eq!(error.message, "2:11: unknown filter `b`; the report has none");
+}
