@@ -1,0 +1,53 @@
+//! Files are read back by other programs than those that wrote them.
+
+mod catalogue;
+mod catalogue_moments;
+mod catalogue_nested;
+mod csv;
+mod json;
+mod pipeline;
+mod property;
+mod python;
+mod text;
+mod xlsx;
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::array::RecordBatch;
+use arrow::array::StringArray;
+
+use crate::error::Result;
+use crate::exports::Format;
+use crate::exports::encode;
+
+/// Encodes one batch on two threads.
+fn file(format: Format, batch: &RecordBatch) -> Vec<u8> {
+    file_of(format, std::slice::from_ref(batch), 2)
+}
+
+fn file_of(format: Format, batches: &[RecordBatch], threads: usize) -> Vec<u8> {
+    try_file_of(format, batches, threads).unwrap()
+}
+
+fn try_file_of(format: Format, batches: &[RecordBatch], threads: usize) -> Result<Vec<u8>> {
+    let temp_dir = tempfile::tempdir().unwrap();
+    let mut out = Vec::new();
+    let schema = batches[0].schema();
+    let batches = batches.iter().cloned().map(Ok);
+    encode(format, &schema, batches, threads, &mut out, temp_dir.path())?;
+    Ok(out)
+}
+
+fn text_file(format: Format, batch: &RecordBatch) -> String {
+    String::from_utf8(file(format, batch)).unwrap()
+}
+
+fn batch<'n>(columns: impl IntoIterator<Item = (&'n str, ArrayRef)>) -> RecordBatch {
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))
+        .unwrap()
+}
+
+fn strings(values: &[Option<&str>]) -> ArrayRef {
+    Arc::new(values.iter().copied().collect::<StringArray>())
+}
