@@ -65,11 +65,6 @@ impl Error {
             source: Some(source.into()),
         }
     }
-
-    /// The cause, for the log.
-    pub(crate) fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync)> {
-        self.source.as_deref()
-    }
 }
 
 impl fmt::Display for Error {

@@ -2,7 +2,26 @@
 //! One way through: `http` takes a request, `query` makes a statement, `store` queues a job,
 //! `worker` runs it through `connectors` into `results`, `exports` make files of it.
 
+mod api_key;
+mod cli;
+mod config;
+mod connectors;
 mod error;
 mod exports;
+mod http;
+mod job;
+mod objects;
 mod query;
 mod report;
+mod results;
+mod source;
+mod store;
+#[cfg(test)]
+mod tests;
+mod user;
+mod worker;
+
+/// Runs the command line and says how it ended.
+pub fn run() -> std::process::ExitCode {
+    cli::run()
+}

@@ -1,0 +1,19 @@
+# Thin on purpose: each target is one line, the work is in scripts/ and in cargo.
+FEATURES = $$(scripts/setup --features)
+
+demo: setup
+	cargo run --release $(FEATURES) -- demo
+
+test: setup
+	scripts/test
+
+bench: setup
+	scripts/bench
+
+check: setup
+	scripts/check
+
+setup:
+	scripts/setup
+
+.PHONY: demo test bench check setup

@@ -1,0 +1,48 @@
+//! The data folder of commands that work on it beside a server.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::objects::make_private_folder;
+use crate::store::Store;
+
+#[derive(Args)]
+pub(super) struct DataArgs {
+    /// Folder of everything the server keeps
+    #[arg(
+        long,
+        env = "HOLISTICS_DATA_DIR",
+        default_value = "holistics-data",
+        value_name = "DIR",
+        global = true
+    )]
+    data_dir: PathBuf,
+}
+
+impl DataArgs {
+    /// Opens the metadata, making the folder if need be.
+    pub(super) async fn open_or_make(&self) -> Result<Store> {
+        make_private_folder(&self.data_dir)?;
+        Store::open(&Config::in_folder(&self.data_dir)?.metadata_file()).await
+    }
+
+    /// Opens the metadata of a folder that must be there: one cannot list what is nowhere.
+    pub(super) async fn open(&self) -> Result<Store> {
+        let path = Config::in_folder(&self.data_dir)?.metadata_file();
+        if !path.exists() {
+            return Err(Error::new(
+                ErrorCode::NotFound,
+                format!(
+                    "`{}` is no data folder of a server; name one with --data-dir",
+                    self.data_dir.display()
+                ),
+            ));
+        }
+        Store::open(&path).await
+    }
+}

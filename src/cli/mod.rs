@@ -1,0 +1,98 @@
+//! The command line; one file per subcommand.
+
+#![expect(clippy::print_stdout, reason = "printing is what a command line is for")]
+
+mod client;
+mod data;
+mod demo;
+mod keys;
+mod login;
+mod reports;
+pub(crate) mod serve;
+mod tour;
+mod tpch;
+mod users;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::error::Error;
+use crate::error::Result;
+
+/// Runs SQL reports and hands out their data
+#[derive(Parser)]
+#[command(
+    name = "holistics",
+    version,
+    disable_version_flag = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the main job on a TPC-H warehouse, then serve it
+    Demo(demo::DemoArgs),
+    /// Serve reports
+    Serve(Box<serve::ServeArgs>),
+    /// Reports as files
+    Reports(reports::ReportsArgs),
+    /// Who may use the server
+    Users(users::UsersArgs),
+    /// Keys to the API
+    Keys(keys::KeysArgs),
+    /// Check a key against a server and remember it in ~/.holistics.yml
+    Login(login::LoginArgs),
+    /// Print the version
+    Version,
+}
+
+/// Runs what the arguments say. Errors go to standard error, with a status that is not 0.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Serve(args) => serve::run(*args),
+        Command::Reports(args) => reports::run(args),
+        Command::Users(args) => users::run(args),
+        Command::Keys(args) => keys::run(args),
+        Command::Login(args) => login::run(args),
+        Command::Version => {
+            println!("holistics {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a command that works on the data folder for a moment.
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::internal)?
+        .block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,144 @@
+//! `holistics reports`: reports as files.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::Subcommand;
+
+use crate::cli::block_on;
+use crate::cli::data::DataArgs;
+use crate::error::Error;
+use crate::error::Result;
+use crate::query::file::parse_report;
+use crate::report::Report;
+use crate::source::sources;
+use crate::store::Store;
+use crate::store::reports::Change;
+
+#[derive(Args)]
+pub(super) struct ReportsArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make the server's reports equal to the .sql files of a folder; reports without a file stay
+    Apply {
+        dir: PathBuf,
+        /// Only say what would change
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List reports
+    List,
+}
+
+pub(super) fn run(args: ReportsArgs) -> Result<()> {
+    block_on(async {
+        match args.command {
+            Command::Apply { dir, dry_run } => {
+                let reports = read_folder(&dir)?;
+                let store = match dry_run {
+                    true => args.data.open().await?,
+                    false => args.data.open_or_make().await?,
+                };
+                for line in apply(&store, &reports, dry_run).await? {
+                    println!("{line}");
+                }
+            }
+            Command::List => {
+                println!("ID | Version | Title | Filters");
+                for found in args.data.open().await?.reports().await? {
+                    let filters: Vec<&str> = found
+                        .report
+                        .filters
+                        .iter()
+                        .map(|filter| filter.name.as_str())
+                        .collect();
+                    println!(
+                        "{} | {} | {} | {}",
+                        found.report.id,
+                        found.version,
+                        found.report.title,
+                        filters.join(", ")
+                    );
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Reads every `.sql` file of a folder. All faults are told at once.
+pub(super) fn read_folder(dir: &Path) -> Result<Vec<Report>> {
+    let unreadable =
+        |path: &Path, error| Error::invalid(format!("cannot read `{}`: {error}", path.display()));
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).map_err(|error| unreadable(dir, error))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "sql") {
+            let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+            files.push((path.display().to_string(), text));
+        }
+    }
+    if files.is_empty() {
+        return Err(Error::invalid(format!("`{}` has no .sql file", dir.display())));
+    }
+    files.sort();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    parse_files(&files)
+}
+
+/// Parses report files, each with its name.
+pub(super) fn parse_files(files: &[(&str, &str)]) -> Result<Vec<Report>> {
+    let mut reports: Vec<Report> = Vec::new();
+    let mut names: Vec<&str> = Vec::new();
+    let mut faults = Vec::new();
+    for (name, text) in files {
+        let report = match parse_report(name, text) {
+            Ok(report) => report,
+            Err(error) => {
+                faults.push(error.message);
+                continue;
+            }
+        };
+        if !sources().iter().any(|source| source.name == report.source) {
+            faults.push(format!("{name}: there is no source `{}`", report.source));
+        }
+        if let Some(other) = reports.iter().position(|other| other.id == report.id) {
+            faults.push(format!(
+                "{name}: `id: {}` is taken by {}",
+                report.id, names[other]
+            ));
+        }
+        reports.push(report);
+        names.push(name);
+    }
+    match faults.is_empty() {
+        true => Ok(reports),
+        false => Err(Error::invalid(faults.join("\n"))),
+    }
+}
+
+/// Applies reports and says in a line each what that did.
+pub(super) async fn apply(store: &Store, reports: &[Report], dry_run: bool) -> Result<Vec<String>> {
+    let changes = store.apply_reports(reports, dry_run).await?;
+    let would = if dry_run { "would be " } else { "" };
+    let lines = reports.iter().zip(changes).map(|(report, change)| {
+        let Report { id, title, .. } = report;
+        match change {
+            Change::Created => format!("report {id} `{title}`: {would}created"),
+            Change::Changed(version) => format!("report {id} `{title}`: {would}changed, version {version}"),
+            Change::Unchanged => format!("report {id} `{title}`: unchanged"),
+        }
+    });
+    Ok(lines.collect())
+}

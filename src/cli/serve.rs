@@ -1,0 +1,157 @@
+//! `holistics serve`: the server, until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::error;
+use tracing::info;
+use tracing::warn;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::reports;
+use crate::config::Config;
+use crate::config::LogFormat;
+use crate::config::Settings;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::http;
+use crate::worker::Worker;
+
+/// How long requests and jobs have to end when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    /// File of settings, in TOML
+    #[arg(long, env = "HOLISTICS_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub(super) fn run(args: ServeArgs) -> Result<()> {
+    let settings = match &args.config {
+        Some(path) => args.settings.or_file(path)?,
+        None => args.settings,
+    };
+    let config = settings.resolve()?;
+    start_log(&config)?;
+    let reports = config.reports.as_deref().map(reports::read_folder).transpose()?;
+    with_runtime(async {
+        let server = Server::start(config).await?;
+        if let Some(reports) = reports {
+            for line in reports::apply(&server.worker.store, &reports, false).await? {
+                info!("{line}");
+            }
+        }
+        info!("serving on http://{}", server.address);
+        stop_signal().await?;
+        info!("stopping");
+        server.stop().await;
+        Ok(())
+    })
+}
+
+/// Runs on a runtime whose last threads are not waited for without end.
+pub(super) fn with_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::internal)?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(STOP_TIMEOUT);
+    done
+}
+
+/// Logs to standard error.
+pub(super) fn start_log(config: &Config) -> Result<()> {
+    let filter =
+        EnvFilter::try_new(&config.log).map_err(|error| Error::invalid(format!("setting `log`: {error}")))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+/// A running server.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) worker: Worker,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<Result<()>>,
+    working: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens the data folder, takes up what was left, and serves.
+    pub(crate) async fn start(config: Config) -> Result<Self> {
+        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+            Error::new(
+                ErrorCode::Conflict,
+                format!(
+                    "cannot listen on {}: {error}; choose another address or port",
+                    config.listen
+                ),
+            )
+        })?;
+        let address = listener.local_addr()?;
+        let worker = Worker::open(Config {
+            listen: address,
+            ..config
+        })
+        .await?;
+        let (stop, stopping) = watch::channel(false);
+        let app = http::App::new(&worker);
+        let serving = tokio::spawn(http::serve(listener, app, stopping.clone()));
+        let at_work = worker.clone();
+        let working = tokio::spawn(async move { at_work.work(stopping).await });
+        Ok(Self {
+            address,
+            worker,
+            stop,
+            serving,
+            working,
+        })
+    }
+
+    /// Stops taking requests and jobs, gives running requests some time, and queues running jobs again.
+    pub(crate) async fn stop(self) {
+        self.stop.send_replace(true);
+        let ended = tokio::time::timeout(STOP_TIMEOUT, async {
+            if let Err(error) = self.working.await {
+                error!(%error, "the workers ended badly");
+            }
+            match self.serving.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => error!(%error, "serving ended badly"),
+                Err(error) => error!(%error, "serving ended badly"),
+            }
+        });
+        if ended.await.is_err() {
+            warn!("stopped without waiting for the last requests");
+        }
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub(super) async fn stop_signal() -> Result<()> {
+    use tokio::signal::unix::SignalKind;
+    use tokio::signal::unix::signal;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

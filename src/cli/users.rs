@@ -1,0 +1,79 @@
+//! `holistics users`: who may use the server.
+
+use clap::Args;
+use clap::Subcommand;
+
+use crate::cli::block_on;
+use crate::cli::data::DataArgs;
+use crate::error::Error;
+use crate::error::Result;
+
+#[derive(Args)]
+pub(super) struct UsersArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Add a user
+    Add {
+        email: String,
+        /// How to call them; the part of the address before @ unless given
+        #[arg(long)]
+        name: Option<String>,
+        /// May see the jobs of everybody
+        #[arg(long)]
+        admin: bool,
+        /// May use keys
+        #[arg(long)]
+        api_access: bool,
+    },
+    /// Switch a user's API access on or off; off stops all their keys at once
+    ApiAccess {
+        email: String,
+        #[arg(value_parser = ["on", "off"])]
+        switch: String,
+    },
+    /// List users
+    List,
+}
+
+pub(super) fn run(args: UsersArgs) -> Result<()> {
+    block_on(async {
+        match args.command {
+            Command::Add {
+                email,
+                name,
+                admin,
+                api_access,
+            } => {
+                let before_at = match email.split_once('@') {
+                    Some((name, host)) if !name.is_empty() && !host.is_empty() => name.to_owned(),
+                    _ => return Err(Error::invalid(format!("`{email}` is no e-mail address"))),
+                };
+                let store = args.data.open_or_make().await?;
+                let name = name.unwrap_or(before_at);
+                let user = store.add_user(&email, &name, admin, api_access).await?;
+                println!("added user {} with id {}", user.email, user.id);
+            }
+            Command::ApiAccess { email, switch } => {
+                let store = args.data.open().await?;
+                store.set_api_access(&email, switch == "on").await?;
+                println!("API access of {email} is {switch}");
+            }
+            Command::List => {
+                println!("ID | Email | Name | Admin | API access");
+                for user in args.data.open().await?.users().await? {
+                    println!(
+                        "{} | {} | {} | {} | {}",
+                        user.id, user.email, user.name, user.is_admin, user.api_access
+                    );
+                }
+            }
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,315 @@
+//! Settings: by flag, else by environment, else by file, else the default.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::Args;
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::error::Result;
+
+/// Every setting as given, by whichever way; `docs/configuration.md` lists them.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Folder of everything the server keeps
+    #[arg(long, env = "HOLISTICS_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address and port to serve on; port 0 takes a free one
+    #[arg(long, env = "HOLISTICS_LISTEN", value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// How clients reach the server, for links in answers, such as https://reports.example.com
+    #[arg(long, env = "HOLISTICS_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// Folder of report files to apply at start
+    #[arg(long, env = "HOLISTICS_REPORTS", value_name = "DIR")]
+    reports: Option<PathBuf>,
+    /// Jobs that run at the same time
+    #[arg(long, env = "HOLISTICS_WORKERS", value_name = "COUNT")]
+    workers: Option<usize>,
+    /// Threads that encode one file
+    #[arg(long, env = "HOLISTICS_ENCODE_THREADS", value_name = "COUNT")]
+    encode_threads: Option<usize>,
+    /// How long a result and its files can be fetched, such as 24h
+    #[arg(long, env = "HOLISTICS_RESULT_LIFETIME", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[serde(default, deserialize_with = "duration")]
+    result_lifetime: Option<Duration>,
+    /// How long a finished job is remembered
+    #[arg(long, env = "HOLISTICS_JOB_LIFETIME", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[serde(default, deserialize_with = "duration")]
+    job_lifetime: Option<Duration>,
+    /// How long a query may run before it is stopped
+    #[arg(long, env = "HOLISTICS_QUERY_TIMEOUT", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[serde(default, deserialize_with = "duration")]
+    query_timeout: Option<Duration>,
+    /// Rows a result may have
+    #[arg(long, env = "HOLISTICS_RESULT_ROWS_MAX", value_name = "ROWS")]
+    result_rows_max: Option<u64>,
+    /// Size on disk that a result may have, such as 20GiB
+    #[arg(long, env = "HOLISTICS_RESULT_BYTES_MAX", value_name = "SIZE")]
+    result_bytes_max: Option<ByteSize>,
+    /// Size that a request's body may have
+    #[arg(long, env = "HOLISTICS_REQUEST_BYTES_MAX", value_name = "SIZE")]
+    request_bytes_max: Option<ByteSize>,
+    /// Memory that the warehouse's engine may use; beyond it spills to disk
+    #[arg(long, env = "HOLISTICS_WAREHOUSE_MEMORY_MAX", value_name = "SIZE")]
+    warehouse_memory_max: Option<ByteSize>,
+    /// Threads of the warehouse's engine
+    #[arg(long, env = "HOLISTICS_WAREHOUSE_THREADS", value_name = "COUNT")]
+    warehouse_threads: Option<usize>,
+    /// What to log: error, warn, info, debug or trace, also by module
+    #[arg(long, env = "HOLISTICS_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// How to log: text or json
+    #[arg(long, env = "HOLISTICS_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// The settings as the server uses them: none is missing.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) listen: SocketAddr,
+    pub(crate) public_url: Option<String>,
+    pub(crate) reports: Option<PathBuf>,
+    pub(crate) workers: usize,
+    pub(crate) encode_threads: usize,
+    pub(crate) result_lifetime: Duration,
+    pub(crate) job_lifetime: Duration,
+    pub(crate) query_timeout: Duration,
+    pub(crate) result_rows_max: u64,
+    pub(crate) result_bytes_max: ByteSize,
+    pub(crate) request_bytes_max: ByteSize,
+    pub(crate) warehouse_memory_max: ByteSize,
+    pub(crate) warehouse_threads: usize,
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+}
+
+impl Settings {
+    /// Fills what is not set from a TOML file.
+    pub(crate) fn or_file(self, path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path)
+            .map_err(|error| Error::invalid(format!("cannot read `{}`: {error}", path.display())))?;
+        let file: Self = toml::from_str(&text).map_err(|error| {
+            Error::invalid(format!("`{}`: {}", path.display(), error.to_string().trim_end()))
+        })?;
+        Ok(self.or(file))
+    }
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            data_dir: self.data_dir.or(other.data_dir),
+            listen: self.listen.or(other.listen),
+            public_url: self.public_url.or(other.public_url),
+            reports: self.reports.or(other.reports),
+            workers: self.workers.or(other.workers),
+            encode_threads: self.encode_threads.or(other.encode_threads),
+            result_lifetime: self.result_lifetime.or(other.result_lifetime),
+            job_lifetime: self.job_lifetime.or(other.job_lifetime),
+            query_timeout: self.query_timeout.or(other.query_timeout),
+            result_rows_max: self.result_rows_max.or(other.result_rows_max),
+            result_bytes_max: self.result_bytes_max.or(other.result_bytes_max),
+            request_bytes_max: self.request_bytes_max.or(other.request_bytes_max),
+            warehouse_memory_max: self.warehouse_memory_max.or(other.warehouse_memory_max),
+            warehouse_threads: self.warehouse_threads.or(other.warehouse_threads),
+            log: self.log.or(other.log),
+            log_format: self.log_format.or(other.log_format),
+        }
+    }
+
+    /// Puts the defaults in and refuses values that cannot work.
+    pub(crate) fn resolve(self) -> Result<Config> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let config = Config {
+            data_dir: self.data_dir.unwrap_or_else(|| "holistics-data".into()),
+            listen: self
+                .listen
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000))),
+            public_url: self.public_url.map(|url| url.trim_end_matches('/').to_owned()),
+            reports: self.reports,
+            workers: self.workers.unwrap_or(4),
+            encode_threads: self.encode_threads.unwrap_or(cores),
+            result_lifetime: self.result_lifetime.unwrap_or(Duration::from_hours(24)),
+            job_lifetime: self.job_lifetime.unwrap_or(Duration::from_hours(30 * 24)),
+            query_timeout: self.query_timeout.unwrap_or(Duration::from_hours(1)),
+            result_rows_max: self.result_rows_max.unwrap_or(1_000_000_000),
+            result_bytes_max: self.result_bytes_max.unwrap_or(ByteSize::gib(20)),
+            request_bytes_max: self.request_bytes_max.unwrap_or(ByteSize::mib(10)),
+            warehouse_memory_max: self.warehouse_memory_max.unwrap_or(ByteSize::mib(512)),
+            warehouse_threads: self.warehouse_threads.unwrap_or(cores),
+            log: self.log.unwrap_or_else(|| "info".to_owned()),
+            log_format: self.log_format.unwrap_or_default(),
+        };
+        for (name, value) in [
+            ("workers", config.workers),
+            ("encode_threads", config.encode_threads),
+            ("warehouse_threads", config.warehouse_threads),
+        ] {
+            if value == 0 {
+                return Err(Error::invalid(format!(
+                    "setting `{name}` must be 1 or more, got 0"
+                )));
+            }
+        }
+        if let Some(url) = &config.public_url
+            && !url.starts_with("http://")
+            && !url.starts_with("https://")
+        {
+            return Err(Error::invalid(format!(
+                "setting `public_url` must begin with http:// or https://, got `{url}`"
+            )));
+        }
+        Ok(config)
+    }
+}
+
+impl Config {
+    /// The settings of a folder when nothing else is said.
+    pub(crate) fn in_folder(data_dir: &Path) -> Result<Self> {
+        let settings = Settings {
+            data_dir: Some(data_dir.to_owned()),
+            ..Settings::default()
+        };
+        settings.resolve()
+    }
+
+    pub(crate) fn metadata_file(&self) -> PathBuf {
+        self.data_dir.join("metadata.sqlite")
+    }
+
+    pub(crate) fn warehouse_file(&self) -> PathBuf {
+        self.data_dir.join("warehouse.duckdb")
+    }
+}
+
+fn duration<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text)
+        .map(Some)
+        .map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+
+    #[test]
+    fn flag_wins_over_file_and_file_over_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("holistics.toml");
+        fs::write(
+            &path,
+            "workers = 7\nresult_lifetime = \"2h\"\nresult_bytes_max = \"3MiB\"\n",
+        )
+        .unwrap();
+        let flags = Settings {
+            workers: Some(2),
+            ..Settings::default()
+        };
+        let config = flags.or_file(&path).unwrap().resolve().unwrap();
+        assert_eq!(config.workers, 2);
+        assert_eq!(config.result_lifetime, Duration::from_hours(2));
+        assert_eq!(config.result_bytes_max, ByteSize::mib(3));
+        assert_eq!(config.query_timeout, Duration::from_hours(1));
+    }
+
+    #[test]
+    fn wrong_file_names_file_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("holistics.toml");
+        fs::write(&path, "workers = 7\nworkerz = 8\n").unwrap();
+        let message = Settings::default().or_file(&path).unwrap_err().message;
+        assert!(message.contains("holistics.toml"), "{message}");
+        assert!(
+            message.contains("line 2") && message.contains("workerz"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn every_setting_is_documented() {
+        let document = include_str!("../docs/configuration.md");
+        for argument in Settings::augment_args(Command::new("test")).get_arguments() {
+            let flag = argument.get_long().unwrap();
+            let variable = argument.get_env().unwrap().to_str().unwrap();
+            let setting = flag.replace('-', "_");
+            let row = document
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{setting}` |")))
+                .unwrap_or_else(|| panic!("docs/configuration.md has no row for `{setting}`"));
+            assert!(row.contains(&format!("`--{flag}`")), "{row}");
+            assert!(row.contains(&format!("`{variable}`")), "{row}");
+            assert_eq!(
+                row.matches(" | ").count(),
+                5,
+                "{row}: setting, flag, variable, default, unit, meaning"
+            );
+        }
+    }
+
+    #[test]
+    fn documented_defaults_are_the_defaults() {
+        let document = include_str!("../docs/configuration.md");
+        let default = |setting: &str| {
+            let row = document
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{setting}` |")));
+            row.unwrap()
+                .split(" | ")
+                .nth(3)
+                .unwrap()
+                .trim_matches('`')
+                .to_owned()
+        };
+        let config = Settings::default().resolve().unwrap();
+        assert_eq!(default("data_dir"), format!("./{}", config.data_dir.display()));
+        assert_eq!(default("listen"), config.listen.to_string());
+        assert_eq!(default("workers"), config.workers.to_string());
+        assert_eq!(default("result_lifetime"), "24h");
+        assert_eq!(
+            config.result_lifetime,
+            humantime::parse_duration(&default("result_lifetime")).unwrap()
+        );
+        assert_eq!(
+            config.job_lifetime,
+            humantime::parse_duration(&default("job_lifetime")).unwrap()
+        );
+        assert_eq!(
+            config.query_timeout,
+            humantime::parse_duration(&default("query_timeout")).unwrap()
+        );
+        assert_eq!(default("result_rows_max"), config.result_rows_max.to_string());
+        assert_eq!(
+            config.result_bytes_max,
+            default("result_bytes_max").parse().unwrap()
+        );
+        assert_eq!(
+            config.request_bytes_max,
+            default("request_bytes_max").parse().unwrap()
+        );
+        assert_eq!(
+            config.warehouse_memory_max,
+            default("warehouse_memory_max").parse().unwrap()
+        );
+        assert_eq!(default("log"), config.log);
+        assert_eq!(default("log_format"), "text");
+    }
+}

@@ -1,0 +1,187 @@
+//! Handing out files: whole, in parts, or not at all if the client has them.
+
+use std::io::SeekFrom;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::HeaderName;
+use axum::http::HeaderValue;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::IntoResponse as _;
+use axum::response::Response;
+use chrono::DateTime;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncSeekExt as _;
+use tokio_util::io::ReaderStream;
+
+use crate::error::Error;
+use crate::exports::Format;
+use crate::http::App;
+use crate::http::auth::Caller;
+use crate::http::error::Rejection;
+use crate::http::params::Params;
+use crate::http::poll::find_job;
+use crate::http::range::Part;
+use crate::http::range::part;
+use crate::objects::ObjectName;
+use crate::store::results::StoredExport;
+
+/// Read from disk at a time.
+const BUFFER_BYTES: usize = 512 << 10;
+
+/// The file that an export job has made. It never changes; `Range` and `If-Range` resume.
+#[utoipa::path(
+    get,
+    path = "/exports/download",
+    params(("job_id" = i64, Query, description = "From the submit's answer")),
+    responses(
+        (status = 200, description = "The file"),
+        (status = 206, description = "The part asked for"),
+        (status = 304, description = "The client has it"),
+        (status = 404, description = "Unknown job", body = super::openapi::Errors),
+        (status = 416, description = "The file has no such part"),
+        (status = 422, description = "The job has no file", body = super::openapi::Errors),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn download(
+    State(app): State<App>,
+    Caller(user): Caller,
+    params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Rejection> {
+    if !params.has_job_id() {
+        return Err(Error::invalid("`job_id` is missing: it says which file to download").into());
+    }
+    let job = find_job(&app, &user, params.job_id()?).await?;
+    let export = match job.export_id {
+        Some(id) => app.store.export(id).await?,
+        None => None,
+    };
+    let export = export.ok_or(Rejection::NoFile)?;
+    send(&app, &export, &headers).await
+}
+
+async fn send(app: &App, export: &StoredExport, headers: &HeaderMap) -> Result<Response, Rejection> {
+    let length = u64::try_from(export.bytes).map_err(Error::internal)?;
+    let etag = etag(export);
+    let format = Format::parse(&export.format).ok_or(Rejection::NoFile)?;
+    let mut answer = HeaderMap::new();
+    set(&mut answer, header::ETAG, &etag)?;
+    set(&mut answer, header::ACCEPT_RANGES, "bytes")?;
+    set(&mut answer, header::CACHE_CONTROL, "private, no-transform")?;
+    let modified = DateTime::from_timestamp_micros(export.created_at).unwrap_or_default();
+    let modified = modified.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    set(&mut answer, header::LAST_MODIFIED, &modified)?;
+    if text(headers, header::IF_NONE_MATCH).is_some_and(|tags| matches(tags, &etag)) {
+        return Ok((StatusCode::NOT_MODIFIED, answer).into_response());
+    }
+    // A client that has a part of another file gets this one whole.
+    let same_file = text(headers, header::IF_RANGE).is_none_or(|tag| tag.trim() == etag);
+    let range = match same_file {
+        true => part(text(headers, header::RANGE), length),
+        false => Part::Whole,
+    };
+    let (status, range) = match range {
+        Part::Whole => (StatusCode::OK, 0..length),
+        Part::Bytes(range) => {
+            let value = format!("bytes {}-{}/{length}", range.start, range.end - 1);
+            set(&mut answer, header::CONTENT_RANGE, &value)?;
+            (StatusCode::PARTIAL_CONTENT, range)
+        }
+        Part::Unsatisfiable => {
+            set(&mut answer, header::CONTENT_RANGE, &format!("bytes */{length}"))?;
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, answer).into_response());
+        }
+    };
+    set(&mut answer, header::CONTENT_TYPE, format.content_type())?;
+    set(
+        &mut answer,
+        header::CONTENT_LENGTH,
+        &(range.end - range.start).to_string(),
+    )?;
+    set(
+        &mut answer,
+        header::CONTENT_DISPOSITION,
+        &disposition(&export.file_name),
+    )?;
+    let file = app.objects.open_object(&ObjectName::Export {
+        job_id: export.job_id,
+        attempt: export.attempt,
+        format: &export.format,
+    })?;
+    let mut file = tokio::fs::File::from_std(file);
+    file.set_max_buf_size(BUFFER_BYTES);
+    file.seek(SeekFrom::Start(range.start))
+        .await
+        .map_err(Error::from)?;
+    let part = file.take(range.end - range.start);
+    let body = Body::from_stream(ReaderStream::with_capacity(part, BUFFER_BYTES));
+    Ok((status, answer, body).into_response())
+}
+
+/// Unique to the bytes: an export is written once, under an id of its own.
+fn etag(export: &StoredExport) -> String {
+    format!("\"{:x}-{:x}-{:x}\"", export.id, export.created_at, export.bytes)
+}
+
+fn matches(tags: &str, etag: &str) -> bool {
+    tags.split(',').any(|tag| {
+        let tag = tag.trim();
+        tag == "*" || tag.trim_start_matches("W/") == etag
+    })
+}
+
+/// RFC 6266: a plain name for old clients, the real one in UTF-8 for the others.
+fn disposition(file_name: &str) -> String {
+    let plain: String = file_name
+        .chars()
+        .map(|character| match character {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' => character,
+            _ => '_',
+        })
+        .collect();
+    if plain == file_name {
+        return format!("attachment; filename=\"{plain}\"");
+    }
+    let mut encoded = String::new();
+    for byte in file_name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Rejection> {
+    headers.insert(name, HeaderValue::from_str(value).map_err(Error::internal)?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_of_every_kind() {
+        assert_eq!(disposition("1-a.csv"), "attachment; filename=\"1-a.csv\"");
+        assert_eq!(
+            disposition("1-größe \"x\".csv"),
+            "attachment; filename=\"1-gr__e__x_.csv\"; filename*=UTF-8''1-gr%C3%B6%C3%9Fe%20%22x%22.csv"
+        );
+    }
+
+    #[test]
+    fn etags_match_in_lists_and_weakly() {
+        assert!(matches("\"a\", W/\"b\"", "\"b\""));
+        assert!(matches("*", "\"b\""));
+        assert!(!matches("\"a\"", "\"b\""));
+    }
+}

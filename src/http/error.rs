@@ -1,0 +1,110 @@
+//! Errors as clients see them: the one place where a code becomes a status and a body.
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::response::Response;
+use serde_json::json;
+use tracing::error;
+
+use crate::error::Error;
+use crate::error::ErrorCode;
+
+/// Why a request is refused. Turned into a body by `refusal`, which knows the route.
+#[derive(Debug)]
+pub(crate) enum Rejection {
+    /// No key at all.
+    NoKey,
+    /// A key that opens nothing. Clients know this by its words.
+    InvalidKey,
+    NotFound,
+    MethodNotAllowed,
+    /// A job that has no file to download. Clients know this by its words.
+    NoFile,
+    Error(Error),
+}
+
+impl From<Error> for Rejection {
+    fn from(error: Error) -> Self {
+        match error.code {
+            ErrorCode::NotFound => Self::NotFound,
+            _ => Self::Error(error),
+        }
+    }
+}
+
+impl Rejection {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoKey => StatusCode::UNAUTHORIZED,
+            Self::InvalidKey | Self::NoFile => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Error(error) => match error.code {
+                ErrorCode::InvalidRequest | ErrorCode::SourceFailed => StatusCode::UNPROCESSABLE_ENTITY,
+                ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+                ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+                ErrorCode::NotFound => StatusCode::NOT_FOUND,
+                ErrorCode::Conflict | ErrorCode::Cancelled => StatusCode::CONFLICT,
+                ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+                ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+                ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+        }
+    }
+
+    fn message(&self) -> &str {
+        match self {
+            Self::NoKey => "no API key: send it in the header `X-Holistics-Key`",
+            Self::InvalidKey => "Holistics::InvalidAuthenticationToken",
+            Self::NotFound => "Resource not found",
+            Self::MethodNotAllowed => "this route does not take this method",
+            Self::NoFile => "Holistics::NotFound",
+            Self::Error(error) => &error.message,
+        }
+    }
+}
+
+/// What `IntoResponse` leaves for `refusal`.
+#[derive(Clone)]
+pub(crate) struct Refused {
+    status: StatusCode,
+    message: String,
+    with_error: bool,
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        if let Self::Error(error) = &self
+            && error.code == ErrorCode::Internal
+        {
+            error!(%error, "request failed");
+        }
+        let refused = Refused {
+            status: self.status(),
+            message: self.message().to_owned(),
+            with_error: matches!(self, Self::NoKey),
+        };
+        let mut response = refused.status.into_response();
+        response.extensions_mut().insert(refused);
+        response
+    }
+}
+
+/// The body of a refusal: plain text where a file is submitted for, JSON everywhere else.
+pub(crate) fn refusal(refused: &Refused, path: &str) -> Response {
+    let text = [".csv", ".xlsx"].iter().any(|suffix| path.ends_with(suffix));
+    let (content_type, body) = match text {
+        true => ("text/plain; charset=utf-8", refused.message.clone()),
+        false if refused.with_error => {
+            let body = json!({"error": refused.message, "errors": [refused.message]});
+            ("application/json", body.to_string())
+        }
+        false => (
+            "application/json",
+            json!({"errors": [refused.message]}).to_string(),
+        ),
+    };
+    (refused.status, [(CONTENT_TYPE, content_type)], Body::from(body)).into_response()
+}

@@ -1,0 +1,101 @@
+//! What holds for every request: tidy paths, request ids, the `Status` header, one log line.
+
+use std::time::Instant;
+
+use axum::extract::Request;
+use axum::http::HeaderName;
+use axum::http::HeaderValue;
+use axum::http::Uri;
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument as _;
+use tracing::info;
+use tracing::info_span;
+
+use crate::http::error::Refused;
+use crate::http::error::Rejection;
+use crate::http::error::refusal;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const STATUS: HeaderName = HeaderName::from_static("status");
+/// A client's own request id is kept if it has no more than this many plain characters.
+const REQUEST_ID_LEN_MAX: usize = 128;
+
+/// Makes one slash of many, before routing.
+pub(crate) fn tidy_path<B>(mut request: axum::http::Request<B>) -> axum::http::Request<B> {
+    if !request.uri().path().contains("//") {
+        return request;
+    }
+    let mut path = String::with_capacity(request.uri().path().len());
+    for character in request.uri().path().chars() {
+        if character != '/' || !path.ends_with('/') {
+            path.push(character);
+        }
+    }
+    if let Some(query) = request.uri().query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    if let Ok(uri) = path.parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// Runs the handler and finishes its answer. Logs neither query strings nor headers: they hold keys and values.
+pub(crate) async fn answer(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let request_id = request_id(&request);
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let span = info_span!(
+        "request",
+        id = request_id.to_str().unwrap_or_default(),
+        user_id = tracing::field::Empty
+    );
+    let handled = tokio::spawn(next.run(request).instrument(span.clone())).await;
+    let mut response = handled.unwrap_or_else(|_| {
+        let error = crate::error::Error::internal("a handler panicked");
+        axum::response::IntoResponse::into_response(Rejection::Error(error))
+    });
+    if let Some(refused) = response.extensions_mut().remove::<Refused>() {
+        let headers = std::mem::take(response.headers_mut());
+        response = refusal(&refused, &path);
+        for (name, value) in headers {
+            if let Some(name) = name
+                && !response.headers().contains_key(&name)
+                && name != axum::http::header::CONTENT_LENGTH
+            {
+                response.headers_mut().insert(name, value);
+            }
+        }
+    }
+    let status = response.status();
+    let line = format!(
+        "{} {}",
+        status.as_str(),
+        status.canonical_reason().unwrap_or_default()
+    );
+    if let Ok(value) = HeaderValue::from_str(line.trim_end()) {
+        response.headers_mut().insert(STATUS, value);
+    }
+    response.headers_mut().insert(REQUEST_ID, request_id);
+    let elapsed_ms = started.elapsed().as_millis();
+    span.in_scope(|| info!(%method, path, status = status.as_u16(), elapsed_ms, "answered"));
+    response
+}
+
+fn request_id(request: &Request) -> HeaderValue {
+    let given = request.headers().get(REQUEST_ID).filter(|value| {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
+        !value.is_empty() && value.len() <= REQUEST_ID_LEN_MAX && value.as_bytes().iter().all(plain)
+    });
+    if let Some(given) = given {
+        return given.clone();
+    }
+    let mut bytes = [0; 16];
+    // Without randomness the id is all zeros: worth nothing for tracing, no reason to refuse the request.
+    let _ = getrandom::fill(&mut bytes);
+    let id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+}

@@ -1,0 +1,118 @@
+//! The API: routes, statuses and JSON shapes, one file per resource. Nothing else knows of them.
+//! A request never runs a report's SQL; it queues a job.
+
+mod auth;
+mod download;
+mod error;
+mod jobs;
+pub(crate) mod layers;
+mod openapi;
+mod params;
+mod poll;
+mod queries;
+mod range;
+mod users;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::Request;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower::Layer as _;
+use tower::util::MapRequestLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::http::error::Rejection;
+use crate::objects::Objects;
+use crate::store::Store;
+use crate::worker::Worker;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub(crate) struct App {
+    store: Store,
+    objects: Objects,
+    config: Arc<Config>,
+    queued: Arc<tokio::sync::Notify>,
+}
+
+impl App {
+    pub(crate) fn new(worker: &Worker) -> Self {
+        Self {
+            store: worker.store.clone(),
+            objects: worker.objects.clone(),
+            config: worker.config.clone(),
+            queued: worker.queued.clone(),
+        }
+    }
+}
+
+/// Every route.
+pub(crate) fn router(app: App) -> Router {
+    let body_max = usize::try_from(app.config.request_bytes_max.as_u64()).unwrap_or(usize::MAX);
+    let (router, document) = OpenApiRouter::new()
+        .routes(routes!(queries::submit_query))
+        .routes(routes!(queries::submit_export_csv))
+        .routes(routes!(queries::submit_export_json))
+        .routes(routes!(queries::submit_export_xlsx))
+        .routes(routes!(poll::get_query_results))
+        .routes(routes!(poll::get_export_results))
+        .routes(routes!(poll::get_report))
+        .routes(routes!(poll::get_results))
+        .routes(routes!(jobs::get_job))
+        .routes(routes!(download::download))
+        .routes(routes!(users::get_user_info))
+        .routes(routes!(users::list_data_sources))
+        .routes(routes!(health))
+        .split_for_parts();
+    let document = Arc::new(openapi::finish(document));
+    router
+        .route("/openapi.json", get(|| async move { Json((*document).clone()) }))
+        .route(
+            "/queries/{report_id}/{action}",
+            get(queries::unknown_format).post(queries::unknown_format),
+        )
+        .fallback(|| async { Rejection::NotFound })
+        .method_not_allowed_fallback(|| async { Rejection::MethodNotAllowed })
+        .layer(DefaultBodyLimit::max(body_max))
+        .layer(axum::middleware::from_fn(layers::answer))
+        .with_state(app)
+}
+
+/// Serves until `stop` turns true, then lets running requests end.
+pub(crate) async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bool>) -> Result<()> {
+    let service = MapRequestLayer::new(layers::tidy_path::<axum::body::Body>).layer(router(app));
+    let make_service = axum::ServiceExt::<Request<axum::body::Body>>::into_make_service(service);
+    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot switch Nagle's algorithm off");
+        }
+    });
+    axum::serve(listener, make_service)
+        .with_graceful_shutdown(async move {
+            // An error means that the sender is gone, which is a stop too.
+            let _ = stop.wait_for(|stop| *stop).await;
+        })
+        .await?;
+    Ok(())
+}
+
+/// Whether the server answers and its metadata can be read.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    responses((status = 200, description = "The server works", body = openapi::Health))
+)]
+async fn health(
+    axum::extract::State(app): axum::extract::State<App>,
+) -> std::result::Result<Json<openapi::Health>, Rejection> {
+    app.store.users().await?;
+    Ok(Json(openapi::Health { status: "ok" }))
+}

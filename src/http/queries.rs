@@ -1,0 +1,198 @@
+//! Submitting: report id and filter values in, job id out.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::FromRequest;
+use axum::extract::Path;
+use axum::extract::RawQuery;
+use axum::extract::Request;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::HeaderName;
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::header::CONTENT_TYPE;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::exports::Format;
+use crate::http::App;
+use crate::http::auth::Caller;
+use crate::http::error::Rejection;
+use crate::http::params::report_id;
+use crate::job::JobKind;
+use crate::job::NewJob;
+use crate::job::Submitted;
+use crate::query::Dialect;
+use crate::query::compile::compile;
+use crate::query::raw_values::RawValues;
+use crate::query::values::parse_values;
+
+/// What a submit answers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SubmitAnswer {
+    /// `created`, or `already_existed` where the same work is under way.
+    #[schema(example = "created")]
+    status: &'static str,
+    #[schema(example = 20164921)]
+    job_id: i64,
+}
+
+/// A job's id is of its moment: a cached one is a wrong answer.
+type SubmitResponse = Result<([(HeaderName, &'static str); 1], Json<SubmitAnswer>), Rejection>;
+
+/// Runs a report, to page through its result.
+#[utoipa::path(
+    method(get, post),
+    path = "/queries/{report_id}/submit_query.json",
+    params(("report_id" = String, Path, description = "The report's id, alone or with its slug")),
+    request_body(content = Option<serde_json::Value>, description = "Filter values by name, for POST"),
+    responses(
+        (status = 200, description = "The job that runs it", body = SubmitAnswer),
+        (status = 422, description = "Invalid key or filter value", body = super::openapi::Errors),
+        (status = 404, description = "Unknown report", body = super::openapi::Errors),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn submit_query(
+    State(app): State<App>,
+    caller: Caller,
+    Path(report): Path<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> SubmitResponse {
+    submit(&app, &caller, &report, None, query, request).await
+}
+
+macro_rules! submit_export {
+    ($name:ident, $path:literal, $format:expr, $words:literal) => {
+        #[doc = $words]
+        #[utoipa::path(
+            method(get, post),
+            path = $path,
+            params(("report_id" = String, Path, description = "The report's id, alone or with its slug")),
+            request_body(content = Option<serde_json::Value>, description = "Filter values by name, for POST"),
+            responses(
+                (status = 200, description = "The job that makes the file", body = SubmitAnswer),
+                (status = 422, description = "Invalid key or filter value"),
+                (status = 404, description = "Unknown report"),
+            ),
+            security(("key" = []))
+        )]
+        pub(crate) async fn $name(
+            State(app): State<App>,
+            caller: Caller,
+            Path(report): Path<String>,
+            RawQuery(query): RawQuery,
+            request: Request,
+        ) -> SubmitResponse {
+            submit(&app, &caller, &report, Some($format), query, request).await
+        }
+    };
+}
+
+// One handler a format, because each is a route of its own in the API's description.
+submit_export!(
+    submit_export_csv,
+    "/queries/{report_id}/submit_export.csv",
+    Format::Csv,
+    "Runs a report and makes a CSV file of its result."
+);
+submit_export!(
+    submit_export_json,
+    "/queries/{report_id}/submit_export.json",
+    Format::Json,
+    "Runs a report and makes a JSON file of its result."
+);
+submit_export!(
+    submit_export_xlsx,
+    "/queries/{report_id}/submit_export.xlsx",
+    Format::Xlsx,
+    "Runs a report and makes an XLSX file of its result."
+);
+
+/// Says which formats there are, to those with a key.
+pub(crate) async fn unknown_format(
+    _caller: Caller,
+    Path((_, action)): Path<(String, String)>,
+) -> Result<(), Rejection> {
+    let Some(format) = action.strip_prefix("submit_export.") else {
+        return Err(Rejection::NotFound);
+    };
+    let known: Vec<&str> = Format::ALL.iter().map(|format| format.extension()).collect();
+    let shown: String = format.chars().take(50).collect();
+    Err(Error::invalid(format!(
+        "format must be one of {}, got `{shown}`",
+        known.join(", ")
+    ))
+    .into())
+}
+
+async fn submit(
+    app: &App,
+    caller: &Caller,
+    report: &str,
+    format: Option<Format>,
+    query: Option<String>,
+    request: Request,
+) -> SubmitResponse {
+    let id = report_id(report)?;
+    let found = app.store.report(id).await?.ok_or(Rejection::NotFound)?;
+    let mut raw = RawValues::from_query_string(query.as_deref().unwrap_or_default())?;
+    let content_type = request.headers().get(CONTENT_TYPE).cloned();
+    merge_body(&mut raw, content_type.as_ref(), &read_body(app, request).await?)?;
+    let values = parse_values(&found.report, &raw, chrono::Utc::now().naive_utc())?;
+    let new = NewJob {
+        kind: match format {
+            None => JobKind::Query,
+            Some(_) => JobKind::Export,
+        },
+        format: format
+            .map(|format| format.extension().to_owned())
+            .unwrap_or_default(),
+        user_id: caller.0.id,
+        report_id: id,
+        report_version: found.version,
+        source: found.report.source.clone(),
+        statement: compile(&found.report, &values, Dialect::DuckDb)?,
+        cache_us: i64::try_from(found.report.cache.as_micros()).unwrap_or(i64::MAX),
+    };
+    let (status, job_id) = match app.store.submit(&new).await? {
+        Submitted::Created(id) => ("created", id),
+        Submitted::Joined(id) => ("already_existed", id),
+    };
+    app.queued.notify_one();
+    Ok((
+        [(CACHE_CONTROL, "no-store")],
+        Json(SubmitAnswer { status, job_id }),
+    ))
+}
+
+async fn read_body(app: &App, request: Request) -> Result<Bytes, Rejection> {
+    Bytes::from_request(request, &())
+        .await
+        .map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(_) if rejection.status() == 413 => {
+                let max = app.config.request_bytes_max;
+                let message = format!("the body is over the limit of {max} (setting `request_bytes_max`)");
+                Error::new(ErrorCode::TooLarge, message).into()
+            }
+            _ => Error::invalid("the body could not be read").into(),
+        })
+}
+
+/// A form is read as one; any other body is JSON, whatever its content type says: many clients do not say,
+/// and `curl -d` calls everything a form.
+fn merge_body(raw: &mut RawValues, content_type: Option<&HeaderValue>, body: &[u8]) -> Result<(), Rejection> {
+    let body = body.trim_ascii();
+    let form =
+        content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    match body.first() {
+        None => Ok(()),
+        Some(b'{' | b'[') => Ok(raw.merge_json(body)?),
+        Some(_) if form => Ok(raw.merge_form(body)?),
+        Some(_) => Ok(raw.merge_json(body)?),
+    }
+}

@@ -1,0 +1,116 @@
+//! A job: one run of a report, or one file made of it. Plain data and its state machine.
+
+use sha2::Digest as _;
+use sha2::Sha256;
+
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::query::Statement;
+
+/// How often a job may be taken up before it counts as one that kills its worker.
+pub(crate) const ATTEMPTS_MAX: i64 = 3;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, sqlx::Type)]
+#[sqlx(rename_all = "lowercase")]
+pub(crate) enum JobKind {
+    /// Leaves a result to page through.
+    Query,
+    /// Leaves a result and a file made of it.
+    Export,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, sqlx::Type)]
+#[sqlx(rename_all = "lowercase")]
+pub(crate) enum JobStatus {
+    /// Set by a submit, and at start-up for a job that an earlier process left running.
+    /// Cleared by the worker that claims it. Survives a crash.
+    Queued,
+    /// Set by the worker that claims the job, cleared by `finish`.
+    /// After a crash the next start of the server queues it again.
+    Running,
+    /// Set by `finish`, together with the result; final.
+    Success,
+    /// Set by `finish`, together with the error; final.
+    Failure,
+}
+
+/// A row of `jobs`.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(crate) struct Job {
+    pub(crate) id: i64,
+    pub(crate) kind: JobKind,
+    /// The file's format; empty for a query job.
+    pub(crate) format: String,
+    pub(crate) status: JobStatus,
+    pub(crate) user_id: i64,
+    pub(crate) report_id: i64,
+    pub(crate) report_version: i64,
+    pub(crate) result_key: String,
+    statement: String,
+    pub(crate) attempt: i64,
+    pub(crate) created_at: i64,
+    pub(crate) started_at: Option<i64>,
+    pub(crate) ended_at: Option<i64>,
+    error_code: Option<String>,
+    error_message: Option<String>,
+    pub(crate) result_id: Option<i64>,
+    pub(crate) export_id: Option<i64>,
+}
+
+impl Job {
+    /// What was checked when the job was submitted, and is therefore what runs.
+    pub(crate) fn statement(&self) -> Result<Statement> {
+        Ok(serde_json::from_str(&self.statement)?)
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        matches!(self.status, JobStatus::Success | JobStatus::Failure)
+    }
+
+    /// Why the job failed, if it did.
+    pub(crate) fn error(&self) -> Option<Error> {
+        let message = self.error_message.clone()?;
+        let code = self
+            .error_code
+            .as_deref()
+            .map(|code| serde_json::from_value(code.into()));
+        match code {
+            Some(Ok(code)) => Some(Error::new(code, message)),
+            _ => Some(Error::new(ErrorCode::Internal, message)),
+        }
+    }
+}
+
+/// What a submit asks for.
+pub(crate) struct NewJob {
+    pub(crate) kind: JobKind,
+    pub(crate) format: String,
+    pub(crate) user_id: i64,
+    pub(crate) report_id: i64,
+    pub(crate) report_version: i64,
+    pub(crate) source: String,
+    pub(crate) statement: Statement,
+    /// How old a finished result may be to stand for this run; zero: run.
+    pub(crate) cache_us: i64,
+}
+
+impl NewJob {
+    /// Names the work: equal for two submits exactly when they would run the same thing.
+    pub(crate) fn result_key(&self) -> Result<String> {
+        let work = serde_json::to_vec(&(self.report_id, self.report_version, &self.source, &self.statement))?;
+        Ok(Sha256::digest(work)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
+    }
+}
+
+/// What became of a submit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Submitted {
+    /// A job of its own, perhaps finished at once from a result that is fresh enough.
+    Created(i64),
+    /// The same work is under way in this job.
+    Joined(i64),
+}

@@ -1,0 +1,287 @@
+//! The files of results and exports, in folders of the data folder.
+//! A file is written aside and appears under its name whole or not at all; it never changes after that.
+//! Every name is made here. There is one backend, the local folder, so there is no interface to choose one.
+
+use std::fs;
+use std::fs::File;
+use std::fs::TryLockError;
+use std::io;
+use std::io::Read as _;
+use std::io::Write;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+
+const TEMP: &str = "tmp";
+
+/// Names one stored file: by the job and the attempt that wrote it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ObjectName<'a> {
+    /// The rows of a result.
+    Result { job_id: i64, attempt: i64 },
+    /// A file made of a result; the format is its suffix.
+    Export {
+        job_id: i64,
+        attempt: i64,
+        format: &'a str,
+    },
+}
+
+impl ObjectName<'_> {
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Result { job_id, attempt } => {
+                Path::new(Folder::Results.name()).join(format!("{job_id}-{attempt}.arrow"))
+            }
+            Self::Export {
+                job_id,
+                attempt,
+                format,
+            } => Path::new(Folder::Exports.name()).join(format!("{job_id}-{attempt}.{format}")),
+        }
+    }
+
+    /// Reads job and attempt off a file's name.
+    fn parse(file_name: &str) -> Option<(i64, i64)> {
+        let (stem, _) = file_name.split_once('.')?;
+        let (job_id, attempt) = stem.split_once('-')?;
+        Some((job_id.parse().ok()?, attempt.parse().ok()?))
+    }
+}
+
+/// The object store of one data folder. While it lives, no other process can open the folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Objects {
+    root: PathBuf,
+    _lock: Arc<File>,
+}
+
+impl Objects {
+    /// Takes the folder for this process alone, making it if need be,
+    /// and throws away what an earlier process had not finished writing.
+    pub(crate) fn open(root: &Path) -> Result<Self> {
+        let objects = Self {
+            root: root.to_owned(),
+            _lock: Arc::new(lock(root)?),
+        };
+        for folder in [Folder::Results.name(), Folder::Exports.name(), TEMP] {
+            fs::create_dir_all(root.join(folder))?;
+        }
+        for entry in fs::read_dir(objects.temp_dir())? {
+            let path = entry?.path();
+            if path.is_dir() {
+                fs::remove_dir_all(path)?;
+            } else {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(objects)
+    }
+
+    /// Where half-made files live; emptied at start.
+    pub(crate) fn temp_dir(&self) -> PathBuf {
+        self.root.join(TEMP)
+    }
+
+    /// Begins a file that nobody can see yet.
+    pub(crate) fn create(&self, name: &ObjectName) -> Result<ObjectWriter> {
+        let path = self.root.join(name.path());
+        let file_name = path.file_name().unwrap_or_default().to_owned();
+        let aside = self.temp_dir().join(file_name);
+        let file = File::create(&aside)?;
+        Ok(ObjectWriter {
+            file,
+            aside,
+            path,
+            bytes: 0,
+            published: false,
+        })
+    }
+
+    pub(crate) fn open_object(&self, name: &ObjectName) -> Result<File> {
+        Ok(File::open(self.root.join(name.path()))?)
+    }
+
+    /// Removes a file. That it is gone already is no error; a reader that has it open keeps it.
+    pub(crate) fn remove(&self, name: &ObjectName) -> Result<()> {
+        match fs::remove_file(self.root.join(name.path())) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The stored files of one folder, with the job and attempt that wrote each.
+    pub(crate) fn list(&self, folder: Folder) -> Result<Vec<(PathBuf, i64, i64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(self.root.join(folder.name()))? {
+            let entry = entry?;
+            if let Some((job_id, attempt)) = entry.file_name().to_str().and_then(ObjectName::parse) {
+                files.push((entry.path(), job_id, attempt));
+            }
+        }
+        Ok(files)
+    }
+}
+
+/// The lock goes with the process, however it ends, so it can never be stale.
+fn lock(root: &Path) -> Result<File> {
+    make_private_folder(root)?;
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(root.join("lock"))?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0)?;
+            writeln!(file, "{}", std::process::id())?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            file.read_to_string(&mut holder)?;
+            Err(Error::new(
+                ErrorCode::Conflict,
+                format!(
+                    "another server (process {}) is using the data folder `{}`",
+                    holder.trim(),
+                    root.display()
+                ),
+            ))
+        }
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+/// Makes a folder that only its owner can look into; one that is there stays as it is.
+pub(crate) fn make_private_folder(path: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|error| {
+        Error::new(
+            ErrorCode::InvalidRequest,
+            format!("cannot make the folder `{}`: {error}", path.display()),
+        )
+    })
+}
+
+/// Where the files of one kind are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Folder {
+    Results,
+    Exports,
+}
+
+impl Folder {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Results => "results",
+            Self::Exports => "exports",
+        }
+    }
+}
+
+/// A file in the making; gone when dropped before `publish`.
+pub(crate) struct ObjectWriter {
+    file: File,
+    aside: PathBuf,
+    path: PathBuf,
+    bytes: u64,
+    published: bool,
+}
+
+impl ObjectWriter {
+    /// Makes the file visible under its name, safe on disk. Says how many bytes it has.
+    pub(crate) fn publish(mut self) -> Result<u64> {
+        self.file.sync_all()?;
+        fs::rename(&self.aside, &self.path)?;
+        self.published = true;
+        if let Some(folder) = self.path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(self.bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Write for ObjectWriter {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(buffer)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for ObjectWriter {
+    fn drop(&mut self) {
+        if !self.published {
+            // Left behind at worst until the next start, which empties the folder.
+            let _ = fs::remove_file(&self.aside);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: ObjectName = ObjectName::Result {
+        job_id: 7,
+        attempt: 2,
+    };
+
+    #[test]
+    fn file_is_visible_only_when_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::open(folder.path()).unwrap();
+        let mut writer = objects.create(&NAME).unwrap();
+        writer.write_all(b"rows").unwrap();
+        assert!(objects.open_object(&NAME).is_err());
+        assert_eq!(writer.publish().unwrap(), 4);
+        assert_eq!(
+            fs::read(folder.path().join("results/7-2.arrow")).unwrap(),
+            b"rows"
+        );
+        assert_eq!(objects.list(Folder::Results).unwrap()[0].1, 7);
+        objects.remove(&NAME).unwrap();
+        objects.remove(&NAME).unwrap();
+        assert!(objects.list(Folder::Results).unwrap().is_empty());
+    }
+
+    #[test]
+    fn dropped_and_abandoned_files_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::open(folder.path()).unwrap();
+        drop(objects.create(&NAME).unwrap());
+        assert_eq!(fs::read_dir(objects.temp_dir()).unwrap().count(), 0);
+        fs::write(objects.temp_dir().join("7-3.arrow"), "half").unwrap();
+        drop(objects);
+        let objects = Objects::open(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(objects.temp_dir()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn folder_is_for_one_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Objects::open(folder.path()).unwrap();
+        let error = Objects::open(folder.path()).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Conflict);
+        assert!(error.message.contains(&std::process::id().to_string()), "{error}");
+        drop(first);
+        Objects::open(folder.path()).unwrap();
+    }
+}

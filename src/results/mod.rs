@@ -1,0 +1,211 @@
+//! The stored result: the rows of one run in one immutable Arrow IPC file, zstd-compressed,
+//! with the number of rows of each batch in its footer, so that a page costs the batches it needs.
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::BufReader;
+use std::io::BufWriter;
+use std::io::Write;
+use std::ops::Range;
+
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::CompressionType;
+use arrow::ipc::reader::FileReader;
+use arrow::ipc::reader::FileReaderBuilder;
+use arrow::ipc::writer::FileWriter;
+use arrow::ipc::writer::IpcWriteOptions;
+use arrow::record_batch::RecordBatch;
+use bytesize::ByteSize;
+
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::objects::ObjectWriter;
+
+/// A stored batch has up to this many rows: enough to compress and encode well, few to read for a page.
+const BATCH_ROWS: usize = 16_384;
+/// And about this many bytes, for results with large cells.
+const BATCH_BYTES: usize = 8 << 20;
+/// The footer's key for the rows of each batch, a JSON array.
+const BATCH_ROWS_KEY: &str = "holistics.batch_rows";
+
+/// What a result may grow to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) rows_max: u64,
+    pub(crate) bytes_max: ByteSize,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Written {
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Takes batches of any size and writes stored batches; holds no more than one of these.
+pub(crate) struct ResultWriter {
+    schema: SchemaRef,
+    writer: FileWriter<BufWriter<ObjectWriter>>,
+    limits: Limits,
+    waiting: Vec<RecordBatch>,
+    waiting_rows: usize,
+    waiting_bytes: usize,
+    batch_rows: Vec<u64>,
+    rows: u64,
+}
+
+impl ResultWriter {
+    pub(crate) fn new(object: ObjectWriter, schema: &SchemaRef, limits: Limits) -> Result<Self> {
+        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD))?;
+        Ok(Self {
+            schema: schema.clone(),
+            writer: FileWriter::try_new_with_options(BufWriter::new(object), schema, options)?,
+            limits,
+            waiting: Vec::new(),
+            waiting_rows: 0,
+            waiting_bytes: 0,
+            batch_rows: Vec::new(),
+            rows: 0,
+        })
+    }
+
+    pub(crate) fn write(&mut self, batch: RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        if self.rows > self.limits.rows_max {
+            return Err(over("rows", "result_rows_max", &self.limits.rows_max.to_string()));
+        }
+        // A chunk with huge cells is cut, so that a page does not have to read all of it.
+        let bytes = batch.get_array_memory_size();
+        let step = match bytes > BATCH_BYTES {
+            true => (batch.num_rows() * BATCH_BYTES / bytes).max(1),
+            false => BATCH_ROWS,
+        };
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let rows = step.min(batch.num_rows() - start);
+            self.waiting_bytes += bytes * rows / batch.num_rows();
+            self.waiting_rows += rows;
+            self.waiting.push(batch.slice(start, rows));
+            start += rows;
+            if self.waiting_rows + step.min(2_048) > BATCH_ROWS || self.waiting_bytes >= BATCH_BYTES {
+                self.write_waiting()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_waiting(&mut self) -> Result<()> {
+        if self.waiting_rows == 0 {
+            return Ok(());
+        }
+        let batch = concat_batches(&self.schema, &self.waiting)?;
+        self.waiting.clear();
+        self.waiting_rows = 0;
+        self.waiting_bytes = 0;
+        self.batch_rows.push(batch.num_rows() as u64);
+        self.writer.write(&batch)?;
+        let bytes_max = self.limits.bytes_max;
+        if self.writer.get_ref().get_ref().bytes() > bytes_max.as_u64() {
+            return Err(over("size on disk", "result_bytes_max", &bytes_max.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Ends the file and gives it its name.
+    pub(crate) fn finish(mut self) -> Result<Written> {
+        self.write_waiting()?;
+        let index = serde_json::to_string(&self.batch_rows)?;
+        self.writer.write_metadata(BATCH_ROWS_KEY, index);
+        self.writer.finish()?;
+        let mut buffer = self.writer.into_inner()?;
+        buffer.flush()?;
+        let object = buffer
+            .into_inner()
+            .map_err(|error| Error::from(error.into_error()))?;
+        Ok(Written {
+            rows: self.rows,
+            bytes: object.publish()?,
+        })
+    }
+}
+
+fn over(what: &str, setting: &str, limit: &str) -> Error {
+    Error::new(
+        ErrorCode::TooLarge,
+        format!("the result's {what} passed the limit of {limit} (setting `{setting}`)"),
+    )
+}
+
+/// An open stored result.
+pub(crate) struct ResultReader {
+    reader: FileReader<BufReader<File>>,
+    /// The number of the first row of each batch, and at the end the number of rows.
+    starts: Vec<u64>,
+}
+
+impl ResultReader {
+    pub(crate) fn open(file: File) -> Result<Self> {
+        let reader = FileReaderBuilder::new().build(BufReader::new(file))?;
+        let index = reader
+            .custom_metadata()
+            .get(BATCH_ROWS_KEY)
+            .ok_or_else(|| Error::internal("a stored result without its index"))?;
+        let batch_rows: Vec<u64> = serde_json::from_str(index)?;
+        let mut starts = vec![0];
+        let mut rows = 0;
+        for count in batch_rows {
+            rows += count;
+            starts.push(rows);
+        }
+        Ok(Self { reader, starts })
+    }
+
+    pub(crate) fn schema(&self) -> SchemaRef {
+        self.reader.schema()
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    /// The rows from `range.start` up to `range.end`, as far as they exist, a stored batch at a time.
+    pub(crate) fn batches(
+        mut self,
+        range: Range<u64>,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + Send> {
+        let end = range.end.min(self.rows());
+        let start = range.start.min(end);
+        let first = self
+            .starts
+            .partition_point(|batch_start| *batch_start <= start)
+            .saturating_sub(1);
+        let mut position = end;
+        if start < end {
+            position = self.starts.get(first).copied().unwrap_or(0);
+            self.reader.set_index(first)?;
+        }
+        let mut reader = self.reader;
+        Ok(std::iter::from_fn(move || {
+            if position >= end {
+                return None;
+            }
+            let batch = match reader.next() {
+                Some(Ok(batch)) => batch,
+                Some(Err(error)) => return Some(Err(error.into())),
+                None => return Some(Err(Error::internal("a stored result that ends early"))),
+            };
+            let rows = batch.num_rows() as u64;
+            let from = start.saturating_sub(position);
+            let to = rows.min(end - position);
+            position += rows;
+            if from >= to {
+                return Some(Err(Error::internal("a stored result whose index is wrong")));
+            }
+            Some(Ok(batch.slice(from as usize, (to - from) as usize)))
+        }))
+    }
+}

@@ -1,0 +1,84 @@
+//! API keys, of which only hashes are kept.
+
+use crate::api_key::ApiKey;
+use crate::api_key::HashedKey;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::store::Store;
+use crate::store::now_us;
+use crate::user::User;
+
+/// How often the last use of a key is written down: reads must not turn into a write each.
+const LAST_USED_STEP_US: i64 = 60_000_000;
+
+impl Store {
+    /// Adds a key of a user and says its id.
+    pub(crate) async fn add_key(&self, user_id: i64, name: &str, hash: &HashedKey) -> Result<i64> {
+        Ok(sqlx::query_scalar(
+            "insert into api_keys (user_id, name, hash, created_at) values ($1, $2, $3, $4) returning id",
+        )
+        .bind(user_id)
+        .bind(name)
+        .bind(hash.as_bytes())
+        .bind(now_us())
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
+    /// Finds who holds a key that is not revoked and whose user has API access.
+    pub(crate) async fn user_of_key(&self, hash: &HashedKey) -> Result<Option<User>> {
+        let user: Option<User> = sqlx::query_as(
+            "select users.* from api_keys join users on users.id = api_keys.user_id
+             where hash = $1 and revoked_at is null and api_access",
+        )
+        .bind(hash.as_bytes())
+        .fetch_optional(&self.pool)
+        .await?;
+        if user.is_some() {
+            self.touch_key(hash).await?;
+        }
+        Ok(user)
+    }
+
+    async fn touch_key(&self, hash: &HashedKey) -> Result<()> {
+        let now = now_us();
+        let last_used: Option<i64> = sqlx::query_scalar("select last_used_at from api_keys where hash = $1")
+            .bind(hash.as_bytes())
+            .fetch_one(&self.pool)
+            .await?;
+        if last_used.is_some_and(|last_used| last_used > now - LAST_USED_STEP_US) {
+            return Ok(());
+        }
+        sqlx::query("update api_keys set last_used_at = $1 where hash = $2")
+            .bind(now)
+            .bind(hash.as_bytes())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn keys(&self) -> Result<Vec<ApiKey>> {
+        Ok(sqlx::query_as(
+            "select api_keys.id, email, api_keys.name, api_keys.created_at, last_used_at, revoked_at
+             from api_keys join users on users.id = api_keys.user_id
+             order by api_keys.id",
+        )
+        .fetch_all(&self.pool)
+        .await?)
+    }
+
+    /// Revokes a key; it opens nothing from the next request on. Revoking twice is no error.
+    pub(crate) async fn revoke_key(&self, id: i64) -> Result<()> {
+        let changed = sqlx::query("update api_keys set revoked_at = coalesce(revoked_at, $1) where id = $2")
+            .bind(now_us())
+            .bind(id)
+            .execute(&self.pool)
+            .await?
+            .rows_affected();
+        match changed {
+            0 => Err(Error::new(ErrorCode::NotFound, format!("there is no key `{id}`"))),
+            _ => Ok(()),
+        }
+    }
+}

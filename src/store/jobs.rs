@@ -1,0 +1,283 @@
+//! The queue: submit, claim, finish, and taking up what a crash left.
+
+use sqlx::SqliteConnection;
+
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::job::ATTEMPTS_MAX;
+use crate::job::Job;
+use crate::job::JobKind;
+use crate::job::NewJob;
+use crate::job::Submitted;
+use crate::store::Store;
+use crate::store::now_us;
+use crate::store::results::NewExport;
+use crate::store::results::NewResult;
+use crate::store::results::StoredResult;
+
+/// What a result must still have to live for to be handed to a new job.
+const REUSE_MARGIN_US: i64 = 60_000_000;
+
+impl Store {
+    /// Queues a job, joins the live one that does the same, or finishes it at once from a fresh result.
+    pub(crate) async fn submit(&self, new: &NewJob) -> Result<Submitted> {
+        let key = new.result_key()?;
+        let statement = serde_json::to_string(&new.statement)?;
+        let mut transaction = self.begin_write().await?;
+        let live: Option<i64> = sqlx::query_scalar(
+            "select id from jobs
+             where result_key = $1 and kind = $2 and format = $3 and status in ('queued', 'running')",
+        )
+        .bind(&key)
+        .bind(new.kind)
+        .bind(&new.format)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some(id) = live {
+            let_see(&mut transaction, id, new.user_id).await?;
+            transaction.commit().await?;
+            return Ok(Submitted::Joined(id));
+        }
+        let (result_id, export_id) = fresh(&mut transaction, new, &key).await?;
+        let done = match new.kind {
+            JobKind::Query => result_id.is_some(),
+            JobKind::Export => export_id.is_some(),
+        };
+        let now = now_us();
+        let id = sqlx::query_scalar(
+            "insert into jobs (kind, format, status, user_id, report_id, report_version, result_key, statement,
+                               created_at, started_at, ended_at, result_id, export_id)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12)
+             returning id",
+        )
+        .bind(new.kind)
+        .bind(&new.format)
+        .bind(if done { "success" } else { "queued" })
+        .bind(new.user_id)
+        .bind(new.report_id)
+        .bind(new.report_version)
+        .bind(&key)
+        .bind(statement)
+        .bind(now)
+        .bind(done.then_some(now))
+        .bind(result_id)
+        .bind(export_id)
+        .fetch_one(&mut *transaction)
+        .await?;
+        let_see(&mut transaction, id, new.user_id).await?;
+        transaction.commit().await?;
+        Ok(Submitted::Created(id))
+    }
+
+    /// Takes the oldest queued job.
+    pub(crate) async fn claim(&self) -> Result<Option<Job>> {
+        Ok(sqlx::query_as(
+            "update jobs set status = 'running', attempt = attempt + 1, started_at = $1
+             where id = (select id from jobs where status = 'queued' order by id limit 1)
+             returning *",
+        )
+        .bind(now_us())
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// Records the rows that a job has written; with them a query job is done.
+    /// Refused if the job is no longer at this attempt.
+    pub(crate) async fn keep_result(&self, job: &Job, result: &NewResult) -> Result<StoredResult> {
+        let mut transaction = self.begin_write().await?;
+        let now = now_us();
+        let stored: StoredResult = sqlx::query_as(
+            "insert into results (job_id, attempt, result_key, rows, bytes, created_at, expires_at)
+             values ($1, $2, $3, $4, $5, $6, $7) returning *",
+        )
+        .bind(job.id)
+        .bind(job.attempt)
+        .bind(&job.result_key)
+        .bind(result.rows)
+        .bind(result.bytes)
+        .bind(now)
+        .bind(now + result.lifetime_us)
+        .fetch_one(&mut *transaction)
+        .await?;
+        let done = job.kind == JobKind::Query;
+        let changed = sqlx::query(
+            "update jobs set result_id = $1, status = $2, ended_at = $3
+             where id = $4 and attempt = $5 and status = 'running'",
+        )
+        .bind(stored.id)
+        .bind(if done { "success" } else { "running" })
+        .bind(done.then_some(now))
+        .bind(job.id)
+        .bind(job.attempt)
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        moved_on(changed, job)?;
+        transaction.commit().await?;
+        Ok(stored)
+    }
+
+    /// Records the file that a job has made of a result; with it an export job is done.
+    /// Refused if the job is no longer at this attempt.
+    pub(crate) async fn keep_export(&self, job: &Job, export: &NewExport) -> Result<()> {
+        let mut transaction = self.begin_write().await?;
+        let now = now_us();
+        let id: i64 = sqlx::query_scalar(
+            "insert into exports (result_id, job_id, attempt, format, file_name, bytes, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7) returning id",
+        )
+        .bind(export.result_id)
+        .bind(job.id)
+        .bind(job.attempt)
+        .bind(&job.format)
+        .bind(&export.file_name)
+        .bind(export.bytes)
+        .bind(now)
+        .fetch_one(&mut *transaction)
+        .await?;
+        let changed = sqlx::query(
+            "update jobs set export_id = $1, status = 'success', ended_at = $2
+             where id = $3 and attempt = $4 and status = 'running'",
+        )
+        .bind(id)
+        .bind(now)
+        .bind(job.id)
+        .bind(job.attempt)
+        .execute(&mut *transaction)
+        .await?
+        .rows_affected();
+        moved_on(changed, job)?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Ends a job with an error. Refused if the job is no longer at this attempt.
+    pub(crate) async fn fail(&self, job: &Job, error: &Error) -> Result<()> {
+        let code = serde_json::to_value(error.code)?;
+        let changed = sqlx::query(
+            "update jobs set status = 'failure', ended_at = $1, error_code = $2, error_message = $3
+             where id = $4 and attempt = $5 and status = 'running'",
+        )
+        .bind(now_us())
+        .bind(code.as_str().unwrap_or("internal"))
+        .bind(&error.message)
+        .bind(job.id)
+        .bind(job.attempt)
+        .execute(&self.pool)
+        .await?
+        .rows_affected();
+        moved_on(changed, job)
+    }
+
+    /// Queues again what an earlier process left running; a job that was tried too often fails.
+    /// Only for a process that holds the data folder alone.
+    pub(crate) async fn take_up_interrupted(&self) -> Result<u64> {
+        let mut transaction = self.begin_write().await?;
+        sqlx::query(
+            "update jobs set status = 'failure', ended_at = $1, error_code = 'internal',
+                    error_message = 'worker lost: the server stopped during each of ' || attempt || ' attempts'
+             where status = 'running' and attempt >= $2",
+        )
+        .bind(now_us())
+        .bind(ATTEMPTS_MAX)
+        .execute(&mut *transaction)
+        .await?;
+        let queued = sqlx::query("update jobs set status = 'queued' where status = 'running'")
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
+        transaction.commit().await?;
+        Ok(queued)
+    }
+
+    /// Puts a job back that a clean stop of the server interrupts; that attempt does not count.
+    pub(crate) async fn hand_back(&self, job: &Job) -> Result<()> {
+        sqlx::query(
+            "update jobs set status = 'queued', attempt = attempt - 1
+             where id = $1 and attempt = $2 and status = 'running'",
+        )
+        .bind(job.id)
+        .bind(job.attempt)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// The job, if this user may see it.
+    pub(crate) async fn job_seen_by(&self, id: i64, user_id: i64, is_admin: bool) -> Result<Option<Job>> {
+        Ok(sqlx::query_as(
+            "select * from jobs
+             where id = $1
+               and ($2 or exists (select 1 from job_users where job_id = jobs.id and user_id = $3))",
+        )
+        .bind(id)
+        .bind(is_admin)
+        .bind(user_id)
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// Forgets finished jobs that are older than this, but for those whose result still lives.
+    pub(crate) async fn forget_jobs(&self, older_than_us: i64) -> Result<u64> {
+        Ok(sqlx::query(
+            "delete from jobs
+             where created_at < $1 and status in ('success', 'failure') and result_id is null",
+        )
+        .bind(older_than_us)
+        .execute(&self.pool)
+        .await?
+        .rows_affected())
+    }
+}
+
+async fn let_see(connection: &mut SqliteConnection, job_id: i64, user_id: i64) -> Result<()> {
+    sqlx::query("insert into job_users (job_id, user_id) values ($1, $2) on conflict do nothing")
+        .bind(job_id)
+        .bind(user_id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The newest result that is young enough, and its file in the job's format if there is one.
+async fn fresh(
+    connection: &mut SqliteConnection,
+    new: &NewJob,
+    key: &str,
+) -> Result<(Option<i64>, Option<i64>)> {
+    if new.cache_us == 0 {
+        return Ok((None, None));
+    }
+    let now = now_us();
+    let result: Option<i64> = sqlx::query_scalar(
+        "select id from results
+         where result_key = $1 and created_at > $2 and expires_at > $3
+         order by created_at desc limit 1",
+    )
+    .bind(key)
+    .bind(now - new.cache_us)
+    .bind(now + REUSE_MARGIN_US)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(result_id) = result else {
+        return Ok((None, None));
+    };
+    let export: Option<i64> =
+        sqlx::query_scalar("select id from exports where result_id = $1 and format = $2 limit 1")
+            .bind(result_id)
+            .bind(&new.format)
+            .fetch_optional(connection)
+            .await?;
+    Ok((result, export))
+}
+
+fn moved_on(changed: u64, job: &Job) -> Result<()> {
+    match changed {
+        0 => Err(Error::new(
+            ErrorCode::Conflict,
+            format!("job `{}` is no longer at attempt {}", job.id, job.attempt),
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,112 @@
+//! Reports and their versions.
+
+use crate::error::Result;
+use crate::report::Report;
+use crate::store::Store;
+use crate::store::now_us;
+
+/// The report as it runs now, and the number of that version.
+pub(crate) struct VersionedReport {
+    pub(crate) report: Report,
+    pub(crate) version: i64,
+}
+
+/// What applying a report does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Change {
+    Created,
+    /// There is a new version, with this number.
+    Changed(i64),
+    Unchanged,
+}
+
+impl Store {
+    pub(crate) async fn report(&self, id: i64) -> Result<Option<VersionedReport>> {
+        let row: Option<(i64, String)> = sqlx::query_as(
+            "select version, definition from reports
+             join report_versions using (version)
+             where reports.id = $1 and report_id = $1",
+        )
+        .bind(id)
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(parse).transpose()
+    }
+
+    /// The title that a version of a report had.
+    pub(crate) async fn report_title(&self, id: i64, version: i64) -> Result<String> {
+        Ok(sqlx::query_scalar(
+            "select definition ->> '$.title' from report_versions where report_id = $1 and version = $2",
+        )
+        .bind(id)
+        .bind(version)
+        .fetch_one(&self.pool)
+        .await?)
+    }
+
+    pub(crate) async fn reports(&self) -> Result<Vec<VersionedReport>> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "select reports.version, definition from reports
+             join report_versions on report_id = reports.id and report_versions.version = reports.version
+             order by reports.id",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(parse).collect()
+    }
+
+    /// Makes each report's newest version equal to the one given: all of them, or on an error none.
+    pub(crate) async fn apply_reports(&self, reports: &[Report], dry_run: bool) -> Result<Vec<Change>> {
+        let mut transaction = self.begin_write().await?;
+        let mut changes = Vec::with_capacity(reports.len());
+        for report in reports {
+            let current: Option<(i64, String)> = sqlx::query_as(
+                "select version, definition from reports
+                 join report_versions using (version)
+                 where reports.id = $1 and report_id = $1",
+            )
+            .bind(report.id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            let (version, change) = match current.map(parse).transpose()? {
+                Some(current) if current.report == *report => {
+                    changes.push(Change::Unchanged);
+                    continue;
+                }
+                Some(current) => (current.version + 1, Change::Changed(current.version + 1)),
+                None => (1, Change::Created),
+            };
+            sqlx::query(
+                "insert into report_versions (report_id, version, definition, created_at) values ($1, $2, $3, $4)",
+            )
+            .bind(report.id)
+            .bind(version)
+            .bind(serde_json::to_string(report)?)
+            .bind(now_us())
+            .execute(&mut *transaction)
+            .await?;
+            sqlx::query(
+                "insert into reports (id, version) values ($1, $2)
+                 on conflict (id) do update set version = excluded.version",
+            )
+            .bind(report.id)
+            .bind(version)
+            .execute(&mut *transaction)
+            .await?;
+            changes.push(change);
+        }
+        if dry_run {
+            transaction.rollback().await?;
+        } else {
+            transaction.commit().await?;
+        }
+        Ok(changes)
+    }
+}
+
+fn parse((version, definition): (i64, String)) -> Result<VersionedReport> {
+    Ok(VersionedReport {
+        report: serde_json::from_str(&definition)?,
+        version,
+    })
+}

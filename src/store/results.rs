@@ -1,0 +1,114 @@
+//! Which results and exports exist, and when they go.
+
+use crate::error::Result;
+use crate::store::Store;
+use crate::store::now_us;
+
+/// What a job has written.
+pub(crate) struct NewResult {
+    pub(crate) rows: i64,
+    pub(crate) bytes: i64,
+    pub(crate) lifetime_us: i64,
+}
+
+/// A file that a job has made of a result.
+pub(crate) struct NewExport {
+    pub(crate) result_id: i64,
+    pub(crate) file_name: String,
+    pub(crate) bytes: i64,
+}
+
+/// A row of `results`.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(crate) struct StoredResult {
+    pub(crate) id: i64,
+    pub(crate) job_id: i64,
+    pub(crate) attempt: i64,
+    pub(crate) created_at: i64,
+}
+
+/// A row of `exports`.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub(crate) struct StoredExport {
+    pub(crate) id: i64,
+    pub(crate) job_id: i64,
+    pub(crate) attempt: i64,
+    pub(crate) format: String,
+    pub(crate) file_name: String,
+    pub(crate) bytes: i64,
+    pub(crate) created_at: i64,
+}
+
+impl Store {
+    /// The result, unless it has expired.
+    pub(crate) async fn result(&self, id: i64) -> Result<Option<StoredResult>> {
+        Ok(
+            sqlx::query_as("select * from results where id = $1 and expires_at > $2")
+                .bind(id)
+                .bind(now_us())
+                .fetch_optional(&self.pool)
+                .await?,
+        )
+    }
+
+    /// The export, unless its result has expired.
+    pub(crate) async fn export(&self, id: i64) -> Result<Option<StoredExport>> {
+        Ok(sqlx::query_as(
+            "select exports.* from exports join results on results.id = result_id
+             where exports.id = $1 and expires_at > $2",
+        )
+        .bind(id)
+        .bind(now_us())
+        .fetch_optional(&self.pool)
+        .await?)
+    }
+
+    /// Whether the rows that this job wrote in this attempt are kept.
+    pub(crate) async fn is_result_kept(&self, job_id: i64, attempt: i64) -> Result<bool> {
+        Ok(
+            sqlx::query_scalar("select exists (select 1 from results where job_id = $1 and attempt = $2)")
+                .bind(job_id)
+                .bind(attempt)
+                .fetch_one(&self.pool)
+                .await?,
+        )
+    }
+
+    /// Whether the file that this job made in this attempt is kept.
+    pub(crate) async fn is_export_kept(&self, job_id: i64, attempt: i64) -> Result<bool> {
+        Ok(
+            sqlx::query_scalar("select exists (select 1 from exports where job_id = $1 and attempt = $2)")
+                .bind(job_id)
+                .bind(attempt)
+                .fetch_one(&self.pool)
+                .await?,
+        )
+    }
+
+    /// Forgets the results that have expired, and their exports, and says whose files may go.
+    /// A result that a live job is to read stays until that job is done.
+    pub(crate) async fn forget_expired(&self) -> Result<(Vec<StoredResult>, Vec<StoredExport>)> {
+        let mut transaction = self.begin_write().await?;
+        let now = now_us();
+        let exports = sqlx::query_as(
+            "select * from exports where result_id in
+                 (select id from results where expires_at <= $1
+                  and id not in (select result_id from jobs
+                                 where status in ('queued', 'running') and result_id is not null))",
+        )
+        .bind(now)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let results = sqlx::query_as(
+            "delete from results where expires_at <= $1
+                 and id not in (select result_id from jobs
+                                where status in ('queued', 'running') and result_id is not null)
+             returning *",
+        )
+        .bind(now)
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok((results, exports))
+    }
+}

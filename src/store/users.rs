@@ -1,0 +1,64 @@
+//! Users.
+
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::store::Store;
+use crate::store::now_us;
+use crate::user::User;
+
+impl Store {
+    /// Adds a user. The address must be new.
+    pub(crate) async fn add_user(
+        &self,
+        email: &str,
+        name: &str,
+        is_admin: bool,
+        api_access: bool,
+    ) -> Result<User> {
+        sqlx::query_as(
+            "insert into users (email, name, is_admin, api_access, created_at)
+             values ($1, $2, $3, $4, $5)
+             on conflict (email) do nothing
+             returning *",
+        )
+        .bind(email)
+        .bind(name)
+        .bind(is_admin)
+        .bind(api_access)
+        .bind(now_us())
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or_else(|| Error::new(ErrorCode::Conflict, format!("there is a user `{email}` already")))
+    }
+
+    pub(crate) async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
+        Ok(sqlx::query_as("select * from users where email = $1")
+            .bind(email)
+            .fetch_optional(&self.pool)
+            .await?)
+    }
+
+    pub(crate) async fn users(&self) -> Result<Vec<User>> {
+        Ok(sqlx::query_as("select * from users order by id")
+            .fetch_all(&self.pool)
+            .await?)
+    }
+
+    /// Switches "Allow API access" of a user; their keys stop or start to work at once.
+    pub(crate) async fn set_api_access(&self, email: &str, api_access: bool) -> Result<()> {
+        let changed = sqlx::query("update users set api_access = $1 where email = $2")
+            .bind(api_access)
+            .bind(email)
+            .execute(&self.pool)
+            .await?
+            .rows_affected();
+        match changed {
+            0 => Err(Error::new(
+                ErrorCode::NotFound,
+                format!("there is no user `{email}`"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Files in whole and in part.
+
+use axum::http::Method;
+
+use crate::config::Config;
+use crate::tests::TestApp;
+
+async fn app_with_file() -> (TestApp, String) {
+    let app = TestApp::new().await;
+    app.report("---\nid: 1\ntitle: \"Größe: 報告 / x\"\n---\nselect n from range(1000) as t(n) order by n")
+        .await;
+    let job_id = app.submit("/queries/1/submit_export.csv").await;
+    app.run_pending_jobs().await;
+    (app, format!("/exports/download?job_id={job_id}"))
+}
+
+#[tokio::test]
+async fn parts_put_together_are_the_whole() {
+    let (app, path) = app_with_file().await;
+    let whole = app.get(&path).await;
+    assert_eq!(whole.status, 200);
+    let length = whole.body.len();
+    assert_eq!(whole.header("content-length"), length.to_string());
+    assert_eq!(whole.header("accept-ranges"), "bytes");
+    let etag = whole.header("etag").to_owned();
+    assert!(etag.starts_with('"') && etag.ends_with('"'), "{etag}");
+    chrono::NaiveDateTime::parse_from_str(whole.header("last-modified"), "%a, %d %b %Y %H:%M:%S GMT")
+        .unwrap();
+    let mut joined = Vec::new();
+    for start in (0..length).step_by(700) {
+        let range = format!("bytes={start}-{}", start + 699);
+        let part = app
+            .get_with(&path, &[("Range", &range), ("If-Range", &etag)])
+            .await;
+        assert_eq!(part.status, 206);
+        let end = (start + 700).min(length) - 1;
+        assert_eq!(
+            part.header("content-range"),
+            format!("bytes {start}-{end}/{length}")
+        );
+        assert_eq!(part.header("content-length"), part.body.len().to_string());
+        joined.extend_from_slice(&part.body);
+    }
+    assert_eq!(joined, whole.body);
+    let tail = app.get_with(&path, &[("Range", "bytes=-4")]).await;
+    assert_eq!(tail.text(), "999\n");
+    let other = app
+        .get_with(&path, &[("Range", "bytes=0-1"), ("If-Range", "\"other\"")])
+        .await;
+    assert_eq!(other.status, 200);
+    assert_eq!(other.body, whole.body);
+    let beyond = app
+        .get_with(&path, &[("Range", &format!("bytes={length}-"))])
+        .await;
+    assert_eq!(beyond.status, 416);
+    assert_eq!(beyond.header("content-range"), format!("bytes */{length}"));
+}
+
+#[tokio::test]
+async fn head_tells_all_but_the_bytes() {
+    let (app, path) = app_with_file().await;
+    let whole = app.get(&path).await;
+    let head = app
+        .send(Method::HEAD, &path, &[("X-Holistics-Key", &app.key)], "")
+        .await;
+    assert_eq!(head.status, 200);
+    assert!(head.body.is_empty());
+    for name in [
+        "content-length",
+        "etag",
+        "content-type",
+        "content-disposition",
+        "accept-ranges",
+    ] {
+        assert_eq!(head.header(name), whole.header(name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn client_that_has_the_file_gets_304() {
+    let (app, path) = app_with_file().await;
+    let etag = app.get(&path).await.header("etag").to_owned();
+    for tags in [etag.clone(), format!("\"x\", {etag}"), "*".to_owned()] {
+        let answer = app.get_with(&path, &[("If-None-Match", &tags)]).await;
+        assert_eq!(answer.status, 304, "{tags}");
+        assert!(answer.body.is_empty());
+        assert_eq!(answer.header("etag"), etag);
+    }
+}
+
+#[tokio::test]
+async fn every_title_makes_a_good_file_name() {
+    let (app, path) = app_with_file().await;
+    let disposition = app.get(&path).await.header("content-disposition").to_owned();
+    let (plain, encoded) = disposition.split_once("; filename*=UTF-8''").unwrap();
+    assert!(
+        plain.starts_with("attachment; filename=\"1-gr__e-__-x-2"),
+        "{plain}"
+    );
+    assert!(
+        encoded.starts_with("1-gr%C3%B6%C3%9Fe-%E5%A0%B1%E5%91%8A-x-2"),
+        "{encoded}"
+    );
+    assert!(encoded.ends_with(".csv"), "{encoded}");
+}
+
+#[tokio::test]
+async fn what_has_no_file() {
+    let (app, path) = app_with_file().await;
+    let no_file = r#"422 Unprocessable Entity {"errors":["Holistics::NotFound"]}"#;
+    let not_found = r#"404 Not Found {"errors":["Resource not found"]}"#;
+    let query = app.submit("/queries/1/submit_query.json").await;
+    let queued = app.submit("/queries/1/submit_export.json").await;
+    assert_eq!(
+        app.get(&format!("/exports/download?job_id={queued}"))
+            .await
+            .line(),
+        no_file
+    );
+    app.run_pending_jobs().await;
+    assert_eq!(
+        app.get(&format!("/exports/download?job_id={query}")).await.line(),
+        no_file
+    );
+    assert_eq!(app.get("/exports/download?job_id=999").await.line(), not_found);
+    assert_eq!(app.get("/exports/download?job_id=x").await.line(), not_found);
+    let missing = app.get("/exports/download").await;
+    assert_eq!(missing.status, 422);
+    assert!(missing.text().contains("job_id"), "{}", missing.text());
+    assert_eq!(app.get(&path).await.status, 200);
+}
+
+#[tokio::test]
+async fn expired_file_is_gone_and_its_job_says_so() {
+    let short_lived = |config: &mut Config| config.result_lifetime = std::time::Duration::ZERO;
+    let app = TestApp::with_config(short_lived).await;
+    app.report_sql("select 1 as n").await;
+    let export = app.submit("/queries/1/submit_export.csv").await;
+    app.run_pending_jobs().await;
+    let expired = "the result has expired: run the report again";
+    let poll = app
+        .get(&format!("/queries/get_export_results.json?job_id={export}"))
+        .await
+        .json();
+    assert_eq!(poll["status"], "failure");
+    assert_eq!(poll["error"], expired);
+    app.worker.sweep().await.unwrap();
+    for folder in ["results", "exports", "tmp"] {
+        assert_eq!(
+            std::fs::read_dir(app.path().join(folder))
+                .unwrap()
+                .filter(|entry| entry.as_ref().unwrap().path().is_file())
+                .count(),
+            0
+        );
+    }
+    let poll = app.get(&format!("/jobs/{export}/get_results.json")).await.json();
+    assert_eq!(poll["error"], expired);
+    let download = app.get(&format!("/exports/download?job_id={export}")).await;
+    assert_eq!(download.status, 422);
+}

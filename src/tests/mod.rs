@@ -1,0 +1,232 @@
+//! The API as clients see it: a real data folder, a real warehouse, requests through the whole router.
+//! Jobs are driven step by step, so nothing here waits or sleeps.
+
+mod api;
+mod bad_input;
+mod downloads;
+mod keys;
+mod pages;
+mod queue;
+mod same_data;
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+use axum::Router;
+use axum::body::Body;
+use axum::body::to_bytes;
+use axum::http::HeaderMap;
+use axum::http::Method;
+use axum::http::Request;
+use axum::http::StatusCode;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tower::ServiceExt as _;
+
+use crate::api_key::PlainKey;
+use crate::config::Config;
+use crate::http;
+use crate::query::file::parse_report;
+use crate::user::User;
+use crate::worker::Ran;
+use crate::worker::Worker;
+
+/// A server on a folder of its own, without sockets.
+pub(crate) struct TestApp {
+    pub(crate) folder: TempDir,
+    pub(crate) worker: Worker,
+    pub(crate) user: User,
+    pub(crate) key: String,
+    router: Router,
+    stop: watch::Sender<bool>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl TestApp {
+    pub(crate) async fn new() -> Self {
+        Self::with_config(|_| {}).await
+    }
+
+    pub(crate) async fn with_config(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::in_folder(folder.path()).unwrap();
+        change(&mut config);
+        let worker = Worker::open(config).await.unwrap();
+        let user = worker
+            .store
+            .add_user("ann@example.com", "Ann", false, true)
+            .await
+            .unwrap();
+        let key = add_key(&worker, &user).await;
+        Self {
+            router: http::router(http::App::new(&worker)),
+            folder,
+            worker,
+            user,
+            key,
+            stop: watch::channel(false).0,
+        }
+    }
+
+    /// Runs SQL that writes, as an import would.
+    pub(crate) fn load(&self, sql: &str) {
+        self.worker
+            .warehouse
+            .connect()
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
+    }
+
+    /// Applies a report given as a file's text.
+    pub(crate) async fn report(&self, text: &str) {
+        let report = parse_report("report.sql", text).unwrap();
+        self.worker.store.apply_reports(&[report], false).await.unwrap();
+    }
+
+    /// Applies report 1 with this SQL and no filters.
+    pub(crate) async fn report_sql(&self, sql: &str) {
+        self.report(&format!("---\nid: 1\ntitle: Test\n---\n{sql}")).await;
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[("X-Holistics-Key", &self.key)], "")
+            .await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut all = vec![("X-Holistics-Key", self.key.as_str())];
+        all.extend_from_slice(headers);
+        self.send(Method::GET, path, &all, "").await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
+        let headers = [
+            ("X-Holistics-Key", self.key.as_str()),
+            ("Content-Type", "application/json"),
+        ];
+        self.send(Method::POST, path, &headers, body).await
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let response = self
+            .router
+            .clone()
+            .oneshot(http::layers::tidy_path(request))
+            .await
+            .unwrap();
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: to_bytes(body, usize::MAX).await.unwrap().to_vec(),
+        }
+    }
+
+    /// Submits and says the job's id.
+    pub(crate) async fn submit(&self, path: &str) -> i64 {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json()["job_id"].as_i64().unwrap()
+    }
+
+    pub(crate) async fn run_pending_jobs(&self) {
+        let mut stop = self.stop.subscribe();
+        while let Ran::Job(_) = self.worker.run_next(&mut stop).await.unwrap() {}
+    }
+
+    /// Runs report 1 to a file of this format and says what the download holds.
+    pub(crate) async fn export(&self, format: &str) -> Result<Vec<u8>, String> {
+        let job_id = self.submit(&format!("/queries/1/submit_export.{format}")).await;
+        self.run_pending_jobs().await;
+        let poll = self
+            .get(&format!("/queries/get_export_results.json?job_id={job_id}"))
+            .await
+            .json();
+        if poll["status"] != "success" {
+            return Err(poll["error"].as_str().unwrap().to_owned());
+        }
+        let answer = self.get(&format!("/exports/download?job_id={job_id}")).await;
+        assert_eq!(answer.status, 200);
+        Ok(answer.body)
+    }
+
+    /// Runs report 1 and says its first page.
+    pub(crate) async fn page(&self) -> Value {
+        let job_id = self.submit("/queries/1/submit_query.json").await;
+        self.run_pending_jobs().await;
+        self.get(&format!(
+            "/queries/get_query_results.json?job_id={job_id}&_page_size=1000"
+        ))
+        .await
+        .json()
+    }
+
+    /// What outlives a crash, and the worker that is to go with it.
+    pub(crate) fn into_parts(self) -> (TempDir, Worker) {
+        (self.folder, self.worker)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Status and body on one line, for snapshots.
+    pub(crate) fn line(&self) -> String {
+        format!("{} {}", self.status, self.text())
+    }
+}
+
+pub(crate) async fn add_key(worker: &Worker, user: &User) -> String {
+    let key = PlainKey::generate().unwrap();
+    worker.store.add_key(user.id, "test", &key.hash()).await.unwrap();
+    key.reveal().to_owned()
+}
+
+/// A program of the independent readers, which `scripts/test` installs. `None` where they are not,
+/// which only CI does not forgive.
+pub(crate) fn reader(program: &str) -> Option<Command> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join(".venv/bin")
+        .join(program);
+    if path.exists() {
+        return Some(Command::new(path));
+    }
+    assert!(std::env::var_os("CI").is_none(), "CI needs {}", path.display());
+    eprintln!("skipped: there is no {}", path.display());
+    None
+}

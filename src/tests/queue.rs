@@ -1,0 +1,207 @@
+//! The same work twice, and what a crash leaves.
+
+use axum::http::Method;
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::tests::TestApp;
+use crate::tests::add_key;
+use crate::worker::Ran;
+use crate::worker::Worker;
+
+const CACHED: &str = "---
+id: 1
+title: Cached
+cache: 1h
+filters:
+  n: {type: number, default: 1}
+---
+select {{ n }} as n, random() as r";
+
+#[tokio::test]
+async fn same_work_under_way_is_joined_also_by_another_user() {
+    let app = TestApp::new().await;
+    app.report(&CACHED.replace("cache: 1h\n", "")).await;
+    let first = app.submit("/queries/1/submit_export.csv?n=5").await;
+    let again = app.get("/queries/1-cached/submit_export.csv?n=5.0").await;
+    assert_eq!(
+        again.json(),
+        json!({"status": "created", "job_id": first + 1}),
+        "5.0 is a decimal, 5 is not"
+    );
+    let again = app.get("/queries/1-cached/submit_export.csv?n=5").await;
+    assert_eq!(
+        again.json(),
+        json!({"status": "already_existed", "job_id": first})
+    );
+    let other = app
+        .worker
+        .store
+        .add_user("bob@example.com", "Bob", false, true)
+        .await
+        .unwrap();
+    let key = add_key(&app.worker, &other).await;
+    let poll = format!("/queries/get_export_results.json?job_id={first}");
+    let before = app
+        .send(Method::GET, &poll, &[("X-Holistics-Key", &key)], "")
+        .await;
+    assert_eq!(before.status, 404);
+    let path = "/queries/1/submit_export.csv?n=5";
+    let joined = app
+        .send(Method::GET, path, &[("X-Holistics-Key", &key)], "")
+        .await;
+    assert_eq!(
+        joined.json(),
+        json!({"status": "already_existed", "job_id": first})
+    );
+    app.run_pending_jobs().await;
+    let after = app
+        .send(Method::GET, &poll, &[("X-Holistics-Key", &key)], "")
+        .await;
+    assert_eq!(after.json()["status"], "success");
+    for (path, why) in [
+        ("/queries/1/submit_export.csv?n=5", "a finished job is not joined"),
+        (
+            "/queries/1/submit_export.json?n=5",
+            "another format is other work",
+        ),
+        ("/queries/1/submit_query.json?n=5", "a query is other work"),
+        ("/queries/1/submit_query.json?n=6", "another value is other work"),
+    ] {
+        assert_eq!(app.get(path).await.json()["status"], "created", "{why}");
+    }
+}
+
+#[tokio::test]
+async fn fresh_result_is_used_again_for_pages_and_files() {
+    let app = TestApp::new().await;
+    app.report(CACHED).await;
+    let first = app.submit("/queries/1/submit_query.json").await;
+    app.run_pending_jobs().await;
+    let page = |job_id: i64| format!("/queries/get_query_results.json?job_id={job_id}");
+    let result = app.get(&page(first)).await.json();
+    let again = app.get("/queries/1/submit_query.json").await.json();
+    assert_eq!(again["status"], "created");
+    let again = again["job_id"].as_i64().unwrap();
+    assert_ne!(again, first);
+    // Finished at once: no job has run in between.
+    assert_eq!(app.get(&page(again)).await.json(), result);
+    let csv = String::from_utf8(app.export("csv").await.unwrap()).unwrap();
+    let row = csv.lines().nth(1).unwrap();
+    assert_eq!(row, format!("1,{}", result["values"][0][1].as_str().unwrap()));
+    let export = app.submit("/queries/1/submit_export.csv").await;
+    let poll = app
+        .get(&format!("/queries/get_export_results.json?job_id={export}"))
+        .await
+        .json();
+    assert_eq!(poll["status"], "success", "the file is used again too");
+    let other = app.submit("/queries/1/submit_query.json?n=2").await;
+    assert_eq!(app.get(&page(other)).await.json()["status"], "queued");
+    app.report(&CACHED.replace("random()", "random() + 1")).await;
+    let changed = app.submit("/queries/1/submit_query.json").await;
+    assert_eq!(
+        app.get(&page(changed)).await.json()["status"],
+        "queued",
+        "a new version is another report"
+    );
+}
+
+#[tokio::test]
+async fn next_start_takes_up_what_a_crash_left() {
+    let app = TestApp::new().await;
+    app.report_sql("select 42 as n").await;
+    let job_id = app.submit("/queries/1/submit_export.csv").await;
+    // A worker claims it, writes half a file, and is gone.
+    app.worker.store.claim().await.unwrap().unwrap();
+    std::fs::write(app.path().join("tmp/1-1.csv"), "half").unwrap();
+    std::fs::write(app.path().join("results/1-1.arrow"), "written, never named").unwrap();
+    let (folder, worker) = app.into_parts();
+    drop(worker);
+    let worker = restart(folder.path()).await;
+    assert!(!folder.path().join("tmp/1-1.csv").exists());
+    assert!(!folder.path().join("results/1-1.arrow").exists());
+    let (_sender, mut stop) = watch::channel(false);
+    assert_eq!(worker.run_next(&mut stop).await.unwrap(), Ran::Job(job_id));
+    let csv = std::fs::read_to_string(folder.path().join(format!("exports/{job_id}-2.csv"))).unwrap();
+    assert_eq!(csv, "n\n42\n");
+}
+
+#[tokio::test]
+async fn job_that_kills_its_worker_is_not_tried_for_ever() {
+    let app = TestApp::new().await;
+    app.report_sql("select 42 as n").await;
+    let job_id = app.submit("/queries/1/submit_query.json").await;
+    let (folder, mut worker) = app.into_parts();
+    for _ in 0..3 {
+        worker.store.claim().await.unwrap().unwrap();
+        drop(worker);
+        worker = restart(folder.path()).await;
+    }
+    assert!(worker.store.claim().await.unwrap().is_none());
+    let job = worker.store.job_seen_by(job_id, 0, true).await.unwrap().unwrap();
+    let error = job.error().unwrap();
+    assert!(error.message.starts_with("worker lost"), "{error}");
+}
+
+#[tokio::test]
+async fn late_finisher_is_refused() {
+    let app = TestApp::new().await;
+    app.report_sql("select 42 as n").await;
+    app.submit("/queries/1/submit_query.json").await;
+    let store = &app.worker.store;
+    let late = store.claim().await.unwrap().unwrap();
+    store.take_up_interrupted().await.unwrap();
+    let current = store.claim().await.unwrap().unwrap();
+    assert_eq!((late.attempt, current.attempt), (1, 2));
+    let error = crate::error::Error::invalid("too late");
+    assert!(store.fail(&late, &error).await.is_err());
+    store.fail(&current, &error).await.unwrap();
+}
+
+#[tokio::test]
+async fn stop_of_the_server_queues_the_running_job_again() {
+    let app = TestApp::new().await;
+    app.report_sql("select max(a.n * b.n) from range(10000000) a(n), range(10000000) b(n)")
+        .await;
+    let job_id = app.submit("/queries/1/submit_query.json").await;
+    let (sender, mut stop) = watch::channel(false);
+    let (ran, ()) = tokio::join!(app.worker.run_next(&mut stop), async {
+        sender.send_replace(true);
+    });
+    assert_eq!(ran.unwrap(), Ran::Job(job_id));
+    let job = app.worker.store.claim().await.unwrap().unwrap();
+    assert_eq!(
+        (job.id, job.attempt),
+        (job_id, 1),
+        "the interrupted attempt does not count"
+    );
+}
+
+#[tokio::test]
+async fn limits_stop_a_job_and_name_themselves() {
+    let app = TestApp::with_config(|config| {
+        config.result_rows_max = 10;
+        config.query_timeout = std::time::Duration::from_millis(200);
+    })
+    .await;
+    app.report_sql("select * from range(11)").await;
+    let page = app.page().await;
+    assert_eq!(
+        page["error"],
+        "the result's rows passed the limit of 10 (setting `result_rows_max`)"
+    );
+    app.report_sql("select max(a.n * b.n) from range(10000000) a(n), range(10000000) b(n)")
+        .await;
+    let page = app.page().await;
+    assert_eq!(
+        page["error"],
+        "the query was stopped after 200ms (setting `query_timeout`)"
+    );
+    app.report_sql("select * from range(10)").await;
+    assert_eq!(app.page().await["paginated"]["num_rows"], 10);
+}
+
+async fn restart(folder: &std::path::Path) -> Worker {
+    Worker::open(Config::in_folder(folder).unwrap()).await.unwrap()
+}

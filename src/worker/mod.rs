@@ -1,0 +1,170 @@
+//! Takes jobs off the queue and does them. A step is `run_next`; the server loops over it, tests call it.
+
+mod export;
+mod query;
+mod sweep;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::Notify;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::error;
+use tracing::info;
+use tracing::warn;
+
+use crate::config::Config;
+use crate::connectors::duckdb::Warehouse;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::job::Job;
+use crate::job::JobKind;
+use crate::objects::Objects;
+use crate::store::Store;
+
+/// Everything a job needs. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    pub(crate) store: Store,
+    pub(crate) objects: Objects,
+    pub(crate) warehouse: Arc<Warehouse>,
+    pub(crate) config: Arc<Config>,
+    /// Told when a job is queued.
+    pub(crate) queued: Arc<Notify>,
+}
+
+/// What one step did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ran {
+    Job(i64),
+    QueueEmpty,
+}
+
+impl Worker {
+    /// Opens everything in the data folder and puts right what an earlier process left.
+    /// Refused while another process has the folder open.
+    pub(crate) async fn open(config: Config) -> Result<Self> {
+        let objects = Objects::open(&config.data_dir)?;
+        let store = Store::open(&config.metadata_file()).await?;
+        let warehouse = Warehouse::open(
+            &config.warehouse_file(),
+            &config.data_dir.join("tmp").join("spill"),
+            config.warehouse_memory_max,
+            config.warehouse_threads,
+        )?;
+        let worker = Self {
+            store,
+            objects,
+            warehouse,
+            config: Arc::new(config),
+            queued: Arc::new(Notify::new()),
+        };
+        let taken_up = worker.store.take_up_interrupted().await?;
+        if taken_up > 0 {
+            info!(jobs = taken_up, "queued again what the last process left");
+        }
+        worker.remove_orphans().await?;
+        Ok(worker)
+    }
+
+    /// Works until `stop` turns true; then running jobs are stopped and queued again.
+    pub(crate) async fn work(&self, stop: watch::Receiver<bool>) {
+        let mut tasks = JoinSet::new();
+        for _ in 0..self.config.workers {
+            tasks.spawn(self.clone().work_alone(stop.clone()));
+        }
+        tasks.spawn(self.clone().sweep_regularly(stop));
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                error!(%error, "a worker's task ended");
+            }
+        }
+    }
+
+    async fn work_alone(self, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            match self.run_next(&mut stop).await {
+                Ok(Ran::Job(_)) => {}
+                Ok(Ran::QueueEmpty) => {
+                    tokio::select! {
+                        () = self.queued.notified() => {}
+                        _ = stop.changed() => {}
+                    }
+                }
+                Err(error) => {
+                    error!(%error, "cannot work on the queue");
+                    tokio::select! {
+                        () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
+                        _ = stop.changed() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does the oldest queued job, if there is one.
+    pub(crate) async fn run_next(&self, stop: &mut watch::Receiver<bool>) -> Result<Ran> {
+        let Some(job) = self.store.claim().await? else {
+            return Ok(Ran::QueueEmpty);
+        };
+        info!(job_id = job.id, attempt = job.attempt, "job started");
+        let stopping = StopFlag::default();
+        let outcome = tokio::select! {
+            outcome = self.run(&job, &stopping) => outcome,
+            () = told_to_stop(stop) => {
+                self.store.hand_back(&job).await?;
+                info!(job_id = job.id, "job queued again, the server stops");
+                return Ok(Ran::Job(job.id));
+            }
+        };
+        match outcome {
+            Ok(()) => info!(job_id = job.id, "job done"),
+            Err(error) => {
+                match error.code {
+                    ErrorCode::Internal => error!(job_id = job.id, %error, "job failed"),
+                    _ => warn!(job_id = job.id, code = ?error.code, "job failed"),
+                }
+                self.store.fail(&job, &error).await?;
+            }
+        }
+        Ok(Ran::Job(job.id))
+    }
+
+    async fn run(&self, job: &Job, stopping: &StopFlag) -> Result<()> {
+        let result = match job.result_id {
+            Some(id) => self.store.result(id).await?,
+            None => None,
+        };
+        let result = match result {
+            Some(result) => result,
+            None => self.run_query(job).await?,
+        };
+        match job.kind {
+            JobKind::Query => Ok(()),
+            JobKind::Export => self.run_export(job, &result, stopping).await,
+        }
+    }
+}
+
+async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop too.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Tells threads that the job they work for was given up. Set when dropped.
+#[derive(Default)]
+struct StopFlag(Arc<AtomicBool>);
+
+impl StopFlag {
+    fn watch(&self) -> Arc<AtomicBool> {
+        self.0.clone()
+    }
+}
+
+impl Drop for StopFlag {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

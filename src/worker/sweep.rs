@@ -1,0 +1,81 @@
+//! Removes what has outlived its lifetime, and files that nothing names.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::error;
+use tracing::info;
+
+use crate::error::Result;
+use crate::objects::Folder;
+use crate::objects::ObjectName;
+use crate::store::now_us;
+use crate::worker::Worker;
+
+const SWEEP_EVERY: Duration = Duration::from_secs(30);
+
+impl Worker {
+    pub(super) async fn sweep_regularly(self, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            if let Err(error) = self.sweep().await {
+                error!(%error, "cannot remove what has expired");
+            }
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
+    /// First forgets, then removes: a crash in between leaves orphans, never a name without a file.
+    pub(crate) async fn sweep(&self) -> Result<()> {
+        let (results, exports) = self.store.forget_expired().await?;
+        for export in &exports {
+            self.objects.remove(&ObjectName::Export {
+                job_id: export.job_id,
+                attempt: export.attempt,
+                format: &export.format,
+            })?;
+        }
+        for result in &results {
+            self.objects.remove(&ObjectName::Result {
+                job_id: result.job_id,
+                attempt: result.attempt,
+            })?;
+        }
+        if !results.is_empty() {
+            info!(
+                results = results.len(),
+                exports = exports.len(),
+                "removed expired results"
+            );
+        }
+        let lifetime_us = i64::try_from(self.config.job_lifetime.as_micros()).unwrap_or(i64::MAX);
+        self.store
+            .forget_jobs(now_us().saturating_sub(lifetime_us))
+            .await?;
+        Ok(())
+    }
+
+    /// Removes files that a crash left between writing and naming them.
+    pub(super) async fn remove_orphans(&self) -> Result<()> {
+        for (path, job_id, attempt) in self.objects.list(Folder::Results)? {
+            if !self.store.is_result_kept(job_id, attempt).await? {
+                remove_orphan(&path)?;
+            }
+        }
+        for (path, job_id, attempt) in self.objects.list(Folder::Exports)? {
+            if !self.store.is_export_kept(job_id, attempt).await? {
+                remove_orphan(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn remove_orphan(path: &Path) -> Result<()> {
+    info!(path = %path.display(), "removing a file that nothing names");
+    Ok(fs::remove_file(path)?)
+}
