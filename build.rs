@@ -1,8 +1,10 @@
-//! Lets the linker's output find the prebuilt `libduckdb` at run time: in the checkout
-//! (where `scripts/setup` puts it), beside the binary, or in `../lib` of the binary.
+//! Lets the binary and the tests find the prebuilt `libduckdb` at run time: where the build found it
+//! (`.cargo/config.toml` names the folder), beside the binary, or in `../lib` of the binary.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    // Two checkouts may share a target directory; the folder then differs.
+    println!("cargo::rerun-if-env-changed=DUCKDB_LIB_DIR");
     if std::env::var_os("CARGO_FEATURE_BUNDLED").is_some() {
         return;
     }
@@ -10,12 +12,10 @@ fn main() {
         Ok("macos") => "@loader_path",
         _ => "$ORIGIN",
     };
-    let checkout = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    for folder in [
-        format!("{checkout}/.duckdb/lib"),
-        origin.to_owned(),
-        format!("{origin}/../lib"),
-    ] {
-        println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
+    let built_with = std::env::var("DUCKDB_LIB_DIR").unwrap_or_default();
+    for folder in [built_with, origin.to_owned(), format!("{origin}/../lib")] {
+        if !folder.is_empty() {
+            println!("cargo::rustc-link-arg=-Wl,-rpath,{folder}");
+        }
     }
 }

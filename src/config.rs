@@ -13,6 +13,10 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::error::Result;
 
+/// What the engine needs for sorts, joins and aggregates that spill; measured at TPC-H scale 3.
+/// More would mostly be cache, which the operating system keeps as well.
+const MEMORY_PER_THREAD_MIB: u64 = 64;
+
 /// Every setting as given, by whichever way; `docs/configuration.md` lists them.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -134,6 +138,7 @@ impl Settings {
     /// Puts the defaults in and refuses values that cannot work.
     pub(crate) fn resolve(self) -> Result<Config> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let warehouse_threads = self.warehouse_threads.unwrap_or(cores);
         let config = Config {
             data_dir: self.data_dir.unwrap_or_else(|| "holistics-data".into()),
             listen: self
@@ -149,8 +154,10 @@ impl Settings {
             result_rows_max: self.result_rows_max.unwrap_or(1_000_000_000),
             result_bytes_max: self.result_bytes_max.unwrap_or(ByteSize::gib(20)),
             request_bytes_max: self.request_bytes_max.unwrap_or(ByteSize::mib(10)),
-            warehouse_memory_max: self.warehouse_memory_max.unwrap_or(ByteSize::mib(512)),
-            warehouse_threads: self.warehouse_threads.unwrap_or(cores),
+            warehouse_memory_max: self
+                .warehouse_memory_max
+                .unwrap_or_else(|| ByteSize::mib(MEMORY_PER_THREAD_MIB * warehouse_threads.max(2) as u64)),
+            warehouse_threads,
             log: self.log.unwrap_or_else(|| "info".to_owned()),
             log_format: self.log_format.unwrap_or_default(),
         };

@@ -1,5 +1,6 @@
 //! `holistics serve`: the server, until it is told to stop.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
