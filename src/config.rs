@@ -312,10 +312,13 @@ mod tests {
             config.request_bytes_max,
             default("request_bytes_max").parse().unwrap()
         );
-        assert_eq!(
-            config.warehouse_memory_max,
-            default("warehouse_memory_max").parse().unwrap()
-        );
+        assert_eq!(default("warehouse_memory_max"), "64MiB a thread, at least 128MiB");
+        let of_threads = |threads| Settings {
+            warehouse_threads: Some(threads),
+            ..Settings::default()
+        };
+        let memory = |threads| of_threads(threads).resolve().unwrap().warehouse_memory_max;
+        assert_eq!((memory(1), memory(16)), (ByteSize::mib(128), ByteSize::gib(1)));
         assert_eq!(default("log"), config.log);
         assert_eq!(default("log_format"), "text");
     }

@@ -1,5 +1,12 @@
 //! The program as its users start it: real processes, real sockets, real signals.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::fs;
 use std::io::BufRead as _;
 use std::io::BufReader;

@@ -76,6 +76,7 @@ pub(super) fn start_log(config: &Config) -> Result<()> {
         EnvFilter::try_new(&config.log).map_err(|error| Error::invalid(format!("setting `log`: {error}")))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => log.init(),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use arrow::array::Array as _;
 use arrow::array::ArrayRef;
@@ -42,6 +43,9 @@ use crate::query::ValueCheck;
 
 /// How many chunks of 2,048 rows may wait between the engine and the reader.
 const CHUNKS_IN_FLIGHT: usize = 16;
+
+/// How soon a query that was told to stop is told so again.
+const INTERRUPT_EVERY: Duration = Duration::from_millis(20);
 
 /// The types that Arrow has no exact counterpart for; such a column arrives as the engine's text form.
 const TEXT_TYPES: [LogicalTypeId; 7] = [
@@ -144,10 +148,25 @@ impl Interrupt {
         Self(Mutex::new(Some(connection.interrupt_handle())))
     }
 
-    fn stop(&self) {
-        if let Some(handle) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+    /// Interrupts until the query has let go of its connection: the engine forgets an interrupt
+    /// that comes just before a query starts.
+    fn stop(self: Arc<Self>) {
+        if self.interrupt() {
+            std::thread::spawn(move || {
+                while self.interrupt() {
+                    std::thread::sleep(INTERRUPT_EVERY);
+                }
+            });
+        }
+    }
+
+    /// Says whether there was still something to interrupt.
+    fn interrupt(&self) -> bool {
+        let handle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handle) = handle.as_ref() {
             handle.interrupt();
         }
+        handle.is_some()
     }
 }
 
