@@ -127,10 +127,12 @@ async fn check(app: &TestApp, case: &Case) {
     let same = json.len() == pages.len() && json.iter().zip(&pages).all(|(a, b)| same_json(a, b));
     assert!(same, "JSON differs: {json:?} {pages:?}");
     let xlsx = xlsx_rows(&app.export("xlsx").await.unwrap());
-    assert_eq!(xlsx.len(), pages.len(), "XLSX rows");
-    for (cells, texts) in xlsx.iter().zip(&pages) {
-        for (index, text) in texts.iter().enumerate() {
-            same_cell(cells.get(index).unwrap_or(&Data::Empty), text.as_deref());
+    assert!(xlsx.len() <= pages.len(), "XLSX rows");
+    for (row, texts) in pages.iter().enumerate() {
+        // Rows without a cell at the end of a sheet are not in it; only rows of nothing may be missing.
+        for (column, text) in texts.iter().enumerate() {
+            let cell = xlsx.get(row).and_then(|cells| cells.get(column));
+            same_cell(cell.unwrap_or(&Data::Empty), text.as_deref());
         }
     }
     let Some(mut shell) = reader("duckdb") else {
