@@ -17,6 +17,9 @@ use crate::error::Result;
 /// More would mostly be cache, which the operating system keeps as well.
 const MEMORY_PER_THREAD_MIB: u64 = 64;
 
+/// Ten years: longer is a slip, and would not fit where times are kept in microseconds.
+const DURATION_MAX: Duration = Duration::from_hours(3650 * 24);
+
 /// Every setting as given, by whichever way; `docs/configuration.md` lists them.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -169,6 +172,17 @@ impl Settings {
             if value == 0 {
                 return Err(Error::invalid(format!(
                     "setting `{name}` must be 1 or more, got 0"
+                )));
+            }
+        }
+        for (name, value) in [
+            ("result_lifetime", config.result_lifetime),
+            ("job_lifetime", config.job_lifetime),
+            ("query_timeout", config.query_timeout),
+        ] {
+            if value.is_zero() || value > DURATION_MAX {
+                return Err(Error::invalid(format!(
+                    "setting `{name}` must be above 0 and up to 3650d"
                 )));
             }
         }

@@ -87,7 +87,12 @@ impl From<sqlx::Error> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(source: std::io::Error) -> Self {
-        Self::internal(source)
+        let full = source.kind() == std::io::ErrorKind::StorageFull;
+        let mut error = Self::internal(source);
+        if full {
+            error.message = "no space left on the server's disk".to_owned();
+        }
+        error
     }
 }
 

@@ -8,8 +8,8 @@ use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::query::Statement;
 
-/// How often a job may be taken up before it counts as one that kills its worker.
-pub(crate) const ATTEMPTS_MAX: i64 = 3;
+/// How often the server may die while it works on a job before the job counts as what kills it.
+pub(crate) const LOSSES_MAX: i64 = 3;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, sqlx::Type)]
 #[sqlx(rename_all = "lowercase")]
@@ -26,16 +26,17 @@ pub(crate) enum JobStatus {
     /// Set by a submit, and at start-up for a job that an earlier process left running.
     /// Cleared by the worker that claims it. Survives a crash.
     Queued,
-    /// Set by the worker that claims the job, cleared by `finish`.
+    /// Set by the worker that claims the job, cleared when it keeps what the job made, or fails it,
+    /// or hands it back because the server stops.
     /// After a crash the next start of the server queues it again.
     Running,
-    /// Set by `finish`, together with the result; final.
+    /// Set together with the result, or for an export with the file; final.
     Success,
-    /// Set by `finish`, together with the error; final.
+    /// Set together with the error; final.
     Failure,
 }
 
-/// A row of `jobs`.
+/// A row of `jobs`, but for its statement, which can be long.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct Job {
     pub(crate) id: i64,
@@ -47,7 +48,7 @@ pub(crate) struct Job {
     pub(crate) report_id: i64,
     pub(crate) report_version: i64,
     pub(crate) result_key: String,
-    statement: String,
+    /// Counts claims; a number is never used again, so files can be named after it.
     pub(crate) attempt: i64,
     pub(crate) created_at: i64,
     pub(crate) started_at: Option<i64>,
@@ -59,11 +60,6 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// What was checked when the job was submitted, and is therefore what runs.
-    pub(crate) fn statement(&self) -> Result<Statement> {
-        Ok(serde_json::from_str(&self.statement)?)
-    }
-
     pub(crate) fn is_finished(&self) -> bool {
         matches!(self.status, JobStatus::Success | JobStatus::Failure)
     }
@@ -93,6 +89,8 @@ pub(crate) struct NewJob {
     pub(crate) statement: Statement,
     /// How old a finished result may be to stand for this run; zero: run.
     pub(crate) cache_us: i64,
+    /// How long what it gets can be fetched.
+    pub(crate) lifetime_us: i64,
 }
 
 impl NewJob {

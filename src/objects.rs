@@ -69,7 +69,7 @@ impl Objects {
             _lock: Arc::new(lock(root)?),
         };
         for folder in [Folder::Results.name(), Folder::Exports.name(), TEMP] {
-            fs::create_dir_all(root.join(folder))?;
+            make_private_folder(&root.join(folder))?;
         }
         for entry in fs::read_dir(objects.temp_dir())? {
             let path = entry?.path();
@@ -102,8 +102,12 @@ impl Objects {
         })
     }
 
+    /// A file that is not there has expired, or somebody has removed it by hand.
     pub(crate) fn open_object(&self, name: &ObjectName) -> Result<File> {
-        Ok(File::open(self.root.join(name.path()))?)
+        File::open(self.root.join(name.path())).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::new(ErrorCode::NotFound, "the stored file is gone"),
+            _ => error.into(),
+        })
     }
 
     /// Removes a file. That it is gone already is no error; a reader that has it open keeps it.

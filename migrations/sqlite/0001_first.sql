@@ -76,7 +76,9 @@ create table jobs (
     -- The same for every job that would run the same SQL with the same values on the same source.
     result_key text not null,
     statement text not null,
+    -- How often a worker has taken it, and how often the server died meanwhile.
     attempt integer not null default 0 check (attempt >= 0),
+    losses integer not null default 0 check (losses >= 0),
     created_at integer not null,
     started_at integer,
     ended_at integer,

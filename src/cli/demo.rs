@@ -73,9 +73,9 @@ pub(super) struct DemoArgs {
 }
 
 pub(super) fn run(args: DemoArgs) -> Result<()> {
-    if !(args.scale > 0.0 && args.scale <= 100.0) {
+    if !(args.scale >= 0.001 && args.scale <= 100.0) {
         return Err(Error::invalid(format!(
-            "--scale must be above 0 and up to 100, got {}",
+            "--scale must be from 0.001 to 100, got {}",
             args.scale
         )));
     }
@@ -88,21 +88,21 @@ pub(super) fn run(args: DemoArgs) -> Result<()> {
     make_private_folder(&args.data_dir)?;
     make_warehouse(&config.warehouse_file(), args.scale)?;
     with_runtime(async {
-        let server = Server::start(config).await?;
         let reports = reports::parse_files(&REPORTS)?;
-        for line in reports::apply(&server.worker.store, &reports, false).await? {
-            println!("{line}");
+        let server = Server::start(config, &reports).await?;
+        for report in &reports {
+            say!("report {}: {}", report.id, report.title);
         }
         let key = demo_key(&server.worker.store, &args.data_dir.join("demo-key")).await?;
         let host = format!("http://{}", server.address);
-        println!("serving on {host} as {EMAIL}");
+        say!("serving on {host} as {EMAIL}");
         let toured = tokio::task::spawn_blocking({
             let data_dir = args.data_dir.clone();
             move || tour::run(&host, &key, &data_dir)
         });
         toured.await.map_err(Error::internal)??;
         if !args.once {
-            println!("\nserving on http://{} until Ctrl-C", server.address);
+            say!("\nserving on http://{} until Ctrl-C", server.address);
             stop_signal().await?;
         }
         server.stop().await;
@@ -114,17 +114,17 @@ fn make_warehouse(path: &Path, scale: f64) -> Result<()> {
     let scale_file = path.with_extension("scale");
     if path.exists() {
         let found = fs::read_to_string(&scale_file).unwrap_or_default();
-        println!(
+        say!(
             "using the warehouse in {} (TPC-H scale {})",
             path.display(),
             found.trim()
         );
         if found.trim() != scale.to_string() {
-            println!("it stays as it is; for scale {scale}, name another folder with --data-dir");
+            say!("it stays as it is; for scale {scale}, name another folder with --data-dir");
         }
         return Ok(());
     }
-    println!("making a warehouse in {} (TPC-H scale {scale})", path.display());
+    say!("making a warehouse in {} (TPC-H scale {scale})", path.display());
     fs::write(&scale_file, scale.to_string())?;
     tpch::make_warehouse(path, scale, std::io::stderr().is_terminal())
 }

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use crate::api_key::PlainKey;
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
+use crate::cli::users::plain;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -41,6 +42,7 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
         let store = args.data.open().await?;
         match args.command {
             Command::Create { user, name } => {
+                plain(&name)?;
                 let owner = store.user_by_email(&user).await?.ok_or_else(|| {
                     Error::new(
                         ErrorCode::NotFound,
@@ -52,12 +54,12 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
                 if !owner.api_access {
                     eprintln!("note: the key opens nothing until `holistics users api-access {user} on`");
                 }
-                println!("{}", key.reveal());
+                say!("{}", key.reveal());
             }
             Command::List => {
-                println!("ID | User | Name | Created | Last used | Revoked");
+                say!("ID | User | Name | Created | Last used | Revoked");
                 for key in store.keys().await? {
-                    println!(
+                    say!(
                         "{} | {} | {} | {} | {} | {}",
                         key.id,
                         key.email,
@@ -70,7 +72,7 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
             }
             Command::Revoke { id } => {
                 store.revoke_key(id).await?;
-                println!("revoked key {id}");
+                say!("revoked key {id}");
             }
         }
         Ok(())

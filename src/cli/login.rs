@@ -44,7 +44,7 @@ pub(super) fn run(args: LoginArgs) -> Result<()> {
         Some(host) => host,
         None => remembered(&path)?.host.unwrap_or_else(|| HOST_DEFAULT.to_owned()),
     };
-    println!("Authenticating token...");
+    say!("Authenticating token...");
     let client = Client::new(&host, &args.token);
     let (status, body) = client.get_text(&client.url("/users/info.json"))?;
     match status {
@@ -69,9 +69,9 @@ pub(super) fn run(args: LoginArgs) -> Result<()> {
         )
     })?;
     remember(&path, &host, &args.token)?;
-    println!("Authentication successful. Info:");
-    println!("- ID: {}", info.id);
-    println!("- Email: {}", info.email);
+    say!("Authentication successful. Info:");
+    say!("- ID: {}", info.id);
+    say!("- Email: {}", info.email);
     Ok(())
 }
 

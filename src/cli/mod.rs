@@ -1,6 +1,11 @@
 //! The command line; one file per subcommand.
 
-#![expect(clippy::print_stdout, reason = "printing is what a command line is for")]
+/// Prints a line on standard output. A reader that has gone is success, as for every tool in a pipe.
+macro_rules! say {
+    ($($argument:tt)*) => {
+        $crate::cli::print_line(format_args!($($argument)*))?
+    };
+}
 
 mod client;
 mod data;
@@ -13,6 +18,8 @@ mod tour;
 mod tpch;
 mod users;
 
+use std::io::ErrorKind;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -62,10 +69,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Users(args) => users::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Login(args) => login::run(args),
-        Command::Version => {
-            println!("holistics {}", env!("CARGO_PKG_VERSION"));
-            Ok(())
-        }
+        Command::Version => print_line(format_args!("holistics {}", env!("CARGO_PKG_VERSION"))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,6 +77,16 @@ pub(crate) fn run() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn print_line(line: std::fmt::Arguments) -> Result<()> {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => Err(Error::invalid(format!(
+            "cannot write to standard output: {error}"
+        ))),
+        Ok(()) => Ok(()),
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct ReportsArgs {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make the server's reports equal to the .sql files of a folder; reports without a file stay
+    /// Bring the .sql files of a folder into the server: new reports and new versions; reports without a file stay
     Apply {
         dir: PathBuf,
         /// Only say what would change
@@ -48,19 +48,20 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
                     false => args.data.open_or_make().await?,
                 };
                 for line in apply(&store, &reports, dry_run).await? {
-                    println!("{line}");
+                    say!("{line}");
                 }
             }
             Command::List => {
-                println!("ID | Version | Title | Filters");
-                for found in args.data.open().await?.reports().await? {
+                let reports = args.data.open().await?.reports().await?;
+                say!("ID | Version | Title | Filters");
+                for found in reports {
                     let filters: Vec<&str> = found
                         .report
                         .filters
                         .iter()
                         .map(|filter| filter.name.as_str())
                         .collect();
-                    println!(
+                    say!(
                         "{} | {} | {} | {}",
                         found.report.id,
                         found.version,
@@ -81,7 +82,7 @@ pub(super) fn read_folder(dir: &Path) -> Result<Vec<Report>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).map_err(|error| unreadable(dir, error))? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "sql") {
+        if path.extension().is_some_and(|extension| extension == "sql") && !is_pipe(&path) {
             let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
             files.push((path.display().to_string(), text));
         }
@@ -95,6 +96,11 @@ pub(super) fn read_folder(dir: &Path) -> Result<Vec<Report>> {
         .map(|(name, text)| (name.as_str(), text.as_str()))
         .collect();
     parse_files(&files)
+}
+
+/// Reading a named pipe or a device would wait for ever.
+fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
 /// Parses report files, each with its name.

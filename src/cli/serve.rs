@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::http;
+use crate::report::Report;
 use crate::worker::Worker;
 
 /// How long requests and jobs have to end when the server stops.
@@ -45,12 +46,7 @@ pub(super) fn run(args: ServeArgs) -> Result<()> {
     start_log(&config)?;
     let reports = config.reports.as_deref().map(reports::read_folder).transpose()?;
     with_runtime(async {
-        let server = Server::start(config).await?;
-        if let Some(reports) = reports {
-            for line in reports::apply(&server.worker.store, &reports, false).await? {
-                info!("{line}");
-            }
-        }
+        let server = Server::start(config, &reports.unwrap_or_default()).await?;
         info!("serving on http://{}", server.address);
         stop_signal().await?;
         info!("stopping");
@@ -95,8 +91,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Opens the data folder, takes up what was left, and serves.
-    pub(crate) async fn start(config: Config) -> Result<Self> {
+    /// Opens the data folder, applies reports, takes up what was left, and serves.
+    pub(crate) async fn start(config: Config, reports: &[Report]) -> Result<Self> {
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
             Error::new(
                 ErrorCode::Conflict,
@@ -112,8 +108,16 @@ impl Server {
             ..config
         })
         .await?;
+        for line in reports::apply(&worker.store, reports, false).await? {
+            info!("{line}");
+        }
         let (stop, stopping) = watch::channel(false);
-        let app = http::App::new(&worker);
+        let app = http::App {
+            store: worker.store.clone(),
+            objects: worker.objects.clone(),
+            config: worker.config.clone(),
+            queued: worker.queued.clone(),
+        };
         let serving = tokio::spawn(http::serve(listener, app, stopping.clone()));
         let at_work = worker.clone();
         let working = tokio::spawn(async move { at_work.work(stopping).await });

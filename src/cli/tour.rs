@@ -25,8 +25,8 @@ pub(super) fn run(host: &str, key: &str, data_dir: &Path) -> Result<()> {
         client: Client::new(host, key),
         key_file: data_dir.join("demo-key").display().to_string(),
     };
-    println!("\nKEY=$(cat {})", tour.key_file);
-    println!("\n# Run a report, wait, look at two pages.");
+    say!("\nKEY=$(cat {})", tour.key_file);
+    say!("\n# Run a report, wait, look at two pages.");
     let job_id = tour.submit("/queries/1/submit_query.json")?;
     tour.wait(&format!(
         "/queries/get_query_results.json?job_id={job_id}&_page_size=2"
@@ -35,7 +35,7 @@ pub(super) fn run(host: &str, key: &str, data_dir: &Path) -> Result<()> {
         "/queries/get_query_results.json?job_id={job_id}&_page_size=2&_page=2"
     ))?;
     for format in ["csv", "json", "xlsx"] {
-        println!("\n# The same report as {format}.");
+        say!("\n# The same report as {format}.");
         let job_id = tour.submit(&format!("/queries/1/submit_export.{format}"))?;
         tour.wait(&format!("/queries/get_export_results.json?job_id={job_id}"))?;
         let path = data_dir.join(format!("demo.{format}"));
@@ -57,13 +57,13 @@ impl Tour {
 
     /// Polls until the job is done; shows the last answer.
     fn wait(&self, path: &str) -> Result<()> {
-        self.say(path);
+        self.say(path)?;
         let started = Instant::now();
         loop {
             let (answer, text) = self.get(path)?;
             match answer["status"].as_str() {
                 Some("success") => {
-                    println!("{}", shorten(&text));
+                    say!("{}", shorten(&text));
                     return Ok(());
                 }
                 Some("created" | "queued" | "running" | "not yet") if started.elapsed() < DEADLINE => {
@@ -75,14 +75,14 @@ impl Tour {
     }
 
     fn ask(&self, path: &str) -> Result<Value> {
-        self.say(path);
+        self.say(path)?;
         let (answer, text) = self.get(path)?;
-        println!("{}", shorten(&text));
+        say!("{}", shorten(&text));
         Ok(answer)
     }
 
     fn download(&self, path: &str, to: &Path) -> Result<()> {
-        println!(
+        say!(
             "\n$ curl -sH \"X-Holistics-Key: $KEY\" '{}' -o {}",
             self.client.url(path),
             to.display()
@@ -94,20 +94,21 @@ impl Tour {
         let mut file = File::create(to)?;
         let bytes = std::io::copy(&mut response.body_mut().as_reader(), &mut file)?;
         file.flush()?;
-        println!("{bytes} bytes in {}", to.display());
+        say!("{bytes} bytes in {}", to.display());
         let mut head = Vec::new();
         File::open(to)?.take(SHOWN_CHARS as u64).read_to_end(&mut head)?;
         if let Ok(text) = String::from_utf8(head) {
-            println!("{}", shorten(&text));
+            say!("{}", shorten(&text));
         }
         Ok(())
     }
 
-    fn say(&self, path: &str) {
-        println!(
+    fn say(&self, path: &str) -> Result<()> {
+        say!(
             "\n$ curl -sH \"X-Holistics-Key: $KEY\" '{}'",
             self.client.url(path)
         );
+        Ok(())
     }
 
     /// The answer, and its text as it came.

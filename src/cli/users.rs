@@ -50,6 +50,8 @@ pub(super) fn run(args: UsersArgs) -> Result<()> {
                 admin,
                 api_access,
             } => {
+                plain(&email)?;
+                plain(name.as_deref().unwrap_or_default())?;
                 let before_at = match email.split_once('@') {
                     Some((name, host)) if !name.is_empty() && !host.is_empty() => name.to_owned(),
                     _ => return Err(Error::invalid(format!("`{email}` is no e-mail address"))),
@@ -57,23 +59,36 @@ pub(super) fn run(args: UsersArgs) -> Result<()> {
                 let store = args.data.open_or_make().await?;
                 let name = name.unwrap_or(before_at);
                 let user = store.add_user(&email, &name, admin, api_access).await?;
-                println!("added user {} with id {}", user.email, user.id);
+                say!("added user {} with id {}", user.email, user.id);
             }
             Command::ApiAccess { email, switch } => {
                 let store = args.data.open().await?;
                 store.set_api_access(&email, switch == "on").await?;
-                println!("API access of {email} is {switch}");
+                say!("API access of {email} is {switch}");
             }
             Command::List => {
-                println!("ID | Email | Name | Admin | API access");
-                for user in args.data.open().await?.users().await? {
-                    println!(
+                let users = args.data.open().await?.users().await?;
+                say!("ID | Email | Name | Admin | API access");
+                for user in users {
+                    say!(
                         "{} | {} | {} | {} | {}",
-                        user.id, user.email, user.name, user.is_admin, user.api_access
+                        user.id,
+                        user.email,
+                        user.name,
+                        user.is_admin,
+                        user.api_access
                     );
                 }
             }
         }
         Ok(())
     })
+}
+
+/// Names go into tables and logs, where a control character could forge a line.
+pub(super) fn plain(text: &str) -> Result<()> {
+    match text.chars().any(char::is_control) {
+        true => Err(Error::invalid(format!("{text:?} has a control character"))),
+        false => Ok(()),
+    }
 }

@@ -4,24 +4,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::Duration;
 
-use arrow::array::Array as _;
-use arrow::array::ArrayRef;
-use arrow::array::StructArray;
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
-use arrow::datatypes::Field;
 use arrow::datatypes::Schema;
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
-use arrow::record_batch::RecordBatchOptions;
 use bytesize::ByteSize;
 use chrono::NaiveDate;
 use duckdb::Config;
 use duckdb::Connection;
-use duckdb::InterruptHandle;
 use duckdb::core::LogicalTypeHandle;
 use duckdb::core::LogicalTypeId;
 use duckdb::params_from_iter;
@@ -32,8 +21,14 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
 use crate::connectors::BatchStream;
+use crate::connectors::Batches;
 use crate::connectors::CancelOnDrop;
+use crate::connectors::Made;
 use crate::connectors::guard;
+use crate::connectors::interrupt::Interrupt;
+use crate::connectors::interrupt::Running;
+use crate::connectors::plain::plain_batch;
+use crate::connectors::plain::plain_schema;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -44,8 +39,8 @@ use crate::query::ValueCheck;
 /// How many chunks of 2,048 rows may wait between the engine and the reader.
 const CHUNKS_IN_FLIGHT: usize = 16;
 
-/// How soon a query that was told to stop is told so again.
-const INTERRUPT_EVERY: Duration = Duration::from_millis(20);
+/// Deep expressions are bound by recursion; the engine counts on the stack of a main thread.
+const STACK_BYTES: usize = 16 << 20;
 
 /// The types that Arrow has no exact counterpart for; such a column arrives as the engine's text form.
 const TEXT_TYPES: [LogicalTypeId; 7] = [
@@ -58,7 +53,7 @@ const TEXT_TYPES: [LogicalTypeId; 7] = [
     LogicalTypeId::Union,
 ];
 
-/// The open warehouse. Cheap to clone; all clones are one database.
+/// The open warehouse.
 pub(crate) struct Warehouse {
     connection: Mutex<Connection>,
 }
@@ -112,13 +107,16 @@ impl Warehouse {
         let interrupt_on_drop = interrupt.clone();
         let cancel_on_drop = CancelOnDrop::new(move || interrupt_on_drop.stop());
         let (schema_sender, schema_receiver) = oneshot::channel();
-        let (sender, batches) = mpsc::channel(CHUNKS_IN_FLIGHT);
+        let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
         let statement = statement.clone();
         let running = Running {
             interrupt,
             connection,
         };
-        tokio::task::spawn_blocking(move || {
+        let thread = std::thread::Builder::new()
+            .name("query".to_owned())
+            .stack_size(STACK_BYTES);
+        thread.spawn(move || {
             let mut schema_sender = Some(schema_sender);
             if let Err(error) = run(&running.connection, &statement, &mut schema_sender, &sender) {
                 match schema_sender.take() {
@@ -127,62 +125,15 @@ impl Warehouse {
                     None => drop(sender.blocking_send(Err(error))),
                 }
             }
-        });
+        })?;
         let schema = schema_receiver
             .await
             .map_err(|_| Error::internal("the query's thread ended without an answer"))??;
         Ok(BatchStream {
             schema,
-            batches,
+            batches: Batches(receiver),
             cancel_on_drop,
         })
-    }
-}
-
-/// Stops a query from another thread, but never once its connection is being closed:
-/// the crate's own handle would then reach into freed memory.
-struct Interrupt(Mutex<Option<Arc<InterruptHandle>>>);
-
-impl Interrupt {
-    fn new(connection: &Connection) -> Self {
-        Self(Mutex::new(Some(connection.interrupt_handle())))
-    }
-
-    /// Interrupts until the query has let go of its connection: the engine forgets an interrupt
-    /// that comes just before a query starts.
-    fn stop(self: Arc<Self>) {
-        if self.interrupt() {
-            std::thread::spawn(move || {
-                while self.interrupt() {
-                    std::thread::sleep(INTERRUPT_EVERY);
-                }
-            });
-        }
-    }
-
-    /// Says whether there was still something to interrupt.
-    fn interrupt(&self) -> bool {
-        let handle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(handle) = handle.as_ref() {
-            handle.interrupt();
-        }
-        handle.is_some()
-    }
-}
-
-/// A connection in use. Takes its interrupt back before it closes.
-struct Running {
-    interrupt: Arc<Interrupt>,
-    connection: Connection,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.interrupt
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
     }
 }
 
@@ -192,22 +143,19 @@ fn run(
     connection: &Connection,
     statement: &Statement,
     schema_sender: &mut Option<SchemaSender>,
-    sender: &mpsc::Sender<Result<RecordBatch>>,
+    sender: &mpsc::Sender<Result<Made>>,
 ) -> Result<()> {
     guard::check(connection, &statement.sql)?;
     connection
         .execute_batch("begin transaction read only")
         .map_err(failed)?;
     for check in &statement.checks {
-        check_value(connection, check)?;
+        check_values(connection, check)?;
     }
     let binds = statement.binds.iter().map(value).collect::<Result<Vec<_>>>()?;
-    let mut prepared = connection.prepare(&statement.sql).map_err(failed)?;
-    let mut schema = start(&mut prepared, &binds)?;
-    if let Some(sql) = with_text_columns(&prepared, &schema, &statement.sql) {
-        prepared = connection.prepare(&sql).map_err(failed)?;
-        schema = start(&mut prepared, &binds)?;
-    }
+    let sql = exact_sql(connection, &statement.sql, &binds)?;
+    let mut prepared = connection.prepare(&sql).map_err(failed)?;
+    let schema = start(&mut prepared, &binds)?;
     let plain = Arc::new(plain_schema(&schema));
     if let Some(waiting) = schema_sender.take()
         && waiting.send(Ok(plain.clone())).is_err()
@@ -216,10 +164,13 @@ fn run(
     }
     // The iterator of the crate panics on an error in mid-stream; this returns it.
     while let Some(chunk) = prepared.step().map_err(failed)? {
-        if sender.blocking_send(plain_batch(&chunk, &plain)).is_err() {
+        let batch = plain_batch(&chunk, &plain)?;
+        if sender.blocking_send(Ok(Made::Batch(batch))).is_err() {
             return Ok(());
         }
     }
+    // Nobody may be waiting any more; then nobody needs to know.
+    let _ = sender.blocking_send(Ok(Made::End));
     Ok(())
 }
 
@@ -228,22 +179,42 @@ fn start(prepared: &mut duckdb::Statement, binds: &[Value]) -> Result<SchemaRef>
     Ok(rows.get_schema())
 }
 
-fn check_value(connection: &Connection, check: &ValueCheck) -> Result<()> {
+fn check_values(connection: &Connection, check: &ValueCheck) -> Result<()> {
     guard::check(connection, &check.values_sql)?;
+    let given: Vec<String> = (1..=check.values.len())
+        .map(|number| format!("(${number})"))
+        .collect();
+    // Text is compared with the key's text, so that a word beside numbers is no conversion error.
+    let key = match check.values.first() {
+        Some(Bind::Text(_)) => "cast(allowed.key as varchar)",
+        _ => "allowed.key",
+    };
     let sql = format!(
-        "select exists (select 1 from ({}\n) as allowed(key) where key = $1)",
+        "select count(*) from (values {}) as given(value)
+         where not exists (select 1 from ({}\n) as allowed(key) where {key} = given.value)",
+        given.join(", "),
         check.values_sql
     );
-    let found: bool = connection
-        .query_row(&sql, [value(&check.value)?], |row| row.get(0))
+    let binds = check.values.iter().map(value).collect::<Result<Vec<_>>>()?;
+    let strangers: i64 = connection
+        .query_row(&sql, params_from_iter(binds), |row| row.get(0))
         .map_err(failed)?;
-    match found {
-        true => Ok(()),
-        false => Err(Error::invalid(format!(
+    match strangers {
+        0 => Ok(()),
+        _ => Err(Error::invalid(format!(
             "filter `{}` must be one of the values that its `values_sql` lists",
             check.filter
         ))),
     }
+}
+
+/// The query itself, or, if Arrow cannot hold some of its columns exactly, the query with these cast to text.
+/// The engine tells a query's types without running it when it is to return no rows.
+fn exact_sql(connection: &Connection, sql: &str, binds: &[Value]) -> Result<String> {
+    let probe = format!("select * from (\n{sql}\n) as report limit 0");
+    let mut prepared = connection.prepare(&probe).map_err(failed)?;
+    let schema = start(&mut prepared, binds)?;
+    Ok(with_text_columns(&prepared, &schema, sql).unwrap_or_else(|| sql.to_owned()))
 }
 
 /// The same query with each column that Arrow cannot hold exactly cast to text, if there is any.
@@ -283,46 +254,15 @@ fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Enumerations become plain text: their dictionaries differ from chunk to chunk in other engines.
-fn plain_schema(schema: &Schema) -> Schema {
-    let fields: Vec<Field> = schema
-        .fields()
-        .iter()
-        .map(|field| Field::new(field.name(), plain_type(field.data_type()), true))
-        .collect();
-    Schema::new(fields)
-}
-
-fn plain_type(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::Dictionary(_, values) => plain_type(values),
-        other => other.clone(),
-    }
-}
-
-fn plain_batch(chunk: &StructArray, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = chunk
-        .columns()
-        .iter()
-        .zip(schema.fields())
-        .map(|(column, field)| match column.data_type() {
-            DataType::Dictionary(_, _) => Ok(cast(column, field.data_type())?),
-            _ => Ok(column.clone()),
-        })
-        .collect::<Result<Vec<ArrayRef>>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(chunk.len()));
-    Ok(RecordBatch::try_new_with_options(
-        schema.clone(),
-        columns,
-        &options,
-    )?)
-}
-
 fn value(bind: &Bind) -> Result<Value> {
     Ok(match bind {
         Bind::Null => Value::Null,
         Bind::Text(text) => Value::Text(text.clone()),
-        Bind::Integer(integer) => Value::BigInt(*integer),
+        // As a literal would be: the engine's date arithmetic, for one, takes no BIGINT.
+        Bind::Integer(integer) => match i32::try_from(*integer) {
+            Ok(integer) => Value::Int(integer),
+            Err(_) => Value::BigInt(*integer),
+        },
         Bind::Decimal(digits) => Value::Decimal(decimal(digits)?),
         Bind::Boolean(boolean) => Value::Boolean(*boolean),
         Bind::Date(date) => Value::Date32(days(*date)?),
@@ -356,6 +296,12 @@ fn failed(error: duckdb::Error) -> Error {
     let message = message(&error);
     if message.starts_with("INTERRUPT") {
         return Error::new(ErrorCode::Cancelled, "the query was stopped");
+    }
+    if message.contains("decoding Variant columns is not supported") {
+        return Error::new(
+            ErrorCode::SourceFailed,
+            "a VARIANT column cannot be handed out: cast it to VARCHAR or JSON",
+        );
     }
     Error::new(ErrorCode::SourceFailed, message)
 }

@@ -43,12 +43,22 @@ select * from duckdb_settings()
 select * from duckdb_settings
 select * from system.main.duckdb_databases
 select * from pragma_database_list
+select * from pg_settings
+select * from pg_catalog.pg_settings
+select * from pg_prepared_statements
+select * from pg_database
+show databases
+show variables
 select * from pragma_database_size()
 select * from duckdb_secrets()
 select * from which_secret('s3://x', 's3')
 select * from duckdb_extensions()
 select * from duckdb_logs
 select * from duckdb_temporary_files()
+select json_structure(repeat('[', 100000) || repeat(']', 100000))
+select json_contains(repeat('[', 100000) || repeat(']', 100000), '5')
+select json_merge_patch(repeat('{"a":', 50000) || '1' || repeat('}', 50000), '{}')
+select json_serialize_plan('select * from duckdb_settings()')
 select nextval('counter')
 select * from t where nextval('counter') > 0
 select nextval('coun' || 'ter')
@@ -160,7 +170,7 @@ async fn what_reports_need_is_let_through() {
     );
     for sql in [
         "select * from t",
-        "SELECT * FROM main.t;",
+        "SELECT * FROM main.t",
         "from t",
         "table t",
         "values (1), (2)",

@@ -27,18 +27,26 @@ const TABLE_FUNCTIONS: [&str; 13] = [
     "test_vector_types",
 ];
 
-/// Scalar functions that write, wait, or look outside the warehouse.
-const REFUSED_FUNCTIONS: [&str; 9] = [
+/// Scalar functions that write, wait, look outside the warehouse, bind SQL unseen,
+/// or follow nested JSON by recursion until the stack, and with it the server, is gone.
+const REFUSED_FUNCTIONS: [&str; 13] = [
     "current_setting",
     "currval",
     "getenv",
     "getvariable",
+    "json_contains",
     "json_execute_serialized_sql",
+    "json_merge_patch",
+    "json_serialize_plan",
+    "json_structure",
     "nextval",
     "setseed",
     "sleep_ms",
     "write_log",
 ];
+
+/// What the names of tables and `show` begin with that tell of the engine instead of its data.
+const REFUSED_TABLES: [&str; 5] = ["duckdb_", "pg_", "pragma_", "\"databases\"", "\"variables\""];
 
 /// The engine parses the text itself, so that guard and execution read it alike.
 const PARSE: &str = "
@@ -84,7 +92,7 @@ pub(crate) fn check(connection: &Connection, sql: &str) -> Result<()> {
         }
     }
     for table in &parsed.tables {
-        if table.starts_with("duckdb_") || table.starts_with("pragma_") {
+        if REFUSED_TABLES.iter().any(|refused| table.starts_with(refused)) {
             return Err(refused(&format!("system table `{table}`")));
         }
     }

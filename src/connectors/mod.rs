@@ -5,6 +5,8 @@ pub(crate) mod duckdb;
 #[cfg(test)]
 mod escapes;
 mod guard;
+mod interrupt;
+mod plain;
 #[cfg(test)]
 mod types;
 
@@ -12,15 +14,37 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use tokio::sync::mpsc;
 
+use crate::error::Error;
 use crate::error::Result;
 
-/// The rows of a running query. Dropping it cancels the query at the database.
-/// A result that ends without an error is whole.
+/// The rows of a running query.
 pub(crate) struct BatchStream {
     pub(crate) schema: SchemaRef,
-    pub(crate) batches: mpsc::Receiver<Result<RecordBatch>>,
-    /// Lives as long as the stream; the query stops when it goes.
+    pub(crate) batches: Batches,
+    /// The query stops at the database when this goes.
     pub(crate) cancel_on_drop: CancelOnDrop,
+}
+
+/// What a query has made, in order.
+pub(crate) struct Batches(mpsc::Receiver<Result<Made>>);
+
+/// What travels from the query's thread to the reader.
+pub(crate) enum Made {
+    Batch(RecordBatch),
+    /// There is no more. Without it the rows are not all there.
+    End,
+}
+
+impl Batches {
+    /// The next batch, or `None` at the end. A query whose thread broke off is an error, never a short result.
+    pub(crate) fn blocking_next(&mut self) -> Result<Option<RecordBatch>> {
+        match self.0.blocking_recv() {
+            Some(Ok(Made::Batch(batch))) => Ok(Some(batch)),
+            Some(Ok(Made::End)) => Ok(None),
+            Some(Err(error)) => Err(error),
+            None => Err(Error::internal("the query broke off before its end")),
+        }
+    }
 }
 
 /// Stops a query when dropped; harmless once the query is over.
@@ -37,5 +61,23 @@ impl Drop for CancelOnDrop {
         if let Some(cancel) = self.0.take() {
             cancel();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_that_breaks_off_is_no_short_result() {
+        let schema = std::sync::Arc::new(arrow::datatypes::Schema::empty());
+        let (sender, receiver) = mpsc::channel(4);
+        sender
+            .try_send(Ok(Made::Batch(RecordBatch::new_empty(schema))))
+            .unwrap();
+        drop(sender);
+        let mut batches = Batches(receiver);
+        assert!(batches.blocking_next().unwrap().is_some());
+        assert!(batches.blocking_next().is_err());
     }
 }

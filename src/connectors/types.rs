@@ -39,11 +39,15 @@ impl TestWarehouse {
 
     pub(super) async fn run(&self, statement: &Statement) -> Result<Vec<RecordBatch>, Error> {
         let mut stream = self.warehouse.query(statement).await?;
-        let mut batches = Vec::new();
-        while let Some(batch) = stream.batches.recv().await {
-            batches.push(batch?);
-        }
-        Ok(batches)
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut batches = Vec::new();
+            while let Some(batch) = stream.batches.blocking_next()? {
+                batches.push(batch);
+            }
+            drop(stream.cancel_on_drop);
+            Ok(batches)
+        });
+        reading.await.unwrap()
     }
 
     pub(super) async fn rows(&self, sql: &str, binds: &[Bind]) -> Result<Vec<Vec<Option<String>>>, Error> {
@@ -104,7 +108,7 @@ async fn every_simple_type_has_the_text_of_the_engine() {
 #[tokio::test]
 async fn columns_that_become_text_keep_order_names_and_neighbours() {
     let test = TestWarehouse::new();
-    let sql = "select 5 - n as n, n::uhugeint as \"big \"\"one\"\"\", '\u{1f986}' as duck, n::uhugeint as n
+    let sql = "select 5 - n as n, n::uhugeint as \"big \"\"one\"\"\", '\u{1f986}' as duck, n::uhugeint as m
                from range(5) as numbers(n) order by 5 - n limit 3";
     let batches = test.run(&statement(sql, &[])).await.unwrap();
     let names: Vec<_> = batches[0]
@@ -113,7 +117,7 @@ async fn columns_that_become_text_keep_order_names_and_neighbours() {
         .iter()
         .map(|field| field.name().clone())
         .collect();
-    assert_eq!(names, ["n", "big \"one\"", "duck", "n"]);
+    assert_eq!(names, ["n", "big \"one\"", "duck", "m"]);
     let rows: Vec<_> = batches.iter().flat_map(page_values).flatten().flatten().collect();
     assert_eq!(rows.join(" "), "1 4 \u{1f986} 4 2 3 \u{1f986} 3 3 2 \u{1f986} 2");
 }
@@ -128,6 +132,7 @@ async fn binds_have_their_type() {
             Bind::Text("'; drop table x --".into()),
             "VARCHAR '; drop table x --",
         ),
+        (Bind::Integer(7), "INTEGER 7"),
         (Bind::Integer(i64::MIN), "BIGINT -9223372036854775808"),
         (Bind::Decimal("-0.10".into()), "DECIMAL(3,2) -0.10"),
         (
@@ -155,18 +160,33 @@ async fn binds_have_their_type() {
 async fn values_sql_decides_in_the_job() {
     let test = TestWarehouse::new();
     test.load("create table colour as select unnest(['red', 'blue']) as name, 1 as rank");
-    let with = |value: &str| Statement {
+    let with = |column: &str, values: &[Bind]| Statement {
         checks: vec![ValueCheck {
             filter: "colour".into(),
-            values_sql: "select name, rank from colour -- all".into(),
-            value: Bind::Text(value.into()),
+            values_sql: format!("select {column}, rank from colour -- all"),
+            values: values.to_vec(),
         }],
         ..statement("select 1", &[])
     };
-    test.run(&with("red")).await.unwrap();
-    let error = test.run(&with("green")).await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::InvalidRequest);
-    assert!(error.message.contains("`colour`"), "{error}");
+    let text = |value: &str| Bind::Text(value.into());
+    test.run(&with("name", &[text("red")])).await.unwrap();
+    test.run(&with("name", &[text("red"), text("blue")]))
+        .await
+        .unwrap();
+    test.run(&with("rank", &[Bind::Integer(1), Bind::Integer(1)]))
+        .await
+        .unwrap();
+    test.run(&with("rank", &[text("1")])).await.unwrap();
+    for (column, values) in [
+        ("name", vec![text("green")]),
+        ("name", vec![text("red"), text("'; drop table colour --")]),
+        ("rank", vec![text("one")]),
+        ("rank", vec![Bind::Integer(1), Bind::Integer(2)]),
+    ] {
+        let error = test.run(&with(column, &values)).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidRequest, "{values:?} {error}");
+        assert!(error.message.contains("`colour`"), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -187,20 +207,66 @@ async fn errors_are_the_engines_own() {
     assert!(error.message.contains("Could not convert string 'x'"), "{error}");
 }
 
-#[test]
-fn giving_up_stops_the_query() {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+#[tokio::test]
+async fn giving_up_stops_the_query() {
     let test = TestWarehouse::new();
+    let connections = || {
+        let connection = test.warehouse.connect().unwrap();
+        let count = connection.query_row("select * from duckdb_connection_count()", [], |row| {
+            row.get::<_, i64>(0)
+        });
+        count.unwrap()
+    };
+    let alone = connections();
     // It would take years, and answers only at the end, so it is given up while it runs.
     let endless = statement(
         "select max(a.n * b.n) from range(10000000) a(n), range(10000000) b(n)",
         &[],
     );
-    runtime.block_on(async {
-        let deadline = std::time::Duration::from_millis(100);
-        let gave_up = tokio::time::timeout(deadline, test.warehouse.query(&endless)).await;
-        assert!(gave_up.is_err());
-    });
-    // Waits for the query's thread, which ends only because the engine was told to stop.
-    drop(runtime);
+    let deadline = std::time::Duration::from_millis(100);
+    let gave_up = tokio::time::timeout(deadline, test.warehouse.query(&endless)).await;
+    assert!(gave_up.is_err());
+    // The query's connection goes only because the engine was told to stop.
+    while connections() > alone {
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn numbers_are_bound_as_literals_are() {
+    let test = TestWarehouse::new();
+    let three = [Bind::Integer(3)];
+    for (sql, expected) in [
+        ("select date '2026-01-10' - $1", "2026-01-07"),
+        ("select round(12.34567, $1)", "12.346"),
+        ("select repeat('x', $1)", "xxx"),
+        ("select count(*) from (select 1 from range(9) limit $1)", "3"),
+        ("select 7 % $1", "1"),
+    ] {
+        let rows = test.rows(sql, &three).await.unwrap();
+        assert_eq!(rows[0][0].as_deref(), Some(expected), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn enumerations_are_text_at_any_depth() {
+    let test = TestWarehouse::new();
+    test.load("create type mood as enum ('sad', 'glad')");
+    let sql = "select case when n % 2 = 0 then 'sad' else 'glad' end::mood as e, [e] as l, {'k': e} as s,
+               map {'k': e} as m from range(50000) as t(n) order by n";
+    let batches = test.run(&statement(sql, &[])).await.unwrap();
+    assert!(!format!("{:?}", batches[0].schema()).contains("Dictionary"));
+    let row = &page_values(&batches[0])[1];
+    let row: Vec<&str> = row.iter().flatten().map(String::as_str).collect();
+    assert_eq!(row, ["glad", r#"["glad"]"#, r#"{"k":"glad"}"#, r#"{"k":"glad"}"#]);
+}
+
+#[tokio::test]
+async fn asking_for_the_types_runs_nothing() {
+    let test = TestWarehouse::new();
+    test.load("create sequence counter; create table t as select 1 as n");
+    // An error of the run shows that the run has begun: with zero rows asked for, it must not.
+    let connection = test.warehouse.connect().unwrap();
+    let probe = "select * from (select error('ran') from t) as report limit 0";
+    assert!(connection.prepare(probe).unwrap().query([]).is_ok());
 }

@@ -1,8 +1,7 @@
 //! CSV after RFC 4180: UTF-8 without a byte order mark, a header row, commas, a line feed after every row.
 //!
 //! NULL is an empty field and the empty text is `""`.
-//! In a table of one column NULL is `""` too: as an empty line the row would be lost,
-//! since pandas, pyarrow and Python's `csv.DictReader` skip empty lines.
+//! In a table of one column NULL is therefore an empty line, as DuckDB and PostgreSQL write it.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
@@ -29,14 +28,12 @@ pub(super) fn write_rows(batch: &RecordBatch, out: &mut Vec<u8>) {
         .iter()
         .map(|array| TextColumn::new(array.as_ref()))
         .collect();
-    let null_alone: &[u8] = if columns.len() == 1 { b"\"\"" } else { b"" };
     for row in 0..batch.num_rows() {
         for (position, column) in columns.iter().enumerate() {
             if position > 0 {
                 out.push(b',');
             }
             if column.is_null(row) {
-                out.extend_from_slice(null_alone);
                 continue;
             }
             let start = out.len();

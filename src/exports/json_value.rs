@@ -288,6 +288,18 @@ pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Escapes the text that begins at `start` and ends the buffer, where JSON demands it.
+#[inline]
+pub(super) fn escape_from(start: usize, out: &mut Vec<u8>) {
+    if out[start..]
+        .iter()
+        .fold(false, |found, byte| found | must_escape(*byte))
+    {
+        let text = out.split_off(start);
+        write_escaped(&text, out);
+    }
+}
+
 #[inline]
 fn must_escape(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')

@@ -3,6 +3,7 @@
 
 use arrow::array::Array;
 use arrow::array::AsArray;
+#[cfg(test)]
 use arrow::array::RecordBatch;
 use arrow::buffer::NullBuffer;
 use arrow::buffer::ScalarBuffer;
@@ -23,6 +24,7 @@ use crate::exports::calendar::write_time;
 use crate::exports::calendar::write_timestamp;
 use crate::exports::indirect::Indirect;
 use crate::exports::json_value::JsonColumn;
+use crate::exports::json_value::escape_from;
 use crate::exports::numbers::write_decimal;
 use crate::exports::numbers::write_double;
 use crate::exports::numbers::write_integer;
@@ -92,7 +94,28 @@ impl<'a> TextColumn<'a> {
     }
 }
 
-/// The rows of a batch as text, for a page; NULL is `None`.
+/// Appends a row as an array of text and null, as pages have it.
+pub(crate) fn write_json_row(columns: &[TextColumn], row: usize, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (position, column) in columns.iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        if column.is_null(row) {
+            out.extend_from_slice(b"null");
+            continue;
+        }
+        out.push(b'"');
+        let start = out.len();
+        column.write(row, out);
+        escape_from(start, out);
+        out.push(b'"');
+    }
+    out.push(b']');
+}
+
+/// The rows of a batch as text; NULL is `None`.
+#[cfg(test)]
 pub(crate) fn page_values(batch: &RecordBatch) -> Vec<Vec<Option<String>>> {
     let columns: Vec<TextColumn> = batch
         .columns()

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::HeaderName;
 use axum::http::HeaderValue;
+use axum::http::Method;
 use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::IntoResponse as _;
@@ -17,6 +18,7 @@ use tokio::io::AsyncSeekExt as _;
 use tokio_util::io::ReaderStream;
 
 use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::exports::Format;
 use crate::http::App;
 use crate::http::auth::Caller;
@@ -50,8 +52,13 @@ pub(crate) async fn download(
     State(app): State<App>,
     Caller(user): Caller,
     params: Params,
-    headers: HeaderMap,
+    method: Method,
+    mut headers: HeaderMap,
 ) -> Result<Response, Rejection> {
+    if method == Method::HEAD {
+        // A range is for GET alone (RFC 9110, 14.2).
+        headers.remove(header::RANGE);
+    }
     if !params.has_job_id() {
         return Err(Error::invalid("`job_id` is missing: it says which file to download").into());
     }
@@ -111,7 +118,11 @@ async fn send(app: &App, export: &StoredExport, headers: &HeaderMap) -> Result<R
         job_id: export.job_id,
         attempt: export.attempt,
         format: &export.format,
-    })?;
+    });
+    let file = match file {
+        Err(error) if error.code == ErrorCode::NotFound => return Err(Rejection::NoFile),
+        other => other?,
+    };
     let mut file = tokio::fs::File::from_std(file);
     file.set_max_buf_size(BUFFER_BYTES);
     file.seek(SeekFrom::Start(range.start))

@@ -1,7 +1,6 @@
 //! Jobs as such.
 
 use axum::Json;
-use axum::extract::Path;
 use axum::extract::State;
 use chrono::DateTime;
 use chrono::SecondsFormat;
@@ -11,6 +10,7 @@ use utoipa::ToSchema;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
+use crate::http::params::Segments;
 use crate::http::poll::find_job;
 use crate::job::Job;
 use crate::job::JobKind;
@@ -62,7 +62,7 @@ pub(crate) struct JobInfo {
 pub(crate) async fn get_job(
     State(app): State<App>,
     Caller(user): Caller,
-    Path(job_id): Path<String>,
+    Segments(job_id): Segments<String>,
 ) -> Result<Json<JobInfo>, Rejection> {
     let job_id = job_id
         .strip_suffix(".json")

@@ -7,6 +7,7 @@ mod error;
 mod jobs;
 pub(crate) mod layers;
 mod openapi;
+mod page;
 mod params;
 mod poll;
 mod queries;
@@ -21,6 +22,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::Request;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::sync::watch;
 use tower::Layer as _;
 use tower::util::MapRequestLayer;
@@ -32,26 +34,15 @@ use crate::error::Result;
 use crate::http::error::Rejection;
 use crate::objects::Objects;
 use crate::store::Store;
-use crate::worker::Worker;
 
 /// What handlers work with.
 #[derive(Clone)]
 pub(crate) struct App {
-    store: Store,
-    objects: Objects,
-    config: Arc<Config>,
-    queued: Arc<tokio::sync::Notify>,
-}
-
-impl App {
-    pub(crate) fn new(worker: &Worker) -> Self {
-        Self {
-            store: worker.store.clone(),
-            objects: worker.objects.clone(),
-            config: worker.config.clone(),
-            queued: worker.queued.clone(),
-        }
-    }
+    pub(crate) store: Store,
+    pub(crate) objects: Objects,
+    pub(crate) config: Arc<Config>,
+    /// Told when a job is queued.
+    pub(crate) queued: Arc<Notify>,
 }
 
 /// Every route.
@@ -113,6 +104,6 @@ pub(crate) async fn serve(listener: TcpListener, app: App, mut stop: watch::Rece
 async fn health(
     axum::extract::State(app): axum::extract::State<App>,
 ) -> std::result::Result<Json<openapi::Health>, Rejection> {
-    app.store.users().await?;
+    app.store.ping().await?;
     Ok(Json(openapi::Health { status: "ok" }))
 }

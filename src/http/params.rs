@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use axum::extract::FromRequestParts;
+use axum::extract::Path;
 use axum::extract::Query;
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::http::App;
@@ -62,9 +64,27 @@ impl Params {
     }
 }
 
+/// The variable segments of a path; what cannot be read as such names nothing.
+pub(crate) struct Segments<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segments<T> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(segments)) => Ok(Self(segments)),
+            Err(_) => Err(Rejection::NotFound),
+        }
+    }
+}
+
 /// `1846` and `1846-users-growth` are the same report; `.json` may follow in the deprecated form.
 pub(crate) fn report_id(segment: &str) -> Result<i64, Rejection> {
-    let digits = segment.split(['-', '.']).next().unwrap_or_default();
+    let segment = segment.strip_suffix(".json").unwrap_or(segment);
+    let digits = segment.split_once('-').map_or(segment, |(digits, _)| digits);
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Rejection::NotFound);
+    }
     digits.parse().map_err(|_| Rejection::NotFound)
 }
 
@@ -74,11 +94,13 @@ pub(crate) fn base_url(app: &App, headers: &HeaderMap) -> String {
         return url.clone();
     }
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = match header("x-forwarded-proto") {
+    let first = header("x-forwarded-proto").and_then(|schemes| schemes.split(',').next());
+    let scheme = match first.map(str::trim) {
         Some("https") => "https",
         _ => "http",
     };
-    match header(HOST.as_str()) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-[]_".contains(&byte);
+    match header(HOST.as_str()).filter(|host| host.bytes().all(plain)) {
         Some(host) => format!("{scheme}://{host}"),
         None => format!("{scheme}://{}", app.config.listen),
     }

@@ -1,40 +1,33 @@
 //! Polling: what has become of a job, and the pages of its result.
 
-use std::io::Write as _;
-
 use axum::Json;
 use axum::body::Body;
 use axum::body::Bytes;
-use axum::extract::Path;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse as _;
 use axum::response::Response;
+use futures::StreamExt as _;
 use serde::Serialize;
-use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
 use crate::error::Error;
-use crate::exports::text::page_values;
+use crate::error::ErrorCode;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
-use crate::http::jobs::iso_time;
+use crate::http::page::PageWriter;
 use crate::http::params::Params;
+use crate::http::params::Segments;
 use crate::http::params::base_url;
 use crate::http::params::report_id;
 use crate::job::Job;
 use crate::job::JobKind;
 use crate::job::JobStatus;
 use crate::objects::ObjectName;
-use crate::results::ResultReader;
-use crate::store::results::StoredResult;
 
-/// A page is handed over in pieces of about this size, so that a large one is never held whole.
-const PIECE_BYTES: usize = 256 << 10;
-const PIECES_IN_FLIGHT: usize = 4;
 const EXPIRED: &str = "the result has expired: run the report again";
 
 /// A job that is not done, or has failed.
@@ -76,10 +69,10 @@ pub(crate) struct Page {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Paginated {
-    page: u64,
-    page_size: u64,
-    num_rows: u64,
-    num_pages: u64,
+    pub(super) page: u64,
+    pub(super) page_size: u64,
+    pub(super) num_rows: u64,
+    pub(super) num_pages: u64,
 }
 
 /// A page of a job's result, or how far the job is.
@@ -120,7 +113,7 @@ pub(crate) async fn get_query_results(
 pub(crate) async fn get_report(
     State(app): State<App>,
     Caller(user): Caller,
-    Path(report): Path<String>,
+    Segments(report): Segments<String>,
     params: Params,
 ) -> Result<Response, Rejection> {
     if !report.ends_with(".json") {
@@ -173,7 +166,7 @@ pub(crate) async fn get_export_results(
 pub(crate) async fn get_results(
     State(app): State<App>,
     Caller(user): Caller,
-    Path(job_id): Path<String>,
+    Segments(job_id): Segments<String>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
@@ -230,129 +223,52 @@ async fn page(app: &App, job: &Job, params: &Params) -> Result<Response, Rejecti
         Some(id) => app.store.result(id).await?,
         None => None,
     };
-    let Some(result) = result else {
+    let Some(result) = result.filter(|result| !result.is_expired()) else {
         return Ok(failure(EXPIRED.to_owned()));
     };
     let file = app.objects.open_object(&ObjectName::Result {
         job_id: result.job_id,
         attempt: result.attempt,
-    })?;
-    let (sender, mut receiver) = mpsc::channel(PIECES_IN_FLIGHT);
-    let writing = tokio::task::spawn_blocking(move || {
-        let mut out = Pieces::new(sender);
-        write_page(&mut out, file, &result, page, page_size)?;
-        Ok::<Vec<u8>, Error>(out.rest)
     });
-    match receiver.recv().await {
-        // Smaller than a piece, as nearly every page is: an error can still be told as one.
-        None => {
-            let body = writing.await.map_err(Error::internal)??;
-            Ok(json_response(Body::from(body)))
-        }
-        Some(first) => Ok(json_response(Body::from_stream(futures::stream::unfold(
-            (Some(first), receiver, Some(writing)),
-            next_piece,
-        )))),
-    }
-}
-
-/// What `/queries/get_query_results.json` streams from.
-type PieceState = (
-    Option<Bytes>,
-    mpsc::Receiver<Bytes>,
-    Option<tokio::task::JoinHandle<Result<Vec<u8>, Error>>>,
-);
-
-/// An error in mid-page breaks the connection off: what has arrived cannot pass for a whole answer.
-async fn next_piece(
-    (first, mut receiver, mut writing): PieceState,
-) -> Option<(Result<Bytes, Error>, PieceState)> {
-    if let Some(first) = first {
-        return Some((Ok(first), (None, receiver, writing)));
-    }
-    if let Some(piece) = receiver.recv().await {
-        return Some((Ok(piece), (None, receiver, writing)));
-    }
-    let last = match writing.take()?.await {
-        Ok(rest) => rest.map(Bytes::from),
-        Err(error) => Err(Error::internal(error)),
+    let file = match file {
+        Err(error) if error.code == ErrorCode::NotFound => return Ok(failure(EXPIRED.to_owned())),
+        other => other?,
     };
-    if let Err(error) = &last {
-        tracing::error!(%error, "a page broke off");
+    let pages = tokio::task::spawn_blocking(move || PageWriter::new(file, &result, page, page_size));
+    let body = first_piece(pages.await.map_err(Error::internal)??).await?;
+    Ok(json_response(body))
+}
+
+/// Nearly every page is one piece: it goes out with its length, and an error can still be told as one.
+async fn first_piece(writer: PageWriter) -> Result<Body, Error> {
+    let (writer, piece) = next_piece(writer).await?;
+    if writer.is_done() {
+        return Ok(Body::from(piece));
     }
-    Some((last, (None, receiver, None)))
-}
-
-/// Collects bytes and sends them on a piece at a time; what is left at the end is `rest`.
-struct Pieces {
-    sender: mpsc::Sender<Bytes>,
-    rest: Vec<u8>,
-}
-
-impl Pieces {
-    fn new(sender: mpsc::Sender<Bytes>) -> Self {
-        Self {
-            sender,
-            rest: Vec::new(),
+    let rest = futures::stream::try_unfold(writer, |writer| async {
+        if writer.is_done() {
+            return Ok(None);
         }
-    }
-
-    /// Fails when nobody reads any more.
-    fn send_full(&mut self) -> Result<(), Error> {
-        if self.rest.len() < PIECE_BYTES {
-            return Ok(());
-        }
-        let piece = Bytes::from(std::mem::take(&mut self.rest));
-        self.sender
-            .blocking_send(piece)
-            .map_err(|_| Error::internal("the client went away"))
-    }
-}
-
-fn write_page(
-    out: &mut Pieces,
-    file: std::fs::File,
-    result: &StoredResult,
-    page: u64,
-    page_size: u64,
-) -> Result<(), Error> {
-    let reader = ResultReader::open(file)?;
-    let rows = reader.rows();
-    let start = (page - 1).saturating_mul(page_size);
-    let fields: Vec<String> = reader
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
-    out.rest.extend_from_slice(b"{\"status\":\"success\",\"fields\":");
-    serde_json::to_writer(&mut out.rest, &fields)?;
-    out.rest.extend_from_slice(b",\"values\":[");
-    let mut first = true;
-    for batch in reader.batches(start..start.saturating_add(page_size))? {
-        for row in page_values(&batch?) {
-            if !first {
-                out.rest.push(b',');
+        // An error breaks the connection off: what has arrived cannot pass for a whole answer.
+        match next_piece(writer).await {
+            Ok((writer, piece)) => Ok(Some((piece, writer))),
+            Err(error) => {
+                tracing::error!(%error, "a page broke off");
+                Err(error)
             }
-            first = false;
-            serde_json::to_writer(&mut out.rest, &row)?;
-            out.send_full()?;
         }
-    }
-    let paginated = Paginated {
-        page,
-        page_size,
-        num_rows: rows,
-        num_pages: rows.div_ceil(page_size),
-    };
-    out.rest.extend_from_slice(b"],\"paginated\":");
-    serde_json::to_writer(&mut out.rest, &paginated)?;
-    write!(
-        out.rest,
-        ",\"last_cache_updated\":\"{}\"}}",
-        iso_time(result.created_at)
-    )?;
-    Ok(())
+    });
+    let first = futures::stream::once(async { Ok::<_, Error>(piece) });
+    Ok(Body::from_stream(first.chain(rest)))
+}
+
+/// Reads on only when the client has taken what there was: a slow one holds a batch, never a thread.
+async fn next_piece(mut writer: PageWriter) -> Result<(PageWriter, Bytes), Error> {
+    let writing = tokio::task::spawn_blocking(move || {
+        let piece = writer.write_piece()?;
+        Ok((writer, Bytes::from(piece)))
+    });
+    writing.await.map_err(Error::internal)?
 }
 
 fn json_response(body: Body) -> Response {

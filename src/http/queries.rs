@@ -1,15 +1,17 @@
 //! Submitting: report id and filter values in, job id out.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::FromRequest;
-use axum::extract::Path;
 use axum::extract::RawQuery;
 use axum::extract::Request;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderName;
 use axum::http::HeaderValue;
+use axum::http::Method;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::header::CONTENT_TYPE;
 use serde::Serialize;
@@ -21,6 +23,7 @@ use crate::exports::Format;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
+use crate::http::params::Segments;
 use crate::http::params::report_id;
 use crate::job::JobKind;
 use crate::job::NewJob;
@@ -29,6 +32,9 @@ use crate::query::Dialect;
 use crate::query::compile::compile;
 use crate::query::raw_values::RawValues;
 use crate::query::values::parse_values;
+
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a submit answers.
 #[derive(Serialize, ToSchema)]
@@ -59,7 +65,7 @@ type SubmitResponse = Result<([(HeaderName, &'static str); 1], Json<SubmitAnswer
 pub(crate) async fn submit_query(
     State(app): State<App>,
     caller: Caller,
-    Path(report): Path<String>,
+    Segments(report): Segments<String>,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> SubmitResponse {
@@ -84,7 +90,7 @@ macro_rules! submit_export {
         pub(crate) async fn $name(
             State(app): State<App>,
             caller: Caller,
-            Path(report): Path<String>,
+            Segments(report): Segments<String>,
             RawQuery(query): RawQuery,
             request: Request,
         ) -> SubmitResponse {
@@ -116,7 +122,7 @@ submit_export!(
 /// Says which formats there are, to those with a key.
 pub(crate) async fn unknown_format(
     _caller: Caller,
-    Path((_, action)): Path<(String, String)>,
+    Segments((_, action)): Segments<(String, String)>,
 ) -> Result<(), Rejection> {
     let Some(format) = action.strip_prefix("submit_export.") else {
         return Err(Rejection::NotFound);
@@ -138,6 +144,9 @@ async fn submit(
     query: Option<String>,
     request: Request,
 ) -> SubmitResponse {
+    if request.method() == Method::HEAD {
+        return Err(Rejection::MethodNotAllowed);
+    }
     let id = report_id(report)?;
     let found = app.store.report(id).await?.ok_or(Rejection::NotFound)?;
     let mut raw = RawValues::from_query_string(query.as_deref().unwrap_or_default())?;
@@ -158,6 +167,7 @@ async fn submit(
         source: found.report.source.clone(),
         statement: compile(&found.report, &values, Dialect::DuckDb)?,
         cache_us: i64::try_from(found.report.cache.as_micros()).unwrap_or(i64::MAX),
+        lifetime_us: i64::try_from(app.config.result_lifetime.as_micros()).map_err(Error::internal)?,
     };
     let (status, job_id) = match app.store.submit(&new).await? {
         Submitted::Created(id) => ("created", id),
@@ -171,8 +181,14 @@ async fn submit(
 }
 
 async fn read_body(app: &App, request: Request) -> Result<Bytes, Rejection> {
-    Bytes::from_request(request, &())
+    let reading = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &()));
+    let late = format!(
+        "the body did not arrive within {} seconds",
+        BODY_TIMEOUT.as_secs()
+    );
+    reading
         .await
+        .map_err(|_| Error::invalid(late))?
         .map_err(|rejection| match rejection {
             BytesRejection::FailedToBufferBody(_) if rejection.status() == 413 => {
                 let max = app.config.request_bytes_max;
@@ -187,10 +203,16 @@ async fn read_body(app: &App, request: Request) -> Result<Bytes, Rejection> {
 /// and `curl -d` calls everything a form.
 fn merge_body(raw: &mut RawValues, content_type: Option<&HeaderValue>, body: &[u8]) -> Result<(), Rejection> {
     let body = body.trim_ascii();
-    let form =
-        content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    let form = content_type
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            value
+                .to_ascii_lowercase()
+                .starts_with("application/x-www-form-urlencoded")
+        });
     match body.first() {
         None => Ok(()),
+        Some(_) if body == b"null" => Ok(()),
         Some(b'{' | b'[') => Ok(raw.merge_json(body)?),
         Some(_) if form => Ok(raw.merge_form(body)?),
         Some(_) => Ok(raw.merge_json(body)?),

@@ -86,11 +86,12 @@ fn value_checks(report: &Report, values: &Values) -> Vec<ValueCheck> {
         let Some(Allowed::Sql(values_sql)) = &filter.allowed else {
             continue;
         };
-        for value in values.get(&filter.name) {
+        let values = values.get(&filter.name);
+        if !values.is_empty() {
             checks.push(ValueCheck {
                 filter: filter.name.clone(),
                 values_sql: values_sql.clone(),
-                value: value.clone(),
+                values: values.to_vec(),
             });
         }
     }

@@ -31,12 +31,12 @@ pub(crate) struct Statement {
     pub(crate) checks: Vec<ValueCheck>,
 }
 
-/// A value that must be among the first column of a query on the same source.
+/// Values that must be among the first column of a query on the same source.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct ValueCheck {
     pub(crate) filter: String,
     pub(crate) values_sql: String,
-    pub(crate) value: Bind,
+    pub(crate) values: Vec<Bind>,
 }
 
 /// A value with its type; never SQL text.

@@ -113,7 +113,7 @@ fn check(case: &Case) -> Vec<String> {
             format!(
                 "{}: {} in {}",
                 check.filter,
-                bind_text(&check.value),
+                check.values.iter().map(bind_text).collect::<Vec<_>>().join(", "),
                 check.values_sql
             )
         })

@@ -11,6 +11,7 @@ use std::io::Write;
 use std::ops::Range;
 
 use arrow::compute::concat_batches;
+use arrow::datatypes::DataType;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::CompressionType;
 use arrow::ipc::reader::FileReader;
@@ -31,6 +32,9 @@ const BATCH_ROWS: usize = 16_384;
 const BATCH_BYTES: usize = 8 << 20;
 /// The footer's key for the rows of each batch, a JSON array.
 const BATCH_ROWS_KEY: &str = "holistics.batch_rows";
+
+/// The file format's footer takes nested types down to about 60 levels.
+const DEPTH_MAX: usize = 50;
 
 /// What a result may grow to.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +64,17 @@ pub(crate) struct ResultWriter {
 
 impl ResultWriter {
     pub(crate) fn new(object: ObjectWriter, schema: &SchemaRef, limits: Limits) -> Result<Self> {
+        for field in schema.fields() {
+            if depth(field.data_type()) > DEPTH_MAX {
+                return Err(Error::new(
+                    ErrorCode::SourceFailed,
+                    format!(
+                        "column `{}` is nested deeper than {DEPTH_MAX} levels: cast it to VARCHAR",
+                        field.name()
+                    ),
+                ));
+            }
+        }
         let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD))?;
         Ok(Self {
             schema: schema.clone(),
@@ -138,6 +153,21 @@ fn over(what: &str, setting: &str, limit: &str) -> Error {
         ErrorCode::TooLarge,
         format!("the result's {what} passed the limit of {limit} (setting `{setting}`)"),
     )
+}
+
+fn depth(data_type: &DataType) -> usize {
+    let inner = match data_type {
+        DataType::List(field) | DataType::FixedSizeList(field, _) | DataType::Map(field, _) => {
+            depth(field.data_type())
+        }
+        DataType::Struct(fields) => fields
+            .iter()
+            .map(|field| depth(field.data_type()))
+            .max()
+            .unwrap_or(0),
+        _ => 0,
+    };
+    inner + 1
 }
 
 /// An open stored result.

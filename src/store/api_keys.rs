@@ -1,5 +1,7 @@
 //! API keys, of which only hashes are kept.
 
+use tracing::warn;
+
 use crate::api_key::ApiKey;
 use crate::api_key::HashedKey;
 use crate::error::Error;
@@ -35,26 +37,30 @@ impl Store {
         .bind(hash.as_bytes())
         .fetch_optional(&self.pool)
         .await?;
-        if user.is_some() {
-            self.touch_key(hash).await?;
+        if user.is_some()
+            && let Err(error) = self.touch_key(hash).await
+        {
+            // A full disk is no reason to turn a reader away.
+            warn!(%error, "cannot write down that a key was used");
         }
         Ok(user)
     }
 
     async fn touch_key(&self, hash: &HashedKey) -> Result<()> {
         let now = now_us();
-        let last_used: Option<i64> = sqlx::query_scalar("select last_used_at from api_keys where hash = $1")
-            .bind(hash.as_bytes())
-            .fetch_one(&self.pool)
-            .await?;
-        if last_used.is_some_and(|last_used| last_used > now - LAST_USED_STEP_US) {
-            return Ok(());
+        let old: Option<i64> =
+            sqlx::query_scalar("select id from api_keys where hash = $1 and coalesce(last_used_at, 0) < $2")
+                .bind(hash.as_bytes())
+                .bind(now - LAST_USED_STEP_US)
+                .fetch_optional(&self.pool)
+                .await?;
+        if let Some(id) = old {
+            sqlx::query("update api_keys set last_used_at = $1 where id = $2")
+                .bind(now)
+                .bind(id)
+                .execute(&self.pool)
+                .await?;
         }
-        sqlx::query("update api_keys set last_used_at = $1 where hash = $2")
-            .bind(now)
-            .bind(hash.as_bytes())
-            .execute(&self.pool)
-            .await?;
         Ok(())
     }
 

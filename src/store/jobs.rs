@@ -5,19 +5,17 @@ use sqlx::SqliteConnection;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
-use crate::job::ATTEMPTS_MAX;
 use crate::job::Job;
 use crate::job::JobKind;
+use crate::job::LOSSES_MAX;
 use crate::job::NewJob;
 use crate::job::Submitted;
+use crate::query::Statement;
 use crate::store::Store;
 use crate::store::now_us;
 use crate::store::results::NewExport;
 use crate::store::results::NewResult;
 use crate::store::results::StoredResult;
-
-/// What a result must still have to live for to be handed to a new job.
-const REUSE_MARGIN_US: i64 = 60_000_000;
 
 impl Store {
     /// Queues a job, joins the live one that does the same, or finishes it at once from a fresh result.
@@ -40,6 +38,9 @@ impl Store {
             return Ok(Submitted::Joined(id));
         }
         let (result_id, export_id) = fresh(&mut transaction, new, &key).await?;
+        if let Some(result_id) = result_id {
+            prolong(&mut transaction, result_id, new.lifetime_us).await?;
+        }
         let done = match new.kind {
             JobKind::Query => result_id.is_some(),
             JobKind::Export => export_id.is_some(),
@@ -75,7 +76,8 @@ impl Store {
         Ok(sqlx::query_as(
             "update jobs set status = 'running', attempt = attempt + 1, started_at = $1
              where id = (select id from jobs where status = 'queued' order by id limit 1)
-             returning *",
+             returning id, kind, format, status, user_id, report_id, report_version, result_key, attempt,
+                       created_at, started_at, ended_at, error_code, error_message, result_id, export_id",
         )
         .bind(now_us())
         .fetch_optional(&self.pool)
@@ -136,6 +138,7 @@ impl Store {
         .bind(now)
         .fetch_one(&mut *transaction)
         .await?;
+        prolong(&mut transaction, export.result_id, export.lifetime_us).await?;
         let changed = sqlx::query(
             "update jobs set export_id = $1, status = 'success', ended_at = $2
              where id = $3 and attempt = $4 and status = 'running'",
@@ -170,17 +173,20 @@ impl Store {
         moved_on(changed, job)
     }
 
-    /// Queues again what an earlier process left running; a job that was tried too often fails.
+    /// Queues again what an earlier process left running; a job that was lost too often fails.
     /// Only for a process that holds the data folder alone.
     pub(crate) async fn take_up_interrupted(&self) -> Result<u64> {
         let mut transaction = self.begin_write().await?;
+        sqlx::query("update jobs set losses = losses + 1 where status = 'running'")
+            .execute(&mut *transaction)
+            .await?;
         sqlx::query(
             "update jobs set status = 'failure', ended_at = $1, error_code = 'internal',
-                    error_message = 'worker lost: the server stopped during each of ' || attempt || ' attempts'
-             where status = 'running' and attempt >= $2",
+                    error_message = 'worker lost: the server stopped ' || losses || ' times while it worked on this'
+             where status = 'running' and losses >= $2",
         )
         .bind(now_us())
-        .bind(ATTEMPTS_MAX)
+        .bind(LOSSES_MAX)
         .execute(&mut *transaction)
         .await?;
         let queued = sqlx::query("update jobs set status = 'queued' where status = 'running'")
@@ -191,11 +197,10 @@ impl Store {
         Ok(queued)
     }
 
-    /// Puts a job back that a clean stop of the server interrupts; that attempt does not count.
+    /// Puts a job back that a clean stop of the server interrupts; that is no loss.
     pub(crate) async fn hand_back(&self, job: &Job) -> Result<()> {
         sqlx::query(
-            "update jobs set status = 'queued', attempt = attempt - 1
-             where id = $1 and attempt = $2 and status = 'running'",
+            "update jobs set status = 'queued' where id = $1 and attempt = $2 and status = 'running'",
         )
         .bind(job.id)
         .bind(job.attempt)
@@ -204,10 +209,21 @@ impl Store {
         Ok(())
     }
 
+    /// What was checked when the job was submitted, and is therefore what runs.
+    pub(crate) async fn statement(&self, job_id: i64) -> Result<Statement> {
+        let statement: String = sqlx::query_scalar("select statement from jobs where id = $1")
+            .bind(job_id)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(serde_json::from_str(&statement)?)
+    }
+
     /// The job, if this user may see it.
     pub(crate) async fn job_seen_by(&self, id: i64, user_id: i64, is_admin: bool) -> Result<Option<Job>> {
         Ok(sqlx::query_as(
-            "select * from jobs
+            "select id, kind, format, status, user_id, report_id, report_version, result_key, attempt,
+                    created_at, started_at, ended_at, error_code, error_message, result_id, export_id
+             from jobs
              where id = $1
                and ($2 or exists (select 1 from job_users where job_id = jobs.id and user_id = $3))",
         )
@@ -229,6 +245,16 @@ impl Store {
         .await?
         .rows_affected())
     }
+}
+
+/// Whoever is handed a result has its whole lifetime to fetch it.
+async fn prolong(connection: &mut SqliteConnection, result_id: i64, lifetime_us: i64) -> Result<()> {
+    sqlx::query("update results set expires_at = max(expires_at, $1) where id = $2")
+        .bind(now_us() + lifetime_us)
+        .bind(result_id)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 async fn let_see(connection: &mut SqliteConnection, job_id: i64, user_id: i64) -> Result<()> {
@@ -257,7 +283,7 @@ async fn fresh(
     )
     .bind(key)
     .bind(now - new.cache_us)
-    .bind(now + REUSE_MARGIN_US)
+    .bind(now)
     .fetch_optional(&mut *connection)
     .await?;
     let Some(result_id) = result else {

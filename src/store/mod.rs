@@ -5,16 +5,19 @@ mod api_keys;
 mod jobs;
 pub(crate) mod reports;
 pub(crate) mod results;
-#[cfg(test)]
-mod tests;
 mod users;
 
+use std::ops::Deref;
+use std::ops::DerefMut;
 use std::path::Path;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use sqlx::Sqlite;
+use sqlx::SqliteConnection;
 use sqlx::SqlitePool;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::sqlite::SqliteJournalMode;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -55,8 +58,60 @@ impl Store {
     }
 
     /// Begins a transaction that writes; waiting for the lock here means it cannot fail half-way.
-    async fn begin_write(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>> {
-        Ok(self.pool.begin_with("begin immediate").await?)
+    async fn begin_write(&self) -> Result<WriteTransaction> {
+        let mut transaction = WriteTransaction(Some(self.pool.acquire().await?));
+        sqlx::query("begin immediate").execute(&mut *transaction).await?;
+        Ok(transaction)
+    }
+
+    /// Whether the database can be read.
+    pub(crate) async fn ping(&self) -> Result<()> {
+        sqlx::query("select 1 from jobs limit 1")
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(())
+    }
+}
+
+/// A transaction that is kept by `commit` and undone by dropping it.
+/// Undoing closes the connection: after a full disk nobody can tell what state it is in.
+struct WriteTransaction(Option<PoolConnection<Sqlite>>);
+
+impl WriteTransaction {
+    async fn commit(mut self) -> Result<()> {
+        sqlx::query("commit").execute(&mut *self).await?;
+        drop(self.0.take());
+        Ok(())
+    }
+}
+
+impl Deref for WriteTransaction {
+    type Target = SqliteConnection;
+
+    #[expect(
+        clippy::expect_used,
+        reason = "only commit takes the connection, and it takes the transaction too"
+    )]
+    fn deref(&self) -> &SqliteConnection {
+        self.0.as_ref().expect("a transaction has a connection")
+    }
+}
+
+impl DerefMut for WriteTransaction {
+    #[expect(
+        clippy::expect_used,
+        reason = "only commit takes the connection, and it takes the transaction too"
+    )]
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        self.0.as_mut().expect("a transaction has a connection")
+    }
+}
+
+impl Drop for WriteTransaction {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
+        }
     }
 }
 

@@ -20,16 +20,17 @@ pub(crate) enum Change {
     Unchanged,
 }
 
+const CURRENT: &str = "
+    select reports.version, definition from reports
+    join report_versions on report_id = reports.id and report_versions.version = reports.version
+    where reports.id = $1";
+
 impl Store {
     pub(crate) async fn report(&self, id: i64) -> Result<Option<VersionedReport>> {
-        let row: Option<(i64, String)> = sqlx::query_as(
-            "select version, definition from reports
-             join report_versions using (version)
-             where reports.id = $1 and report_id = $1",
-        )
-        .bind(id)
-        .fetch_optional(&self.pool)
-        .await?;
+        let row = sqlx::query_as(CURRENT)
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?;
         row.map(parse).transpose()
     }
 
@@ -60,14 +61,10 @@ impl Store {
         let mut transaction = self.begin_write().await?;
         let mut changes = Vec::with_capacity(reports.len());
         for report in reports {
-            let current: Option<(i64, String)> = sqlx::query_as(
-                "select version, definition from reports
-                 join report_versions using (version)
-                 where reports.id = $1 and report_id = $1",
-            )
-            .bind(report.id)
-            .fetch_optional(&mut *transaction)
-            .await?;
+            let current = sqlx::query_as(CURRENT)
+                .bind(report.id)
+                .fetch_optional(&mut *transaction)
+                .await?;
             let (version, change) = match current.map(parse).transpose()? {
                 Some(current) if current.report == *report => {
                     changes.push(Change::Unchanged);
@@ -95,9 +92,7 @@ impl Store {
             .await?;
             changes.push(change);
         }
-        if dry_run {
-            transaction.rollback().await?;
-        } else {
+        if !dry_run {
             transaction.commit().await?;
         }
         Ok(changes)

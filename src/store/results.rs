@@ -16,6 +16,8 @@ pub(crate) struct NewExport {
     pub(crate) result_id: i64,
     pub(crate) file_name: String,
     pub(crate) bytes: i64,
+    /// The result lives at least as long as its youngest file.
+    pub(crate) lifetime_us: i64,
 }
 
 /// A row of `results`.
@@ -25,6 +27,14 @@ pub(crate) struct StoredResult {
     pub(crate) job_id: i64,
     pub(crate) attempt: i64,
     pub(crate) created_at: i64,
+    expires_at: i64,
+}
+
+impl StoredResult {
+    /// An expired result is not handed out any more, but a job that was given it may still read it.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.expires_at <= now_us()
+    }
 }
 
 /// A row of `exports`.
@@ -40,15 +50,12 @@ pub(crate) struct StoredExport {
 }
 
 impl Store {
-    /// The result, unless it has expired.
+    /// The result, perhaps expired, unless it is gone.
     pub(crate) async fn result(&self, id: i64) -> Result<Option<StoredResult>> {
-        Ok(
-            sqlx::query_as("select * from results where id = $1 and expires_at > $2")
-                .bind(id)
-                .bind(now_us())
-                .fetch_optional(&self.pool)
-                .await?,
-        )
+        Ok(sqlx::query_as("select * from results where id = $1")
+            .bind(id)
+            .fetch_optional(&self.pool)
+            .await?)
     }
 
     /// The export, unless its result has expired.
@@ -63,26 +70,28 @@ impl Store {
         .await?)
     }
 
-    /// Whether the rows that this job wrote in this attempt are kept.
+    /// Whether the rows that this job wrote in this attempt are kept, or may be yet.
     pub(crate) async fn is_result_kept(&self, job_id: i64, attempt: i64) -> Result<bool> {
-        Ok(
-            sqlx::query_scalar("select exists (select 1 from results where job_id = $1 and attempt = $2)")
-                .bind(job_id)
-                .bind(attempt)
-                .fetch_one(&self.pool)
-                .await?,
+        Ok(sqlx::query_scalar(
+            "select exists (select 1 from results where job_id = $1 and attempt = $2)
+                or exists (select 1 from jobs where id = $1 and attempt = $2 and status = 'running')",
         )
+        .bind(job_id)
+        .bind(attempt)
+        .fetch_one(&self.pool)
+        .await?)
     }
 
-    /// Whether the file that this job made in this attempt is kept.
+    /// Whether the file that this job made in this attempt is kept, or may be yet.
     pub(crate) async fn is_export_kept(&self, job_id: i64, attempt: i64) -> Result<bool> {
-        Ok(
-            sqlx::query_scalar("select exists (select 1 from exports where job_id = $1 and attempt = $2)")
-                .bind(job_id)
-                .bind(attempt)
-                .fetch_one(&self.pool)
-                .await?,
+        Ok(sqlx::query_scalar(
+            "select exists (select 1 from exports where job_id = $1 and attempt = $2)
+                or exists (select 1 from jobs where id = $1 and attempt = $2 and status = 'running')",
         )
+        .bind(job_id)
+        .bind(attempt)
+        .fetch_one(&self.pool)
+        .await?)
     }
 
     /// Forgets the results that have expired, and their exports, and says whose files may go.

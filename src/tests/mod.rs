@@ -68,7 +68,12 @@ impl TestApp {
             .unwrap();
         let key = add_key(&worker, &user).await;
         Self {
-            router: http::router(http::App::new(&worker)),
+            router: http::router(http::App {
+                store: worker.store.clone(),
+                objects: worker.objects.clone(),
+                config: worker.config.clone(),
+                queued: worker.queued.clone(),
+            }),
             folder,
             worker,
             user,

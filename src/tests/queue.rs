@@ -173,24 +173,50 @@ async fn stop_of_the_server_queues_the_running_job_again() {
     let job = app.worker.store.claim().await.unwrap().unwrap();
     assert_eq!(
         (job.id, job.attempt),
-        (job_id, 1),
-        "the interrupted attempt does not count"
+        (job_id, 2),
+        "no attempt number is used twice"
+    );
+}
+
+#[tokio::test]
+async fn export_that_was_interrupted_goes_on_from_its_result() {
+    let app = TestApp::with_config(|config| config.result_lifetime = std::time::Duration::ZERO).await;
+    app.report_sql("select random() as r").await;
+    let job_id = app.submit("/queries/1/submit_export.csv").await;
+    let store = &app.worker.store;
+    let job = store.claim().await.unwrap().unwrap();
+    app.worker.run_query(&job).await.unwrap();
+    let rows = std::fs::read(app.path().join(format!("results/{job_id}-1.arrow"))).unwrap();
+    store.hand_back(&job).await.unwrap();
+    // The result has expired, but a live job is to read it.
+    app.worker.sweep().await.unwrap();
+    assert_eq!(
+        std::fs::read(app.path().join(format!("results/{job_id}-1.arrow"))).unwrap(),
+        rows
+    );
+    app.run_pending_jobs().await;
+    let job = store.job_seen_by(job_id, 0, true).await.unwrap().unwrap();
+    assert!(job.error().is_none() && job.is_finished());
+    assert!(app.path().join(format!("exports/{job_id}-2.csv")).exists());
+    assert!(
+        !app.path().join(format!("results/{job_id}-2.arrow")).exists(),
+        "the query did not run again"
     );
 }
 
 #[tokio::test]
 async fn limits_stop_a_job_and_name_themselves() {
-    let app = TestApp::with_config(|config| {
-        config.result_rows_max = 10;
-        config.query_timeout = std::time::Duration::from_millis(200);
-    })
-    .await;
+    let app = TestApp::with_config(|config| config.result_rows_max = 10).await;
     app.report_sql("select * from range(11)").await;
     let page = app.page().await;
     assert_eq!(
         page["error"],
         "the result's rows passed the limit of 10 (setting `result_rows_max`)"
     );
+    app.report_sql("select * from range(10)").await;
+    assert_eq!(app.page().await["paginated"]["num_rows"], 10);
+    let short = std::time::Duration::from_millis(200);
+    let app = TestApp::with_config(|config| config.query_timeout = short).await;
     app.report_sql("select max(a.n * b.n) from range(10000000) a(n), range(10000000) b(n)")
         .await;
     let page = app.page().await;
@@ -198,8 +224,6 @@ async fn limits_stop_a_job_and_name_themselves() {
         page["error"],
         "the query was stopped after 200ms (setting `query_timeout`)"
     );
-    app.report_sql("select * from range(10)").await;
-    assert_eq!(app.page().await["paginated"]["num_rows"], 10);
 }
 
 async fn restart(folder: &std::path::Path) -> Worker {

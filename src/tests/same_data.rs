@@ -141,8 +141,9 @@ async fn check(app: &TestApp, case: &Case) {
     let file = app.path().join("same.csv");
     std::fs::write(&file, &csv).unwrap();
     let script = format!(
-        "{LOAD} {}; select * from read_csv('{}', header = true, all_varchar = true, delim = ',', quote = '\"',
+        "{LOAD} select count(*)::varchar as c0 from ({}) as report; {}; select * from read_csv('{}', header = true, all_varchar = true, delim = ',', quote = '\"',
          escape = '\"', new_line = '\\n', allow_quoted_nulls = false, null_padding = false);",
+        case.sql(true),
         case.sql(true),
         file.display()
     );
@@ -158,6 +159,11 @@ async fn check(app: &TestApp, case: &Case) {
             .next()
             .map_or_else(Vec::new, |answer| text_rows(&answer.unwrap()))
     };
+    assert_eq!(
+        next(),
+        [[Some(pages.len().to_string())]],
+        "DuckDB's shell counts otherwise"
+    );
     if pages.is_empty() {
         return;
     }

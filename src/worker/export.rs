@@ -64,6 +64,7 @@ impl Worker {
             result_id: result.id,
             file_name: self.file_name(job, result, format).await?,
             bytes: i64::try_from(bytes).map_err(Error::internal)?,
+            lifetime_us: self.lifetime_us()?,
         };
         self.store.keep_export(job, &export).await
     }

@@ -4,10 +4,13 @@ mod export;
 mod query;
 mod sweep;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,12 +20,16 @@ use tracing::warn;
 
 use crate::config::Config;
 use crate::connectors::duckdb::Warehouse;
+use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::job::Job;
 use crate::job::JobKind;
 use crate::objects::Objects;
 use crate::store::Store;
+
+/// How soon a write to the metadata database that failed is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Everything a job needs. Cheap to clone.
 #[derive(Clone)]
@@ -96,7 +103,7 @@ impl Worker {
                 Err(error) => {
                     error!(%error, "cannot work on the queue");
                     tokio::select! {
-                        () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
+                        () = tokio::time::sleep(RETRY_EVERY) => {}
                         _ = stop.changed() => {}
                     }
                 }
@@ -109,10 +116,14 @@ impl Worker {
         let Some(job) = self.store.claim().await? else {
             return Ok(Ran::QueueEmpty);
         };
+        // Where two jobs were queued at once, the next worker may not have heard of the second.
+        self.queued.notify_one();
         info!(job_id = job.id, attempt = job.attempt, "job started");
         let stopping = StopFlag::default();
         let outcome = tokio::select! {
-            outcome = self.run(&job, &stopping) => outcome,
+            outcome = AssertUnwindSafe(self.run(&job, &stopping)).catch_unwind() => {
+                outcome.unwrap_or_else(|_| Err(Error::internal("a panic while doing the job")))
+            }
             () = told_to_stop(stop) => {
                 self.store.hand_back(&job).await?;
                 info!(job_id = job.id, "job queued again, the server stops");
@@ -126,10 +137,27 @@ impl Worker {
                     ErrorCode::Internal => error!(job_id = job.id, %error, "job failed"),
                     _ => warn!(job_id = job.id, code = ?error.code, "job failed"),
                 }
-                self.store.fail(&job, &error).await?;
+                self.fail(&job, &error, stop).await?;
             }
         }
         Ok(Ran::Job(job.id))
+    }
+
+    /// Tries until it is written down, or the server stops: a job that stays `running` in the database
+    /// without a worker would be joined by every equal submit.
+    async fn fail(&self, job: &Job, error: &Error, stop: &mut watch::Receiver<bool>) -> Result<()> {
+        loop {
+            match self.store.fail(job, error).await {
+                Err(unwritten) if unwritten.code == ErrorCode::Internal => {
+                    error!(job_id = job.id, error = %unwritten, "cannot write down that a job failed");
+                }
+                written => return written,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RETRY_EVERY) => {}
+                () = told_to_stop(stop) => return Ok(()),
+            }
+        }
     }
 
     async fn run(&self, job: &Job, stopping: &StopFlag) -> Result<()> {

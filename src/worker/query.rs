@@ -15,7 +15,7 @@ use crate::worker::Worker;
 
 impl Worker {
     /// Runs the statement, writes the rows, and only then names them in the job's row.
-    pub(super) async fn run_query(&self, job: &Job) -> Result<StoredResult> {
+    pub(crate) async fn run_query(&self, job: &Job) -> Result<StoredResult> {
         let limit = self.config.query_timeout;
         let written = tokio::time::timeout(limit, self.write_result(job))
             .await
@@ -31,14 +31,19 @@ impl Worker {
         let result = NewResult {
             rows: i64::try_from(written.rows).map_err(Error::internal)?,
             bytes: i64::try_from(written.bytes).map_err(Error::internal)?,
-            lifetime_us: i64::try_from(self.config.result_lifetime.as_micros()).map_err(Error::internal)?,
+            lifetime_us: self.lifetime_us()?,
         };
         self.store.keep_result(job, &result).await
     }
 
+    /// How long what a job makes can be fetched.
+    pub(super) fn lifetime_us(&self) -> Result<i64> {
+        i64::try_from(self.config.result_lifetime.as_micros()).map_err(Error::internal)
+    }
+
     /// Dropping the future, as a deadline does, stops the query at the database.
     async fn write_result(&self, job: &Job) -> Result<Written> {
-        let statement = job.statement()?;
+        let statement = self.store.statement(job.id).await?;
         let BatchStream {
             schema,
             mut batches,
@@ -55,8 +60,8 @@ impl Worker {
         };
         let writing = tokio::task::spawn_blocking(move || {
             let mut writer = ResultWriter::new(object, &schema, limits)?;
-            while let Some(batch) = batches.blocking_recv() {
-                writer.write(batch?)?;
+            while let Some(batch) = batches.blocking_next()? {
+                writer.write(batch)?;
             }
             writer.finish()
         });

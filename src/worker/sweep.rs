@@ -32,18 +32,19 @@ impl Worker {
     /// First forgets, then removes: a crash in between leaves orphans, never a name without a file.
     pub(crate) async fn sweep(&self) -> Result<()> {
         let (results, exports) = self.store.forget_expired().await?;
+        // What cannot be removed now is an orphan, which the next sweep removes.
         for export in &exports {
-            self.objects.remove(&ObjectName::Export {
+            tell(self.objects.remove(&ObjectName::Export {
                 job_id: export.job_id,
                 attempt: export.attempt,
                 format: &export.format,
-            })?;
+            }));
         }
         for result in &results {
-            self.objects.remove(&ObjectName::Result {
+            tell(self.objects.remove(&ObjectName::Result {
                 job_id: result.job_id,
                 attempt: result.attempt,
-            })?;
+            }));
         }
         if !results.is_empty() {
             info!(
@@ -59,7 +60,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Removes files that a crash left between writing and naming them.
+    /// Removes files that a crash or a late writer left between writing and naming them.
     pub(super) async fn remove_orphans(&self) -> Result<()> {
         for (path, job_id, attempt) in self.objects.list(Folder::Results)? {
             if !self.store.is_result_kept(job_id, attempt).await? {
@@ -72,6 +73,12 @@ impl Worker {
             }
         }
         Ok(())
+    }
+}
+
+fn tell(removed: Result<()>) {
+    if let Err(error) = removed {
+        error!(%error, "cannot remove an expired file");
     }
 }
 

