@@ -118,7 +118,7 @@ impl Server {
             config: worker.config.clone(),
             queued: worker.queued.clone(),
         };
-        let serving = tokio::spawn(http::serve(listener, app, stopping.clone()));
+        let serving = tokio::spawn(http::server::serve(listener, app, stopping.clone()));
         let at_work = worker.clone();
         let working = tokio::spawn(async move { at_work.work(stopping).await });
         Ok(Self {

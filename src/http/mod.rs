@@ -12,6 +12,7 @@ mod params;
 mod poll;
 mod queries;
 mod range;
+pub(crate) mod server;
 mod users;
 
 use std::sync::Arc;
@@ -19,18 +20,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::Request;
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::sync::watch;
-use tower::Layer as _;
-use tower::util::MapRequestLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::config::Config;
-use crate::error::Result;
 use crate::http::error::Rejection;
 use crate::objects::Objects;
 use crate::store::Store;
@@ -75,24 +70,6 @@ pub(crate) fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::max(body_max))
         .layer(axum::middleware::from_fn(layers::answer))
         .with_state(app)
-}
-
-/// Serves until `stop` turns true, then lets running requests end.
-pub(crate) async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bool>) -> Result<()> {
-    let service = MapRequestLayer::new(layers::tidy_path::<axum::body::Body>).layer(router(app));
-    let make_service = axum::ServiceExt::<Request<axum::body::Body>>::into_make_service(service);
-    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot switch Nagle's algorithm off");
-        }
-    });
-    axum::serve(listener, make_service)
-        .with_graceful_shutdown(async move {
-            // An error means that the sender is gone, which is a stop too.
-            let _ = stop.wait_for(|stop| *stop).await;
-        })
-        .await?;
-    Ok(())
 }
 
 /// Whether the server answers and its metadata can be read.
