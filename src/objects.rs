@@ -176,6 +176,13 @@ pub(crate) fn make_private_folder(path: &Path) -> Result<()> {
     })
 }
 
+/// Takes a file that is there from everybody but its owner.
+pub(crate) fn make_private_file(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(())
+}
+
 /// Where the files of one kind are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Folder {

@@ -22,6 +22,7 @@ use crate::cli::tpch;
 use crate::config::Config;
 use crate::error::Error;
 use crate::error::Result;
+use crate::objects::make_private_file;
 use crate::objects::make_private_folder;
 use crate::store::Store;
 
@@ -146,7 +147,9 @@ async fn demo_key(store: &Store, path: &Path) -> Result<String> {
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    writeln!(options.open(path)?, "{}", key.reveal())?;
+    let mut file = options.open(path)?;
+    make_private_file(path)?;
+    writeln!(file, "{}", key.reveal())?;
     store.add_key(user.id, "demo", &key.hash()).await?;
     Ok(key.reveal().to_owned())
 }

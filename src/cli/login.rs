@@ -14,6 +14,7 @@ use crate::cli::client::Client;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::objects::make_private_file;
 
 const HOST_DEFAULT: &str = "http://127.0.0.1:3000";
 
@@ -96,6 +97,7 @@ fn remember(path: &Path, host: &str, token: &str) -> Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&aside)?;
+    make_private_file(&aside)?;
     // A JSON string is a YAML string.
     writeln!(file, "token: {}", serde_json::to_string(token)?)?;
     writeln!(file, "host: {}", serde_json::to_string(host)?)?;

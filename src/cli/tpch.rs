@@ -157,6 +157,9 @@ impl Maker {
         bar.set_length(loaded as u64);
         bar.set_position(loaded as u64);
         bar.finish();
+        if !self.show_progress {
+            eprintln!("{table}: {loaded} rows");
+        }
         Ok(())
     }
 }

@@ -229,3 +229,19 @@ async fn limits_stop_a_job_and_name_themselves() {
 async fn restart(folder: &std::path::Path) -> Worker {
     Worker::open(Config::in_folder(folder).unwrap()).await.unwrap()
 }
+
+#[tokio::test]
+async fn writes_that_are_undone_leave_the_store_usable() {
+    let app = TestApp::new().await;
+    app.report_sql("select 1 as n").await;
+    let changed =
+        crate::query::file::parse_report("r.sql", "---\nid: 1\ntitle: Other\n---\nselect 2").unwrap();
+    for _ in 0..20 {
+        app.worker
+            .store
+            .apply_reports(std::slice::from_ref(&changed), true)
+            .await
+            .unwrap();
+    }
+    assert_eq!(app.page().await["values"][0][0], "1");
+}

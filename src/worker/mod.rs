@@ -26,6 +26,7 @@ use crate::error::Result;
 use crate::job::Job;
 use crate::job::JobKind;
 use crate::objects::Objects;
+use crate::objects::make_private_file;
 use crate::store::Store;
 
 /// How soon a write to the metadata database that failed is tried again.
@@ -61,6 +62,9 @@ impl Worker {
             config.warehouse_memory_max,
             config.warehouse_threads,
         )?;
+        for path in [config.metadata_file(), config.warehouse_file()] {
+            make_private_file(&path)?;
+        }
         let worker = Self {
             store,
             objects,

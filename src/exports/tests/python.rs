@@ -1,9 +1,6 @@
 //! What pyarrow, pandas, openpyxl and Python's own modules make of the files.
 //! Needs a Python with pyarrow, pandas and openpyxl; without one it passes with a note, but not where `CI` is set.
 
-use std::path::Path;
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -21,26 +18,17 @@ use crate::exports::Format;
 use crate::exports::tests::batch;
 use crate::exports::tests::file;
 use crate::exports::tests::strings;
-
-fn python() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("HOLISTICS_TEST_PYTHON") {
-        return Some(named.into());
-    }
-    let local = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python");
-    local.exists().then_some(local)
-}
+use crate::tests::reader;
 
 /// Runs a script that finds the file's path in `path`; the script asserts.
 fn check(format: Format, rows: &RecordBatch, script: &str) {
-    let Some(python) = python() else {
-        assert!(std::env::var_os("CI").is_none(), "no Python to test with");
-        println!("skipped: no Python named by HOLISTICS_TEST_PYTHON, none in .venv");
+    let Some(mut python) = reader("python") else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(format!("file.{}", format.extension()));
     std::fs::write(&path, file(format, rows)).unwrap();
-    let output = Command::new(python)
+    let output = python
         .args(["-c", &format!("import sys\npath = sys.argv[1]\n{script}")])
         .arg(&path)
         .output()
