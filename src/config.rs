@@ -30,7 +30,7 @@ pub(crate) struct Settings {
     /// Address and port to serve on; port 0 takes a free one
     #[arg(long, env = "HOLISTICS_LISTEN", value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// How clients reach the server, for links in answers, such as https://reports.example.com
+    /// How clients reach the server, for links in answers, such as `https://reports.example.com`
     #[arg(long, env = "HOLISTICS_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
     /// Folder of report files to apply at start

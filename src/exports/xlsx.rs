@@ -48,7 +48,7 @@ pub(super) fn write(
     write_sheets(schema, batches, SHEET_ROWS_MAX, out, temp_dir)
 }
 
-/// As [`write`], with a further sheet after `sheet_rows_max` rows, the header among them.
+/// As [`write()`], with a further sheet after `sheet_rows_max` rows, the header among them.
 pub(super) fn write_sheets(
     schema: &Schema,
     batches: impl Iterator<Item = Result<RecordBatch>>,
