@@ -110,6 +110,10 @@ impl Objects {
         })
     }
 
+    pub(crate) fn exists(&self, name: &ObjectName) -> bool {
+        self.root.join(name.path()).exists()
+    }
+
     /// Removes a file. That it is gone already is no error; a reader that has it open keeps it.
     pub(crate) fn remove(&self, name: &ObjectName) -> Result<()> {
         match fs::remove_file(self.root.join(name.path())) {

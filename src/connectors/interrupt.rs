@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
+use std::time::Instant;
 
 use duckdb::Connection;
 use duckdb::InterruptHandle;
+use tracing::warn;
 
 /// How soon a query that was told to stop is told so again.
 const INTERRUPT_EVERY: Duration = Duration::from_millis(20);
+/// A query that goes on for so long after that uses processors that nobody sees otherwise.
+const WARN_AFTER: Duration = Duration::from_secs(5);
 
 /// Stops a query from another thread, but never once its connection is being closed:
 /// the crate's own handle would then reach into freed memory.
@@ -25,7 +29,13 @@ impl Interrupt {
     pub(super) fn stop(self: Arc<Self>) {
         if self.interrupt() {
             std::thread::spawn(move || {
+                let told = Instant::now();
+                let mut warned = false;
                 while self.interrupt() {
+                    if !warned && told.elapsed() > WARN_AFTER {
+                        warn!("a query was told to stop and has not: the engine looks only between steps");
+                        warned = true;
+                    }
                     std::thread::sleep(INTERRUPT_EVERY);
                 }
             });

@@ -231,7 +231,10 @@ async fn page(app: &App, job: &Job, params: &Params) -> Result<Response, Rejecti
         attempt: result.attempt,
     });
     let file = match file {
-        Err(error) if error.code == ErrorCode::NotFound => return Ok(failure(EXPIRED.to_owned())),
+        Err(error) if error.code == ErrorCode::NotFound => {
+            app.store.forget_result(result.id).await?;
+            return Ok(failure(EXPIRED.to_owned()));
+        }
         other => other?,
     };
     let pages = tokio::task::spawn_blocking(move || PageWriter::new(file, &result, page, page_size));

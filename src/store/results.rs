@@ -70,6 +70,15 @@ impl Store {
         .await?)
     }
 
+    /// Forgets a result whose file is gone, so that the next submit runs again.
+    pub(crate) async fn forget_result(&self, id: i64) -> Result<()> {
+        sqlx::query("delete from results where id = $1")
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
     /// Whether the rows that this job wrote in this attempt are kept, or may be yet.
     pub(crate) async fn is_result_kept(&self, job_id: i64, attempt: i64) -> Result<bool> {
         Ok(sqlx::query_scalar(

@@ -245,3 +245,22 @@ async fn writes_that_are_undone_leave_the_store_usable() {
     }
     assert_eq!(app.page().await["values"][0][0], "1");
 }
+
+#[tokio::test]
+async fn files_removed_by_hand_are_made_again() {
+    let app = TestApp::new().await;
+    app.report(CACHED).await;
+    let first = app.submit("/queries/1/submit_query.json").await;
+    app.run_pending_jobs().await;
+    let file = app.path().join(format!("results/{first}-1.arrow"));
+    std::fs::remove_file(&file).unwrap();
+    app.export("csv").await.unwrap();
+    std::fs::remove_file(app.path().join("results").join(format!("{}-1.arrow", first + 1))).unwrap();
+    let poll = |job_id: i64| format!("/queries/get_query_results.json?job_id={job_id}");
+    let gone = app.submit("/queries/1/submit_query.json").await;
+    assert_eq!(app.get(&poll(gone)).await.json()["status"], "failure");
+    assert_eq!(app.get(&poll(first)).await.json()["status"], "failure");
+    let again = app.submit("/queries/1/submit_query.json").await;
+    app.run_pending_jobs().await;
+    assert_eq!(app.get(&poll(again)).await.json()["status"], "success");
+}

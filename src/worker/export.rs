@@ -17,6 +17,7 @@ use crate::store::results::NewExport;
 use crate::store::results::StoredResult;
 use crate::worker::StopFlag;
 use crate::worker::Worker;
+use crate::worker::object_of;
 
 /// Written to the file at a time.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -31,10 +32,7 @@ impl Worker {
     ) -> Result<()> {
         let format = Format::parse(&job.format)
             .ok_or_else(|| Error::internal(format!("job with unknown format `{}`", job.format)))?;
-        let rows = ResultReader::open(self.objects.open_object(&ObjectName::Result {
-            job_id: result.job_id,
-            attempt: result.attempt,
-        })?)?;
+        let rows = ResultReader::open(self.objects.open_object(&object_of(result))?)?;
         let object = self.objects.create(&ObjectName::Export {
             job_id: job.id,
             attempt: job.attempt,

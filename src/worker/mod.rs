@@ -25,9 +25,11 @@ use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::job::Job;
 use crate::job::JobKind;
+use crate::objects::ObjectName;
 use crate::objects::Objects;
 use crate::objects::make_private_file;
 use crate::store::Store;
+use crate::store::results::StoredResult;
 
 /// How soon a write to the metadata database that failed is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -170,13 +172,21 @@ impl Worker {
             None => None,
         };
         let result = match result {
-            Some(result) => result,
-            None => self.run_query(job).await?,
+            Some(result) if self.objects.exists(&object_of(&result)) => result,
+            _ => self.run_query(job).await?,
         };
         match job.kind {
             JobKind::Query => Ok(()),
             JobKind::Export => self.run_export(job, &result, stopping).await,
         }
+    }
+}
+
+/// Where a result's rows are.
+fn object_of(result: &StoredResult) -> ObjectName<'static> {
+    ObjectName::Result {
+        job_id: result.job_id,
+        attempt: result.attempt,
     }
 }
 

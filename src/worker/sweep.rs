@@ -13,6 +13,7 @@ use crate::objects::Folder;
 use crate::objects::ObjectName;
 use crate::store::now_us;
 use crate::worker::Worker;
+use crate::worker::object_of;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
@@ -41,10 +42,7 @@ impl Worker {
             }));
         }
         for result in &results {
-            tell(self.objects.remove(&ObjectName::Result {
-                job_id: result.job_id,
-                attempt: result.attempt,
-            }));
+            tell(self.objects.remove(&object_of(result)));
         }
         if !results.is_empty() {
             info!(
