@@ -2,7 +2,7 @@
 FEATURES = $$(scripts/setup --features)
 
 demo: setup
-	cargo run --release $(FEATURES) -- demo
+	cargo run --release $(FEATURES) -- demo $(ARGS)
 
 test: setup
 	scripts/test

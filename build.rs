@@ -8,6 +8,18 @@ fn main() {
     if std::env::var_os("CARGO_FEATURE_BUNDLED").is_some() {
         return;
     }
+    let library = match std::env::var("CARGO_CFG_TARGET_OS").as_deref() {
+        Ok("macos") => "libduckdb.dylib",
+        _ => "libduckdb.so",
+    };
+    let folder = std::env::var("DUCKDB_LIB_DIR").unwrap_or_default();
+    if !std::path::Path::new(&folder).join(library).exists() {
+        println!(
+            "cargo::error=there is no {library} in `{folder}`: run scripts/setup, which fetches it through npm, \
+             or build with --features bundled, which takes about half an hour"
+        );
+        return;
+    }
     let origin = match std::env::var("CARGO_CFG_TARGET_OS").as_deref() {
         Ok("macos") => "@loader_path",
         _ => "$ORIGIN",

@@ -44,6 +44,24 @@ pub(crate) enum ErrorCode {
     Internal,
 }
 
+impl ErrorCode {
+    /// As documents, the log and the database have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::TooLarge => "too_large",
+            Self::SourceFailed => "source_failed",
+            Self::Timeout => "timeout",
+            Self::Cancelled => "cancelled",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 impl Error {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {

@@ -327,6 +327,10 @@ fn server_stops_cleanly_on_either_signal() {
         server.wait(&format!("/queries/get_query_results.json?job_id={job_id}"), &key);
         server.signal(signal);
         assert!(server.process.wait().unwrap().success(), "{signal}");
+        assert!(
+            !folder.path().join("metadata.sqlite-wal").exists(),
+            "all of the metadata is in its file"
+        );
         let log: Vec<String> = server.log.try_iter().collect();
         assert!(log.iter().any(|line| line.contains("stopping")), "{log:?}");
         let request = log.iter().find(|line| line.contains("submit_query")).unwrap();
@@ -469,6 +473,8 @@ fn reports_are_applied_whole_or_not_at_all() {
     assert!(!data_dir.exists());
     write("2.sql", "---\nid: 2\ntitle: Two\n---\nselect 2");
     fs::remove_file(reports.join("3.sql")).unwrap();
+    assert!(stdout(&apply(&["--dry-run"])).contains("report 2 `Two`: would be created"));
+    assert!(!data_dir.exists());
     assert_eq!(
         stdout(&apply(&[])),
         "report 1 `One`: created\nreport 2 `Two`: created\n"

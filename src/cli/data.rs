@@ -31,6 +31,10 @@ impl DataArgs {
         Store::open(&Config::in_folder(&self.data_dir)?.metadata_file()).await
     }
 
+    pub(super) fn is_there(&self) -> bool {
+        Config::in_folder(&self.data_dir).is_ok_and(|config| config.metadata_file().exists())
+    }
+
     /// Opens the metadata of a folder that must be there: one cannot list what is nowhere.
     pub(super) async fn open(&self) -> Result<Store> {
         let path = Config::in_folder(&self.data_dir)?.metadata_file();

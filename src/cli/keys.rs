@@ -51,6 +51,7 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
                 })?;
                 let key = PlainKey::generate()?;
                 store.add_key(owner.id, &name, &key.hash()).await?;
+                store.close().await;
                 if !owner.api_access {
                     eprintln!("note: the key opens nothing until `holistics users api-access {user} on`");
                 }
@@ -72,6 +73,7 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
             }
             Command::Revoke { id } => {
                 store.revoke_key(id).await?;
+                store.close().await;
                 say!("revoked key {id}");
             }
         }

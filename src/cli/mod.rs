@@ -30,12 +30,7 @@ use crate::error::Result;
 
 /// Runs SQL reports and hands out their data
 #[derive(Parser)]
-#[command(
-    name = "holistics",
-    version,
-    disable_version_flag = true,
-    arg_required_else_help = true
-)]
+#[command(name = "holistics", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

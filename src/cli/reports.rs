@@ -43,11 +43,16 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
         match args.command {
             Command::Apply { dir, dry_run } => {
                 let reports = read_folder(&dir)?;
-                let store = match dry_run {
-                    true => args.data.open().await?,
-                    false => args.data.open_or_make().await?,
-                };
-                for line in apply(&store, &reports, dry_run).await? {
+                if dry_run && !args.data.is_there() {
+                    for Report { id, title, .. } in &reports {
+                        say!("report {id} `{title}`: would be created");
+                    }
+                    return Ok(());
+                }
+                let store = args.data.open_or_make().await?;
+                let lines = apply(&store, &reports, dry_run).await?;
+                store.close().await;
+                for line in lines {
                     say!("{line}");
                 }
             }

@@ -28,6 +28,8 @@ use crate::worker::Worker;
 /// How long requests and jobs have to end when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
 #[derive(Args)]
 pub(super) struct ServeArgs {
     /// File of settings, in TOML
@@ -133,6 +135,7 @@ impl Server {
     /// Stops taking requests and jobs, gives running requests some time, and queues running jobs again.
     pub(crate) async fn stop(self) {
         self.stop.send_replace(true);
+        let store = self.worker.store.clone();
         let ended = tokio::time::timeout(STOP_TIMEOUT, async {
             if let Err(error) = self.working.await {
                 error!(%error, "the workers ended badly");
@@ -145,6 +148,10 @@ impl Server {
         });
         if ended.await.is_err() {
             warn!("stopped without waiting for the last requests");
+        }
+        // A request that does not let go must not keep the server from stopping.
+        if tokio::time::timeout(CLOSE_TIMEOUT, store.close()).await.is_err() {
+            warn!("stopped without closing the metadata");
         }
     }
 }

@@ -59,11 +59,13 @@ pub(super) fn run(args: UsersArgs) -> Result<()> {
                 let store = args.data.open_or_make().await?;
                 let name = name.unwrap_or(before_at);
                 let user = store.add_user(&email, &name, admin, api_access).await?;
+                store.close().await;
                 say!("added user {} with id {}", user.email, user.id);
             }
             Command::ApiAccess { email, switch } => {
                 let store = args.data.open().await?;
                 store.set_api_access(&email, switch == "on").await?;
+                store.close().await;
                 say!("API access of {email} is {switch}");
             }
             Command::List => {

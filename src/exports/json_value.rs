@@ -69,6 +69,14 @@ fn write_value<'a>(array: &'a dyn Array) -> WriteValue<'a> {
             let values = raw_values::<u64>(array);
             Box::new(move |row, out| write_bounded(values[row], values[row], out))
         }
+        // What sums of integers come as; without a scale it is an integer like any other.
+        DataType::Decimal128(_, 0) => {
+            let values = raw_values::<i128>(array);
+            Box::new(move |row, out| {
+                let magnitude = u64::try_from(values[row].unsigned_abs()).unwrap_or(u64::MAX);
+                write_bounded(values[row], magnitude, out);
+            })
+        }
         DataType::Float16 | DataType::Float32 | DataType::Float64 => float(array),
         DataType::Utf8 => {
             let values = array.as_string::<i32>();

@@ -157,13 +157,12 @@ impl Store {
 
     /// Ends a job with an error. Refused if the job is no longer at this attempt.
     pub(crate) async fn fail(&self, job: &Job, error: &Error) -> Result<()> {
-        let code = serde_json::to_value(error.code)?;
         let changed = sqlx::query(
             "update jobs set status = 'failure', ended_at = $1, error_code = $2, error_message = $3
              where id = $4 and attempt = $5 and status = 'running'",
         )
         .bind(now_us())
-        .bind(code.as_str().unwrap_or("internal"))
+        .bind(error.code.name())
         .bind(&error.message)
         .bind(job.id)
         .bind(job.attempt)

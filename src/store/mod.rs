@@ -57,6 +57,11 @@ impl Store {
         Ok(Self { pool })
     }
 
+    /// Closes the database, so that all of it is in its one file.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+
     /// Begins a transaction that writes; waiting for the lock here means it cannot fail half-way.
     async fn begin_write(&self) -> Result<WriteTransaction> {
         let mut transaction = WriteTransaction(Some(self.pool.acquire().await?));

@@ -141,7 +141,7 @@ impl Worker {
             Err(error) => {
                 match error.code {
                     ErrorCode::Internal => error!(job_id = job.id, %error, "job failed"),
-                    _ => warn!(job_id = job.id, code = ?error.code, "job failed"),
+                    code => warn!(job_id = job.id, code = code.name(), "job failed"),
                 }
                 self.fail(&job, &error, stop).await?;
             }

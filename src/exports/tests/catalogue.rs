@@ -229,7 +229,10 @@ fn decimals() -> Vec<Case> {
         case(
             "decimal128 whole",
             of_128(vec![Some(12), Some(1_000_000_000_000_000)], 0),
-            vec![decimal("12", "n 12"), decimal("1000000000000000", "t")],
+            vec![
+                row("12", "12", "n 12"),
+                row("1000000000000000", "1000000000000000", "t"),
+            ],
         ),
         case(
             "decimal128 negative scale",
