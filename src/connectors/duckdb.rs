@@ -19,6 +19,7 @@ use duckdb::types::TimeUnit as DuckTimeUnit;
 use duckdb::types::Value;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tracing::debug;
 
 use crate::connectors::BatchStream;
 use crate::connectors::Batches;
@@ -79,12 +80,15 @@ impl Warehouse {
              set temp_directory = '{}';
              set autoinstall_known_extensions = false;
              set autoload_known_extensions = false;
-             set TimeZone = 'UTC';
              set enable_external_access = false;
              set lock_configuration = true;",
             memory_max.as_u64(),
             spill_dir.display().to_string().replace('\'', "''"),
         );
+        // Only an engine with ICU knows of time zones; one without it, as the bundled build is, is in UTC.
+        if let Err(error) = connection.execute_batch("set TimeZone = 'UTC'") {
+            debug!(%error, "the engine has no time zones");
+        }
         connection.execute_batch(&settings).map_err(Error::internal)?;
         Ok(Arc::new(Self {
             connection: Mutex::new(connection),
