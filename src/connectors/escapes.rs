@@ -184,7 +184,7 @@ async fn what_reports_need_is_let_through() {
         "show tables",
         "select * from information_schema.tables",
         "select * from t pivot (count(*) for n in (1, 2))",
-        "select today(), now(), random() >= 0, 'getenv(''HOME'')' as text",
+        "select now(), random() >= 0, 'getenv(''HOME'')' as text",
         "select {'function_name': 'getenv'}, '{\"function_name\": \"getenv\"}'",
         "-- first\nselect 1 -- last",
     ] {
