@@ -105,10 +105,13 @@ impl From<sqlx::Error> for Error {
 
 impl From<std::io::Error> for Error {
     fn from(source: std::io::Error) -> Self {
+        if source.kind() == std::io::ErrorKind::FileTooLarge {
+            return Self::new(ErrorCode::TooLarge, source.to_string());
+        }
         let full = source.kind() == std::io::ErrorKind::StorageFull;
         let mut error = Self::internal(source);
         if full {
-            error.message = "no space left on the server's disk".to_owned();
+            error.message = "out of disk space on the server".to_owned();
         }
         error
     }
@@ -122,6 +125,9 @@ impl From<serde_json::Error> for Error {
 
 impl From<arrow::error::ArrowError> for Error {
     fn from(source: arrow::error::ArrowError) -> Self {
-        Self::internal(source)
+        match source {
+            arrow::error::ArrowError::IoError(_, source) => source.into(),
+            other => Self::internal(other),
+        }
     }
 }

@@ -89,8 +89,6 @@ pub(crate) struct NewJob {
     pub(crate) statement: Statement,
     /// How old a finished result may be to stand for this run; zero: run.
     pub(crate) cache_us: i64,
-    /// How long what it gets can be fetched.
-    pub(crate) lifetime_us: i64,
 }
 
 impl NewJob {
@@ -107,8 +105,10 @@ impl NewJob {
 /// What became of a submit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Submitted {
-    /// A job of its own, perhaps finished at once from a result that is fresh enough.
+    /// A job of its own.
     Created(i64),
+    /// A job that is finished: a result is fresh enough.
+    Done(i64),
     /// The same work is under way in this job.
     Joined(i64),
 }

@@ -12,11 +12,16 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytesize::ByteSize;
+
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 
 const TEMP: &str = "tmp";
+
+/// What is smaller never becomes a file: its bytes go into the row that names it, and cost no sync of their own.
+pub(crate) const INLINE_BYTES_MAX: usize = 16 << 10;
 
 /// Names one stored file: by the job and the attempt that wrote it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,19 +92,19 @@ impl Objects {
         self.root.join(TEMP)
     }
 
-    /// Begins a file that nobody can see yet.
-    pub(crate) fn create(&self, name: &ObjectName) -> Result<ObjectWriter> {
+    /// Begins an object that nobody can see yet; more bytes than this are refused.
+    pub(crate) fn create(&self, name: &ObjectName, bytes_max: ByteSize) -> ObjectWriter {
         let path = self.root.join(name.path());
-        let file_name = path.file_name().unwrap_or_default().to_owned();
-        let aside = self.temp_dir().join(file_name);
-        let file = File::create(&aside)?;
-        Ok(ObjectWriter {
-            file,
-            aside,
+        let file_name = path.file_name().unwrap_or_default();
+        ObjectWriter {
+            small: Vec::new(),
+            file: None,
+            aside: self.temp_dir().join(file_name),
             path,
             bytes: 0,
+            bytes_max,
             published: false,
-        })
+        }
     }
 
     /// A file that is not there has expired, or somebody has removed it by hand.
@@ -203,41 +208,86 @@ impl Folder {
     }
 }
 
-/// A file in the making; gone when dropped before `publish`.
+/// An object in the making; gone when dropped before `publish`.
 pub(crate) struct ObjectWriter {
-    file: File,
+    /// All of it, until it is too large for that.
+    small: Vec<u8>,
+    file: Option<File>,
     aside: PathBuf,
     path: PathBuf,
     bytes: u64,
+    bytes_max: ByteSize,
     published: bool,
 }
 
+/// A whole object.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Object {
+    /// A small one, to be kept in the row that names it.
+    Inline(Vec<u8>),
+    /// A file, visible under its name and safe on disk.
+    File { bytes: u64 },
+}
+
+impl Object {
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Inline(content) => content.len() as u64,
+            Self::File { bytes } => *bytes,
+        }
+    }
+}
+
 impl ObjectWriter {
-    /// Makes the file visible under its name, safe on disk. Says how many bytes it has.
-    pub(crate) fn publish(mut self) -> Result<u64> {
-        self.file.sync_all()?;
+    pub(crate) fn publish(mut self) -> Result<Object> {
+        let Some(file) = &self.file else {
+            return Ok(Object::Inline(std::mem::take(&mut self.small)));
+        };
+        file.sync_all()?;
         fs::rename(&self.aside, &self.path)?;
         self.published = true;
         if let Some(folder) = self.path.parent() {
             File::open(folder)?.sync_all()?;
         }
-        Ok(self.bytes)
+        Ok(Object::File { bytes: self.bytes })
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+    /// The file, begun with what has been written so far.
+    fn file(&mut self) -> io::Result<&mut File> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                let mut file = File::create(&self.aside)?;
+                file.write_all(&self.small)?;
+                self.small = Vec::new();
+                file
+            }
+        };
+        Ok(self.file.insert(file))
     }
 }
 
 impl Write for ObjectWriter {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(buffer)?;
+        if self.bytes + buffer.len() as u64 > self.bytes_max.as_u64() {
+            let message = format!(
+                "the result's size on disk passed the limit of {} (setting `result_bytes_max`)",
+                self.bytes_max
+            );
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        let written = if self.file.is_none() && self.small.len() + buffer.len() <= INLINE_BYTES_MAX {
+            self.small.extend_from_slice(buffer);
+            buffer.len()
+        } else {
+            self.file()?.write(buffer)?
+        };
         self.bytes += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.as_mut().map_or(Ok(()), File::flush)
     }
 }
 
@@ -263,14 +313,14 @@ mod tests {
     fn file_is_visible_only_when_published() {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::open(folder.path()).unwrap();
-        let mut writer = objects.create(&NAME).unwrap();
-        writer.write_all(b"rows").unwrap();
+        let mut writer = objects.create(&NAME, ByteSize::mib(1));
+        let rows: Vec<u8> = (0..INLINE_BYTES_MAX + 1).map(|byte| byte as u8).collect();
+        writer.write_all(&rows[..10]).unwrap();
+        writer.write_all(&rows[10..]).unwrap();
         assert!(objects.open_object(&NAME).is_err());
-        assert_eq!(writer.publish().unwrap(), 4);
-        assert_eq!(
-            fs::read(folder.path().join("results/7-2.arrow")).unwrap(),
-            b"rows"
-        );
+        let bytes = rows.len() as u64;
+        assert_eq!(writer.publish().unwrap(), Object::File { bytes });
+        assert_eq!(fs::read(folder.path().join("results/7-2.arrow")).unwrap(), rows);
         assert_eq!(objects.list(Folder::Results).unwrap()[0].1, 7);
         objects.remove(&NAME).unwrap();
         objects.remove(&NAME).unwrap();
@@ -278,10 +328,27 @@ mod tests {
     }
 
     #[test]
+    fn small_object_never_becomes_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::open(folder.path()).unwrap();
+        let mut writer = objects.create(&NAME, ByteSize::mib(1));
+        writer.write_all(&[7; INLINE_BYTES_MAX]).unwrap();
+        assert_eq!(fs::read_dir(objects.temp_dir()).unwrap().count(), 0);
+        assert_eq!(
+            writer.publish().unwrap(),
+            Object::Inline(vec![7; INLINE_BYTES_MAX])
+        );
+        assert!(objects.open_object(&NAME).is_err());
+    }
+
+    #[test]
     fn dropped_and_abandoned_files_go() {
         let folder = tempfile::tempdir().unwrap();
         let objects = Objects::open(folder.path()).unwrap();
-        drop(objects.create(&NAME).unwrap());
+        let mut writer = objects.create(&NAME, ByteSize::mib(1));
+        writer.write_all(&[7; INLINE_BYTES_MAX + 1]).unwrap();
+        assert_eq!(fs::read_dir(objects.temp_dir()).unwrap().count(), 1);
+        drop(writer);
         assert_eq!(fs::read_dir(objects.temp_dir()).unwrap().count(), 0);
         fs::write(objects.temp_dir().join("7-3.arrow"), "half").unwrap();
         drop(objects);

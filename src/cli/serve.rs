@@ -119,6 +119,7 @@ impl Server {
             objects: worker.objects.clone(),
             config: worker.config.clone(),
             queued: worker.queued.clone(),
+            stop: stopping.clone(),
         };
         let serving = tokio::spawn(http::server::serve(listener, app, stopping.clone()));
         let at_work = worker.clone();

@@ -14,6 +14,7 @@ mod queries;
 mod range;
 pub(crate) mod server;
 mod users;
+mod wait;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use tokio::sync::Notify;
+use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -38,6 +40,8 @@ pub(crate) struct App {
     pub(crate) config: Arc<Config>,
     /// Told when a job is queued.
     pub(crate) queued: Arc<Notify>,
+    /// Turns true when the server is to stop.
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 /// Every route.

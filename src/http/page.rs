@@ -1,109 +1,213 @@
-//! Writes one page of a stored result as JSON, a piece at a time.
+//! Writes one page of a stored result, as JSON or as an Arrow stream, a piece at a time.
 
-use std::fs::File;
+use std::collections::HashMap;
 use std::io::Write as _;
 
+use arrow::datatypes::Schema;
+use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
 
 use crate::error::Result;
 use crate::exports::text::TextColumn;
 use crate::exports::text::write_json_row;
 use crate::http::jobs::iso_time;
+use crate::http::params::count;
 use crate::http::poll::Paginated;
 use crate::results::ResultReader;
 use crate::store::results::StoredResult;
 
 /// A large page is never held whole, but handed over in pieces of about this size.
 const PIECE_BYTES: usize = 256 << 10;
+const PAGE_SIZE_DEFAULT: u64 = 25;
+const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
+
+/// Which page a client wants, and how.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    page: u64,
+    pub(super) page_size: u64,
+    arrow: bool,
+}
+
+impl View {
+    pub(super) fn new(page: Option<&str>, page_size: Option<&str>, headers: &HeaderMap) -> Result<Self> {
+        let accepted = headers.get_all(ACCEPT).iter();
+        Ok(Self {
+            page: count("_page", page, 1)?,
+            page_size: count("_page_size", page_size, PAGE_SIZE_DEFAULT)?,
+            arrow: accepted
+                .filter_map(|value| value.to_str().ok())
+                .any(|value| value.contains(ARROW_STREAM)),
+        })
+    }
+
+    pub(super) fn content_type(&self) -> &'static str {
+        match self.arrow {
+            true => ARROW_STREAM,
+            false => "application/json",
+        }
+    }
+}
 
 /// What is left of a page.
 pub(super) struct PageWriter {
     batches: Box<dyn Iterator<Item = Result<RecordBatch>> + Send>,
     /// The batch at work, and its next row.
     current: Option<(RecordBatch, usize)>,
-    /// What comes after the rows; gone when it has been written.
-    end: Option<Vec<u8>>,
-    piece: Vec<u8>,
-    has_rows: bool,
+    form: Form,
+    is_done: bool,
+}
+
+enum Form {
+    Json {
+        piece: Vec<u8>,
+        has_rows: bool,
+        /// What comes after the rows.
+        end: Vec<u8>,
+    },
+    Arrow(Box<StreamWriter<Vec<u8>>>),
 }
 
 impl PageWriter {
-    pub(super) fn new(file: File, result: &StoredResult, page: u64, page_size: u64) -> Result<Self> {
-        let reader = ResultReader::open(file)?;
+    /// `submitted` is the job's id where the page answers its submit.
+    pub(super) fn new(
+        reader: ResultReader,
+        result: &StoredResult,
+        view: &View,
+        submitted: Option<i64>,
+    ) -> Result<Self> {
         let rows = reader.rows();
         let schema = reader.schema();
-        let fields: Vec<&str> = schema
-            .fields()
-            .iter()
-            .map(|field| field.name().as_str())
-            .collect();
-        let mut piece = b"{\"status\":\"success\",\"fields\":".to_vec();
-        serde_json::to_writer(&mut piece, &fields)?;
-        piece.extend_from_slice(b",\"values\":[");
         let paginated = Paginated {
-            page,
-            page_size,
+            page: view.page,
+            page_size: view.page_size,
             num_rows: rows,
-            num_pages: rows.div_ceil(page_size),
+            num_pages: rows.div_ceil(view.page_size),
         };
-        let mut end = b"],\"paginated\":".to_vec();
-        serde_json::to_writer(&mut end, &paginated)?;
-        write!(
-            end,
-            ",\"last_cache_updated\":\"{}\"}}",
-            iso_time(result.created_at)
-        )?;
-        let start = (page - 1).saturating_mul(page_size);
+        let updated = iso_time(result.created_at);
+        let form = match view.arrow {
+            true => arrow_form(&schema, &paginated, updated)?,
+            false => json_form(&schema, &paginated, &updated, submitted)?,
+        };
+        let start = (view.page - 1).saturating_mul(view.page_size);
         Ok(Self {
-            batches: Box::new(reader.batches(start..start.saturating_add(page_size))?),
+            batches: Box::new(reader.batches(start..start.saturating_add(view.page_size))?),
             current: None,
-            end: Some(end),
-            piece,
-            has_rows: false,
+            form,
+            is_done: false,
         })
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.end.is_none()
+        self.is_done
     }
 
     /// The next bytes of the page.
     pub(super) fn write_piece(&mut self) -> Result<Vec<u8>> {
-        while self.piece.len() < PIECE_BYTES {
+        while self.form.piece().len() < PIECE_BYTES {
             let (batch, from) = match self.current.take() {
                 Some(current) => current,
                 None => match self.batches.next() {
                     Some(batch) => (batch?, 0),
                     None => {
-                        self.piece.extend(self.end.take().unwrap_or_default());
+                        self.form.end()?;
+                        self.is_done = true;
                         break;
                     }
                 },
             };
-            self.write_rows(batch, from);
+            let next = self.form.write_rows(&batch, from)?;
+            if next < batch.num_rows() {
+                self.current = Some((batch, next));
+            }
         }
-        Ok(std::mem::take(&mut self.piece))
+        Ok(std::mem::take(self.form.piece()))
+    }
+}
+
+fn json_form(schema: &Schema, paginated: &Paginated, updated: &str, submitted: Option<i64>) -> Result<Form> {
+    let fields: Vec<&str> = schema
+        .fields()
+        .iter()
+        .map(|field| field.name().as_str())
+        .collect();
+    let mut piece = b"{\"status\":\"success\",".to_vec();
+    if let Some(job_id) = submitted {
+        write!(piece, "\"job_id\":{job_id},")?;
+    }
+    piece.extend_from_slice(b"\"fields\":");
+    serde_json::to_writer(&mut piece, &fields)?;
+    piece.extend_from_slice(b",\"values\":[");
+    let mut end = b"],\"paginated\":".to_vec();
+    serde_json::to_writer(&mut end, paginated)?;
+    write!(end, ",\"last_cache_updated\":\"{updated}\"}}")?;
+    Ok(Form::Json {
+        piece,
+        has_rows: false,
+        end,
+    })
+}
+
+/// What JSON says beside the rows is in the schema's metadata.
+fn arrow_form(schema: &Schema, paginated: &Paginated, updated: String) -> Result<Form> {
+    let metadata = HashMap::from([
+        ("paginated".to_owned(), serde_json::to_string(paginated)?),
+        ("last_cache_updated".to_owned(), updated),
+    ]);
+    let schema = Schema::new_with_metadata(schema.fields().clone(), metadata);
+    let writer = StreamWriter::try_new(Vec::new(), &schema)?;
+    Ok(Form::Arrow(Box::new(writer)))
+}
+
+impl Form {
+    fn piece(&mut self) -> &mut Vec<u8> {
+        match self {
+            Self::Json { piece, .. } => piece,
+            Self::Arrow(writer) => writer.get_mut(),
+        }
     }
 
-    /// Writes rows until the piece is full, and keeps the rest of the batch for the next.
-    fn write_rows(&mut self, batch: RecordBatch, from: usize) {
-        let columns: Vec<TextColumn> = batch
-            .columns()
-            .iter()
-            .map(|array| TextColumn::new(array.as_ref()))
-            .collect();
-        let mut row = from;
-        while row < batch.num_rows() && self.piece.len() < PIECE_BYTES {
-            if self.has_rows {
-                self.piece.push(b',');
+    /// Writes rows until the piece is full, and says which row is next.
+    fn write_rows(&mut self, batch: &RecordBatch, from: usize) -> Result<usize> {
+        match self {
+            Self::Json { piece, has_rows, .. } => Ok(write_json_rows(batch, from, piece, has_rows)),
+            Self::Arrow(writer) => {
+                let bytes = batch.get_array_memory_size().max(1);
+                let fitting = batch.num_rows() * PIECE_BYTES / bytes;
+                let rows = fitting.clamp(1, batch.num_rows() - from);
+                writer.write(&batch.slice(from, rows))?;
+                Ok(from + rows)
             }
-            self.has_rows = true;
-            write_json_row(&columns, row, &mut self.piece);
-            row += 1;
-        }
-        drop(columns);
-        if row < batch.num_rows() {
-            self.current = Some((batch, row));
         }
     }
+
+    fn end(&mut self) -> Result<()> {
+        match self {
+            Self::Json { piece, end, .. } => {
+                piece.append(end);
+                Ok(())
+            }
+            Self::Arrow(writer) => Ok(writer.finish()?),
+        }
+    }
+}
+
+fn write_json_rows(batch: &RecordBatch, from: usize, piece: &mut Vec<u8>, has_rows: &mut bool) -> usize {
+    let columns: Vec<TextColumn> = batch
+        .columns()
+        .iter()
+        .map(|array| TextColumn::new(array.as_ref()))
+        .collect();
+    let mut row = from;
+    while row < batch.num_rows() && piece.len() < PIECE_BYTES {
+        if *has_rows {
+            piece.push(b',');
+        }
+        *has_rows = true;
+        write_json_row(&columns, row, piece);
+        row += 1;
+    }
+    row
 }

@@ -14,8 +14,6 @@ use crate::error::Error;
 use crate::http::App;
 use crate::http::error::Rejection;
 
-const PAGE_SIZE_DEFAULT: u64 = 25;
-
 /// The query string; the last of several equal names counts.
 pub(crate) struct Params(HashMap<String, String>);
 
@@ -42,24 +40,23 @@ impl Params {
         self.0.get("job_id").is_some_and(|id| !id.is_empty())
     }
 
-    /// The page and its size.
-    pub(crate) fn page(&self) -> Result<(u64, u64), Rejection> {
-        Ok((
-            self.number("_page", 1)?,
-            self.number("_page_size", PAGE_SIZE_DEFAULT)?,
-        ))
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
+}
 
-    fn number(&self, name: &str, default: u64) -> Result<u64, Rejection> {
-        let Some(text) = self.0.get(name).filter(|text| !text.is_empty()) else {
-            return Ok(default);
-        };
-        match text.parse() {
-            Ok(number) if number > 0 => Ok(number),
-            _ => {
-                let shown: String = text.chars().take(50).collect();
-                Err(Error::invalid(format!("`{name}` must be a whole number from 1, got `{shown}`")).into())
-            }
+/// A number from 1 on.
+pub(crate) fn count(name: &str, text: Option<&str>, default: u64) -> Result<u64, Error> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(default);
+    };
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => {
+            let shown: String = text.chars().take(50).collect();
+            Err(Error::invalid(format!(
+                "`{name}` must be a whole number from 1, got `{shown}`"
+            )))
         }
     }
 }

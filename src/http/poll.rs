@@ -1,12 +1,16 @@
 //! Polling: what has become of a job, and the pages of its result.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Body;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::header::RETRY_AFTER;
 use axum::response::IntoResponse as _;
 use axum::response::Response;
 use futures::StreamExt as _;
@@ -19,14 +23,23 @@ use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
 use crate::http::page::PageWriter;
+use crate::http::page::View;
 use crate::http::params::Params;
 use crate::http::params::Segments;
 use crate::http::params::base_url;
 use crate::http::params::report_id;
+use crate::http::wait::job_after;
+use crate::http::wait::parse_wait;
 use crate::job::Job;
 use crate::job::JobKind;
 use crate::job::JobStatus;
 use crate::objects::ObjectName;
+use crate::results::ResultReader;
+use crate::store::results::Place;
+use crate::store::results::StoredResult;
+
+/// How soon a client that does not wait may ask again, in seconds.
+const RETRY_AFTER_SECS: u16 = 1;
 
 const EXPIRED: &str = "the result has expired: run the report again";
 
@@ -35,6 +48,9 @@ const EXPIRED: &str = "the result has expired: run the report again";
 pub(crate) struct Unfinished {
     /// `queued`, `running` or `failure`; `not yet` for an export.
     status: &'static str,
+    /// In the answer to a submit that has waited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_id: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +62,9 @@ pub(crate) struct Unfinished {
 pub(crate) struct ExportReady {
     #[schema(example = "success")]
     status: &'static str,
+    /// In the answer to a submit that has waited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_id: Option<i64>,
     export: ExportLink,
 }
 
@@ -60,6 +79,8 @@ pub(crate) struct ExportLink {
 pub(crate) struct Page {
     #[schema(example = "success")]
     status: &'static str,
+    /// In the answer to a submit that has waited.
+    job_id: Option<i64>,
     fields: Vec<String>,
     values: Vec<Vec<Option<String>>>,
     paginated: Paginated,
@@ -81,6 +102,7 @@ pub(crate) struct Paginated {
     path = "/queries/get_query_results.json",
     params(
         ("job_id" = i64, Query, description = "From the submit's answer"),
+        ("_wait" = Option<f64>, Query, description = "Seconds to wait for the job, 0 to 50"),
         ("_page" = Option<u64>, Query, description = "From 1; past the end is a page without rows"),
         ("_page_size" = Option<u64>, Query, description = "Rows a page; 25 unless given"),
     ),
@@ -92,11 +114,12 @@ pub(crate) struct Paginated {
 )]
 pub(crate) async fn get_query_results(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     params: Params,
+    headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    let job = find_job(&app, &user, params.job_id()?).await?;
-    page(&app, &job, &params).await
+    let job = job_after(&app, &caller, params.job_id()?, wait(&params)?).await?;
+    page(&app, &job, &view(&params, &headers)?, None).await
 }
 
 /// The deprecated form of `get_query_results`.
@@ -106,32 +129,37 @@ pub(crate) async fn get_query_results(
     params(
         ("report_id" = String, Path, description = "The report's id, alone or with its slug"),
         ("job_id" = i64, Query, description = "From the submit's answer"),
+        ("_wait" = Option<f64>, Query, description = "Seconds to wait for the job, 0 to 50"),
     ),
     responses((status = 200, description = "As get_query_results", body = Page)),
     security(("key" = []))
 )]
 pub(crate) async fn get_report(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     Segments(report): Segments<String>,
     params: Params,
+    headers: HeaderMap,
 ) -> Result<Response, Rejection> {
     if !report.ends_with(".json") {
         return Err(Rejection::NotFound);
     }
     let report_id = report_id(&report)?;
-    let job = find_job(&app, &user, params.job_id()?).await?;
+    let job = job_after(&app, &caller, params.job_id()?, wait(&params)?).await?;
     if job.report_id != report_id {
         return Err(Rejection::NotFound);
     }
-    page(&app, &job, &params).await
+    page(&app, &job, &view(&params, &headers)?, None).await
 }
 
 /// Whether a job's file is ready, and where it is.
 #[utoipa::path(
     get,
     path = "/queries/get_export_results.json",
-    params(("job_id" = i64, Query, description = "From the submit's answer")),
+    params(
+        ("job_id" = i64, Query, description = "From the submit's answer"),
+        ("_wait" = Option<f64>, Query, description = "Seconds to wait for the job, 0 to 50"),
+    ),
     responses(
         (status = 200, description = "The link; or `not yet`; or `failure` with the error", body = ExportReady),
         (status = 404, description = "Unknown job", body = super::openapi::Errors),
@@ -140,11 +168,11 @@ pub(crate) async fn get_report(
 )]
 pub(crate) async fn get_export_results(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    let job = find_job(&app, &user, params.job_id()?).await?;
+    let job = job_after(&app, &caller, params.job_id()?, wait(&params)?).await?;
     if job.kind == JobKind::Query {
         let message = format!(
             "job `{}` makes no file: it is polled at get_query_results.json",
@@ -152,30 +180,41 @@ pub(crate) async fn get_export_results(
         );
         return Err(Error::invalid(message).into());
     }
-    export(&app, &job, &headers).await
+    export(&app, &job, &headers, None).await
 }
 
 /// What a job has come to, whichever kind it is.
 #[utoipa::path(
     get,
     path = "/jobs/{job_id}/get_results.json",
-    params(("job_id" = i64, Path, description = "From the submit's answer")),
+    params(
+        ("job_id" = i64, Path, description = "From the submit's answer"),
+        ("_wait" = Option<f64>, Query, description = "Seconds to wait for the job, 0 to 50"),
+    ),
     responses((status = 200, description = "As get_export_results or get_query_results")),
     security(("key" = []))
 )]
 pub(crate) async fn get_results(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     Segments(job_id): Segments<String>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
     let job_id = job_id.parse().map_err(|_| Rejection::NotFound)?;
-    let job = find_job(&app, &user, job_id).await?;
+    let job = job_after(&app, &caller, job_id, wait(&params)?).await?;
     match job.kind {
-        JobKind::Query => page(&app, &job, &params).await,
-        JobKind::Export => export(&app, &job, &headers).await,
+        JobKind::Query => page(&app, &job, &view(&params, &headers)?, None).await,
+        JobKind::Export => export(&app, &job, &headers, None).await,
     }
+}
+
+fn wait(params: &Params) -> Result<Duration, Error> {
+    parse_wait(params.get("_wait"))
+}
+
+fn view(params: &Params, headers: &HeaderMap) -> Result<View, Error> {
+    View::new(params.get("_page"), params.get("_page_size"), headers)
 }
 
 /// The job, if the user may see it; the one place that decides so.
@@ -186,22 +225,29 @@ pub(crate) async fn find_job(app: &App, user: &crate::user::User, id: i64) -> Re
         .ok_or(Rejection::NotFound)
 }
 
-async fn export(app: &App, job: &Job, headers: &HeaderMap) -> Result<Response, Rejection> {
+/// What an export job has come to. `submitted` is the job's id where this answers its submit.
+pub(super) async fn export(
+    app: &App,
+    job: &Job,
+    headers: &HeaderMap,
+    submitted: Option<i64>,
+) -> Result<Response, Rejection> {
     if !job.is_finished() {
         return Ok(pending("not yet"));
     }
     if let Some(error) = job.error() {
-        return Ok(failure(error.message));
+        return Ok(failure(error.message, submitted));
     }
     let export = match job.export_id {
         Some(id) => app.store.export(id).await?,
         None => None,
     };
     if export.is_none() {
-        return Ok(failure(EXPIRED.to_owned()));
+        return Ok(failure(EXPIRED.to_owned(), submitted));
     }
     let ready = ExportReady {
         status: "success",
+        job_id: submitted,
         export: ExportLink {
             http_path: format!("{}/exports/download?job_id={}", base_url(app, headers), job.id),
         },
@@ -209,37 +255,78 @@ async fn export(app: &App, job: &Job, headers: &HeaderMap) -> Result<Response, R
     Ok(uncached(Json(ready).into_response()))
 }
 
-async fn page(app: &App, job: &Job, params: &Params) -> Result<Response, Rejection> {
-    let (page, page_size) = params.page()?;
+/// A page of a query job's result, or how far the job is. `submitted` as in [`export`].
+pub(super) async fn page(
+    app: &App,
+    job: &Job,
+    view: &View,
+    submitted: Option<i64>,
+) -> Result<Response, Rejection> {
+    if job.kind == JobKind::Export {
+        let message = format!(
+            "job `{}` makes a file: it is polled at get_export_results.json",
+            job.id
+        );
+        return Err(Error::invalid(message).into());
+    }
     match job.status {
         JobStatus::Queued => return Ok(pending("queued")),
         JobStatus::Running => return Ok(pending("running")),
         JobStatus::Success | JobStatus::Failure => {}
     }
     if let Some(error) = job.error() {
-        return Ok(failure(error.message));
+        return Ok(failure(error.message, submitted));
     }
     let result = match job.result_id {
         Some(id) => app.store.result(id).await?,
         None => None,
     };
     let Some(result) = result.filter(|result| !result.is_expired()) else {
-        return Ok(failure(EXPIRED.to_owned()));
+        return Ok(failure(EXPIRED.to_owned(), submitted));
     };
+    if submitted.is_some() && u64::try_from(result.rows).is_ok_and(|rows| rows > view.page_size) {
+        // The client will come back for more.
+        app.store.sync().await?;
+    }
+    let Some(rows) = open_rows(app, &result).await? else {
+        app.store.forget_result(result.id).await?;
+        return Ok(failure(EXPIRED.to_owned(), submitted));
+    };
+    let view = view.clone();
+    let content_type = view.content_type();
+    let pages = tokio::task::spawn_blocking(move || PageWriter::new(rows.open()?, &result, &view, submitted));
+    let body = first_piece(pages.await.map_err(Error::internal)??).await?;
+    Ok(uncached(([(CONTENT_TYPE, content_type)], body).into_response()))
+}
+
+/// Where the rows of a page are read from.
+enum Rows {
+    Inline(Vec<u8>),
+    File(std::fs::File),
+}
+
+impl Rows {
+    fn open(self) -> Result<ResultReader, Error> {
+        match self {
+            Self::Inline(content) => ResultReader::inline(content),
+            Self::File(file) => ResultReader::open(file),
+        }
+    }
+}
+
+/// `None` if they are gone.
+async fn open_rows(app: &App, result: &StoredResult) -> Result<Option<Rows>, Error> {
+    if result.rows_kept == Place::Inline {
+        return Ok(app.store.inline_rows(result.id).await?.map(Rows::Inline));
+    }
     let file = app.objects.open_object(&ObjectName::Result {
         job_id: result.job_id,
         attempt: result.attempt,
     });
-    let file = match file {
-        Err(error) if error.code == ErrorCode::NotFound => {
-            app.store.forget_result(result.id).await?;
-            return Ok(failure(EXPIRED.to_owned()));
-        }
-        other => other?,
-    };
-    let pages = tokio::task::spawn_blocking(move || PageWriter::new(file, &result, page, page_size));
-    let body = first_piece(pages.await.map_err(Error::internal)??).await?;
-    Ok(json_response(body))
+    match file {
+        Err(error) if error.code == ErrorCode::NotFound => Ok(None),
+        other => other.map(Rows::File).map(Some),
+    }
 }
 
 /// Nearly every page is one piece: it goes out with its length, and an error can still be told as one.
@@ -274,22 +361,25 @@ async fn next_piece(mut writer: PageWriter) -> Result<(PageWriter, Bytes), Error
     writing.await.map_err(Error::internal)?
 }
 
-fn json_response(body: Body) -> Response {
-    uncached(([(CONTENT_TYPE, "application/json")], body).into_response())
-}
-
+/// Says also when to ask again.
 fn pending(status: &'static str) -> Response {
     let answer = Unfinished {
         status,
+        job_id: None,
         error: None,
         errors: None,
     };
-    uncached(Json(answer).into_response())
+    let mut response = uncached(Json(answer).into_response());
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECS));
+    response
 }
 
-fn failure(message: String) -> Response {
+fn failure(message: String, submitted: Option<i64>) -> Response {
     let answer = Unfinished {
         status: "failure",
+        job_id: submitted,
         error: Some(message.clone()),
         errors: Some([message]),
     };
@@ -297,7 +387,7 @@ fn failure(message: String) -> Response {
 }
 
 fn uncached(mut response: Response) -> Response {
-    let value = axum::http::HeaderValue::from_static("no-store");
+    let value = HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, value);
     response
 }

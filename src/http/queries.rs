@@ -9,11 +9,14 @@ use axum::extract::RawQuery;
 use axum::extract::Request;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
+use axum::http::HeaderMap;
 use axum::http::HeaderName;
 use axum::http::HeaderValue;
 use axum::http::Method;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse as _;
+use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,8 +26,13 @@ use crate::exports::Format;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
+use crate::http::page::View;
 use crate::http::params::Segments;
 use crate::http::params::report_id;
+use crate::http::poll::export;
+use crate::http::poll::page;
+use crate::http::wait::job_after;
+use crate::http::wait::parse_wait;
 use crate::job::JobKind;
 use crate::job::NewJob;
 use crate::job::Submitted;
@@ -46,17 +54,20 @@ pub(crate) struct SubmitAnswer {
     job_id: i64,
 }
 
-/// A job's id is of its moment: a cached one is a wrong answer.
-type SubmitResponse = Result<([(HeaderName, &'static str); 1], Json<SubmitAnswer>), Rejection>;
+/// The job of a submit, also where the answer is the job's result.
+const JOB_ID: HeaderName = HeaderName::from_static("x-job-id");
 
 /// Runs a report, to page through its result.
 #[utoipa::path(
     method(get, post),
     path = "/queries/{report_id}/submit_query.json",
-    params(("report_id" = String, Path, description = "The report's id, alone or with its slug")),
+    params(
+        ("report_id" = String, Path, description = "The report's id, alone or with its slug"),
+        ("_wait" = Option<f64>, Query, description = "Seconds to wait for the result, 0 to 50"),
+    ),
     request_body(content = Option<serde_json::Value>, description = "Filter values by name, for POST"),
     responses(
-        (status = 200, description = "The job that runs it", body = SubmitAnswer),
+        (status = 200, description = "The job that runs it; with `_wait`, its page as soon as it is done", body = SubmitAnswer),
         (status = 422, description = "Invalid key or filter value", body = super::openapi::Errors),
         (status = 404, description = "Unknown report", body = super::openapi::Errors),
     ),
@@ -68,7 +79,7 @@ pub(crate) async fn submit_query(
     Segments(report): Segments<String>,
     RawQuery(query): RawQuery,
     request: Request,
-) -> SubmitResponse {
+) -> Result<Response, Rejection> {
     submit(&app, &caller, &report, None, query, request).await
 }
 
@@ -78,10 +89,13 @@ macro_rules! submit_export {
         #[utoipa::path(
             method(get, post),
             path = $path,
-            params(("report_id" = String, Path, description = "The report's id, alone or with its slug")),
+            params(
+                ("report_id" = String, Path, description = "The report's id, alone or with its slug"),
+                ("_wait" = Option<f64>, Query, description = "Seconds to wait for the file, 0 to 50"),
+            ),
             request_body(content = Option<serde_json::Value>, description = "Filter values by name, for POST"),
             responses(
-                (status = 200, description = "The job that makes the file", body = SubmitAnswer),
+                (status = 200, description = "The job that makes the file; with `_wait`, the link as soon as it is done", body = SubmitAnswer),
                 (status = 422, description = "Invalid key or filter value"),
                 (status = 404, description = "Unknown report"),
             ),
@@ -93,7 +107,7 @@ macro_rules! submit_export {
             Segments(report): Segments<String>,
             RawQuery(query): RawQuery,
             request: Request,
-        ) -> SubmitResponse {
+        ) -> Result<Response, Rejection> {
             submit(&app, &caller, &report, Some($format), query, request).await
         }
     };
@@ -143,15 +157,21 @@ async fn submit(
     format: Option<Format>,
     query: Option<String>,
     request: Request,
-) -> SubmitResponse {
+) -> Result<Response, Rejection> {
     if request.method() == Method::HEAD {
         return Err(Rejection::MethodNotAllowed);
     }
     let id = report_id(report)?;
     let found = app.store.report(id).await?.ok_or(Rejection::NotFound)?;
     let mut raw = RawValues::from_query_string(query.as_deref().unwrap_or_default())?;
-    let content_type = request.headers().get(CONTENT_TYPE).cloned();
-    merge_body(&mut raw, content_type.as_ref(), &read_body(app, request).await?)?;
+    let headers = request.headers().clone();
+    merge_body(
+        &mut raw,
+        headers.get(CONTENT_TYPE),
+        &read_body(app, request).await?,
+    )?;
+    let wait = parse_wait(raw.reserved("_wait"))?;
+    let view = View::new(raw.reserved("_page"), raw.reserved("_page_size"), &headers)?;
     let values = parse_values(&found.report, &raw, chrono::Utc::now().naive_utc())?;
     let new = NewJob {
         kind: match format {
@@ -167,17 +187,58 @@ async fn submit(
         source: found.report.source.clone(),
         statement: compile(&found.report, &values, Dialect::DuckDb)?,
         cache_us: i64::try_from(found.report.cache.as_micros()).unwrap_or(i64::MAX),
-        lifetime_us: i64::try_from(app.config.result_lifetime.as_micros()).map_err(Error::internal)?,
     };
-    let (status, job_id) = match app.store.submit(&new).await? {
-        Submitted::Created(id) => ("created", id),
+    let submitted = app.store.submit(&new).await?;
+    let (status, job_id) = match submitted {
+        Submitted::Created(id) | Submitted::Done(id) => ("created", id),
         Submitted::Joined(id) => ("already_existed", id),
     };
-    app.queued.notify_one();
-    Ok((
-        [(CACHE_CONTROL, "no-store")],
-        Json(SubmitAnswer { status, job_id }),
-    ))
+    if submitted == Submitted::Created(job_id) {
+        app.queued.notify_one();
+    }
+    let answer = match wait.is_zero() {
+        true => None,
+        false => answer_of(app, caller, job_id, wait, &view, &headers).await?,
+    };
+    let response = match answer {
+        Some(response) => response,
+        None => {
+            app.store.sync().await?;
+            Json(SubmitAnswer { status, job_id }).into_response()
+        }
+    };
+    Ok(with_job_id(response, job_id))
+}
+
+/// What the job has come to, if it is done in time.
+async fn answer_of(
+    app: &App,
+    caller: &Caller,
+    job_id: i64,
+    wait: Duration,
+    view: &View,
+    headers: &HeaderMap,
+) -> Result<Option<Response>, Rejection> {
+    let job = job_after(app, caller, job_id, wait).await?;
+    if !job.is_finished() {
+        return Ok(None);
+    }
+    Ok(Some(match job.kind {
+        JobKind::Query => page(app, &job, view, Some(job_id)).await?,
+        JobKind::Export => {
+            // The client has to come back for its file.
+            app.store.sync().await?;
+            export(app, &job, headers, Some(job_id)).await?
+        }
+    }))
+}
+
+/// A job's id is of its moment: a cached one is a wrong answer.
+fn with_job_id(mut response: Response, job_id: i64) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(JOB_ID, HeaderValue::from(job_id));
+    response
 }
 
 async fn read_body(app: &App, request: Request) -> Result<Bytes, Rejection> {

@@ -1,5 +1,5 @@
 //! What a client sent for the filters: text by name, typed by nothing but the way it was written.
-//! Reserved names never get in, so a key that came in the address is not kept here.
+//! Reserved names are kept apart, and a key that came in the address not at all.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,10 +14,15 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::query::scalar::shown;
 
+/// Under this name old clients send their key.
+const KEY: &str = "_utoken";
+
 /// Values by filter name, as the client wrote them. A name that is there without texts has no value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RawValues {
     given: BTreeMap<String, Given>,
+    /// By reserved name; the last of several counts.
+    reserved: BTreeMap<String, String>,
 }
 
 /// What was given for one name.
@@ -70,9 +75,22 @@ impl RawValues {
         self.given.get(name)
     }
 
+    /// What was given for a name that no filter can bear.
+    pub(crate) fn reserved(&self, name: &str) -> Option<&str> {
+        self.reserved.get(name).map(String::as_str)
+    }
+
     fn add(&mut self, name: &str, given: Given) {
         let name = without_index(name);
+        if name == KEY {
+            return;
+        }
         if name.starts_with('_') || name == "job_id" {
+            if let Given::Texts(texts) = given
+                && let Some(text) = texts.into_iter().next_back()
+            {
+                self.reserved.insert(name.to_owned(), text);
+            }
             return;
         }
         match (self.given.get_mut(name), given) {
@@ -85,6 +103,7 @@ impl RawValues {
 
     fn replace_with(&mut self, other: Self) {
         self.given.extend(other.given);
+        self.reserved.extend(other.reserved);
     }
 }
 

@@ -220,7 +220,7 @@ fn more_values_than_the_limit_are_refused() {
 }
 
 #[test]
-fn reserved_names_are_forgotten() {
+fn reserved_names_are_no_filters_and_the_key_is_forgotten() {
     let raw = RawValues::from_query_string("_utoken=secret&job_id=5&_page=2&a=1").unwrap();
     insta::assert_debug_snapshot!(raw, @r#"
     RawValues {
@@ -230,6 +230,10 @@ fn reserved_names_are_forgotten() {
                     "1",
                 ],
             ),
+        },
+        reserved: {
+            "_page": "2",
+            "job_id": "5",
         },
     }
     "#);

@@ -7,6 +7,9 @@ mod tests;
 use std::fs::File;
 use std::io::BufReader;
 use std::io::BufWriter;
+use std::io::Cursor;
+use std::io::Read;
+use std::io::Seek;
 use std::io::Write;
 use std::ops::Range;
 
@@ -19,11 +22,11 @@ use arrow::ipc::reader::FileReaderBuilder;
 use arrow::ipc::writer::FileWriter;
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow::record_batch::RecordBatch;
-use bytesize::ByteSize;
 
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::objects::Object;
 use crate::objects::ObjectWriter;
 
 /// A stored batch has up to this many rows: enough to compress and encode well, few to read for a page.
@@ -36,25 +39,18 @@ const BATCH_ROWS_KEY: &str = "holistics.batch_rows";
 /// The file format's footer takes nested types down to about 60 levels.
 const DEPTH_MAX: usize = 50;
 
-/// What a result may grow to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) rows_max: u64,
-    pub(crate) bytes_max: ByteSize,
-}
-
 /// What was written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Written {
     pub(crate) rows: u64,
-    pub(crate) bytes: u64,
+    pub(crate) object: Object,
 }
 
 /// Takes batches of any size and writes stored batches; holds no more than one of these.
 pub(crate) struct ResultWriter {
     schema: SchemaRef,
     writer: FileWriter<BufWriter<ObjectWriter>>,
-    limits: Limits,
+    rows_max: u64,
     waiting: Vec<RecordBatch>,
     waiting_rows: usize,
     waiting_bytes: usize,
@@ -63,7 +59,7 @@ pub(crate) struct ResultWriter {
 }
 
 impl ResultWriter {
-    pub(crate) fn new(object: ObjectWriter, schema: &SchemaRef, limits: Limits) -> Result<Self> {
+    pub(crate) fn new(object: ObjectWriter, schema: &SchemaRef, rows_max: u64) -> Result<Self> {
         for field in schema.fields() {
             if depth(field.data_type()) > DEPTH_MAX {
                 return Err(Error::new(
@@ -79,7 +75,7 @@ impl ResultWriter {
         Ok(Self {
             schema: schema.clone(),
             writer: FileWriter::try_new_with_options(BufWriter::new(object), schema, options)?,
-            limits,
+            rows_max,
             waiting: Vec::new(),
             waiting_rows: 0,
             waiting_bytes: 0,
@@ -90,8 +86,8 @@ impl ResultWriter {
 
     pub(crate) fn write(&mut self, batch: RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
-        if self.rows > self.limits.rows_max {
-            return Err(over("rows", "result_rows_max", &self.limits.rows_max.to_string()));
+        if self.rows > self.rows_max {
+            return Err(rows_over(self.rows_max));
         }
         // A chunk with huge cells is cut, so that a page does not have to read all of it.
         let bytes = batch.get_array_memory_size();
@@ -122,12 +118,7 @@ impl ResultWriter {
         self.waiting_rows = 0;
         self.waiting_bytes = 0;
         self.batch_rows.push(batch.num_rows() as u64);
-        self.writer.write(&batch)?;
-        let bytes_max = self.limits.bytes_max;
-        if self.writer.get_ref().get_ref().bytes() > bytes_max.as_u64() {
-            return Err(over("size on disk", "result_bytes_max", &bytes_max.to_string()));
-        }
-        Ok(())
+        Ok(self.writer.write(&batch)?)
     }
 
     /// Ends the file and gives it its name.
@@ -143,15 +134,16 @@ impl ResultWriter {
             .map_err(|error| Error::from(error.into_error()))?;
         Ok(Written {
             rows: self.rows,
-            bytes: object.publish()?,
+            object: object.publish()?,
         })
     }
 }
 
-fn over(what: &str, setting: &str, limit: &str) -> Error {
+/// The error for more rows than a result may have.
+pub(crate) fn rows_over(rows_max: u64) -> Error {
     Error::new(
         ErrorCode::TooLarge,
-        format!("the result's {what} passed the limit of {limit} (setting `{setting}`)"),
+        format!("the result's rows passed the limit of {rows_max} (setting `result_rows_max`)"),
     )
 }
 
@@ -170,16 +162,28 @@ fn depth(data_type: &DataType) -> usize {
     inner + 1
 }
 
+/// Where the bytes of a stored result come from: a file, or memory.
+pub(crate) trait Bytes: Read + Seek + Send {}
+impl<T: Read + Seek + Send> Bytes for T {}
+
 /// An open stored result.
 pub(crate) struct ResultReader {
-    reader: FileReader<BufReader<File>>,
+    reader: FileReader<Box<dyn Bytes>>,
     /// The number of the first row of each batch, and at the end the number of rows.
     starts: Vec<u64>,
 }
 
 impl ResultReader {
     pub(crate) fn open(file: File) -> Result<Self> {
-        let reader = FileReaderBuilder::new().build(BufReader::new(file))?;
+        Self::new(Box::new(BufReader::new(file)))
+    }
+
+    pub(crate) fn inline(content: Vec<u8>) -> Result<Self> {
+        Self::new(Box::new(Cursor::new(content)))
+    }
+
+    fn new(bytes: Box<dyn Bytes>) -> Result<Self> {
+        let reader = FileReaderBuilder::new().build(bytes)?;
         let index = reader
             .custom_metadata()
             .get(BATCH_ROWS_KEY)

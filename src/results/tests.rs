@@ -5,6 +5,7 @@ use arrow::array::StringArray;
 use arrow::datatypes::DataType;
 use arrow::datatypes::Field;
 use arrow::datatypes::Schema;
+use bytesize::ByteSize;
 
 use super::*;
 use crate::objects::Folder;
@@ -15,10 +16,7 @@ const NAME: ObjectName = ObjectName::Result {
     job_id: 1,
     attempt: 1,
 };
-const LIMITS: Limits = Limits {
-    rows_max: 100_000,
-    bytes_max: ByteSize::mib(64),
-};
+const ROWS_MAX: u64 = 100_000;
 
 fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -35,11 +33,15 @@ fn batch(from: i64, rows: i64, width: usize) -> RecordBatch {
     RecordBatch::try_new(schema(), vec![Arc::new(numbers), Arc::new(text)]).unwrap()
 }
 
-fn write(batches: &[RecordBatch], limits: Limits) -> (tempfile::TempDir, Objects, Result<Written>) {
+fn write(
+    batches: &[RecordBatch],
+    rows_max: u64,
+    bytes_max: ByteSize,
+) -> (tempfile::TempDir, Objects, Result<Written>) {
     let folder = tempfile::tempdir().unwrap();
     let objects = Objects::open(folder.path()).unwrap();
     let write = || {
-        let mut writer = ResultWriter::new(objects.create(&NAME)?, &schema(), limits)?;
+        let mut writer = ResultWriter::new(objects.create(&NAME, bytes_max), &schema(), rows_max)?;
         for batch in batches {
             writer.write(batch.clone())?;
         }
@@ -63,7 +65,7 @@ fn read(objects: &Objects, range: Range<u64>) -> Vec<i64> {
 #[test]
 fn every_range_of_rows_is_what_was_written() {
     let batches: Vec<_> = (0..25).map(|n| batch(n * 2_048, 2_048, 4)).collect();
-    let (_folder, objects, written) = write(&batches, LIMITS);
+    let (_folder, objects, written) = write(&batches, ROWS_MAX, ByteSize::mib(64));
     assert_eq!(written.unwrap().rows, 51_200);
     let all: Vec<i64> = (0..51_200).collect();
     assert_eq!(read(&objects, 0..u64::MAX), all);
@@ -88,36 +90,37 @@ fn every_range_of_rows_is_what_was_written() {
 
 #[test]
 fn zero_rows_keep_their_columns() {
-    let (_folder, objects, written) = write(&[], LIMITS);
-    assert_eq!(written.unwrap().rows, 0);
-    let reader = ResultReader::open(objects.open_object(&NAME).unwrap()).unwrap();
+    let (_folder, _objects, written) = write(&[], ROWS_MAX, ByteSize::mib(64));
+    let written = written.unwrap();
+    assert_eq!(written.rows, 0);
+    let Object::Inline(content) = written.object else {
+        panic!("a file without rows is small");
+    };
+    let reader = ResultReader::inline(content).unwrap();
     assert_eq!(reader.schema(), schema());
-    assert_eq!(read(&objects, 0..10), Vec::<i64>::new());
+    assert_eq!(reader.batches(0..10).unwrap().count(), 0);
 }
 
 #[test]
 fn large_cells_are_cut_into_small_batches() {
-    let (_folder, objects, written) = write(&[batch(0, 40, 1 << 20)], LIMITS);
-    assert_eq!(written.unwrap().rows, 40);
-    let reader = ResultReader::open(objects.open_object(&NAME).unwrap()).unwrap();
+    let (_folder, _objects, written) = write(&[batch(0, 40, 1 << 20)], ROWS_MAX, ByteSize::mib(64));
+    let written = written.unwrap();
+    assert_eq!(written.rows, 40);
+    // They are large, but the same character all over.
+    let Object::Inline(content) = written.object else {
+        panic!("a small file is inline");
+    };
+    let reader = ResultReader::inline(content).unwrap();
     assert!(reader.starts.len() > 4, "{:?}", reader.starts);
-    assert_eq!(read(&objects, 39..40), [39]);
+    let last = reader.batches(39..40).unwrap().next().unwrap().unwrap();
+    assert_eq!(last.column(0).as_ref(), &Int64Array::from(vec![39]));
 }
 
 #[test]
 fn over_a_limit_is_an_error_and_leaves_nothing() {
-    for limits in [
-        Limits {
-            rows_max: 99,
-            ..LIMITS
-        },
-        Limits {
-            bytes_max: ByteSize::b(10),
-            ..LIMITS
-        },
-    ] {
+    for (rows_max, bytes_max) in [(99, ByteSize::mib(64)), (ROWS_MAX, ByteSize::b(10))] {
         let batches: Vec<_> = (0..20).map(|n| batch(n * 2_048, 2_048, 4)).collect();
-        let (_folder, objects, written) = write(&batches, limits);
+        let (_folder, objects, written) = write(&batches, rows_max, bytes_max);
         assert_eq!(written.unwrap_err().code, ErrorCode::TooLarge);
         assert!(objects.list(Folder::Results).unwrap().is_empty());
     }

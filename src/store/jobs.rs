@@ -1,6 +1,8 @@
 //! The queue: submit, claim, finish, and taking up what a crash left.
 
+use sqlx::AssertSqlSafe;
 use sqlx::SqliteConnection;
+use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -13,14 +15,19 @@ use crate::job::Submitted;
 use crate::query::Statement;
 use crate::store::Store;
 use crate::store::now_us;
+use crate::store::results::MadeOf;
 use crate::store::results::NewExport;
 use crate::store::results::NewResult;
+use crate::store::results::RESULT;
 use crate::store::results::StoredResult;
 
 impl Store {
     /// Queues a job, joins the live one that does the same, or finishes it at once from a fresh result.
     pub(crate) async fn submit(&self, new: &NewJob) -> Result<Submitted> {
         let key = new.result_key()?;
+        if let Some(id) = self.done_already(new, &key).await? {
+            return Ok(Submitted::Done(id));
+        }
         let statement = serde_json::to_string(&new.statement)?;
         let mut transaction = self.begin_write().await?;
         let live: Option<i64> = sqlx::query_scalar(
@@ -38,9 +45,6 @@ impl Store {
             return Ok(Submitted::Joined(id));
         }
         let (result_id, export_id) = fresh(&mut transaction, new, &key).await?;
-        if let Some(result_id) = result_id {
-            prolong(&mut transaction, result_id, new.lifetime_us).await?;
-        }
         let done = match new.kind {
             JobKind::Query => result_id.is_some(),
             JobKind::Export => export_id.is_some(),
@@ -68,7 +72,35 @@ impl Store {
         .await?;
         let_see(&mut transaction, id, new.user_id).await?;
         transaction.commit().await?;
-        Ok(Submitted::Created(id))
+        Ok(match done {
+            true => Submitted::Done(id),
+            false => Submitted::Created(id),
+        })
+    }
+
+    /// A finished job of this user that did the same and is fresh enough: handing it out again writes nothing.
+    async fn done_already(&self, new: &NewJob, key: &str) -> Result<Option<i64>> {
+        if new.cache_us == 0 {
+            return Ok(None);
+        }
+        let now = now_us();
+        Ok(sqlx::query_scalar(
+            "select jobs.id from results
+             join jobs on jobs.result_id = results.id
+             join job_users on job_users.job_id = jobs.id and job_users.user_id = $1
+             where results.result_key = $2 and results.created_at > $3 and expires_at > $4
+               and kind = $5 and format = $6 and status = 'success'
+               and (kind = 'query' or export_id is not null)
+             order by results.created_at desc, jobs.id limit 1",
+        )
+        .bind(new.user_id)
+        .bind(key)
+        .bind(now - new.cache_us)
+        .bind(now)
+        .bind(new.kind)
+        .bind(&new.format)
+        .fetch_optional(&self.pool)
+        .await?)
     }
 
     /// Takes the oldest queued job.
@@ -89,19 +121,7 @@ impl Store {
     pub(crate) async fn keep_result(&self, job: &Job, result: &NewResult) -> Result<StoredResult> {
         let mut transaction = self.begin_write().await?;
         let now = now_us();
-        let stored: StoredResult = sqlx::query_as(
-            "insert into results (job_id, attempt, result_key, rows, bytes, created_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7) returning *",
-        )
-        .bind(job.id)
-        .bind(job.attempt)
-        .bind(&job.result_key)
-        .bind(result.rows)
-        .bind(result.bytes)
-        .bind(now)
-        .bind(now + result.lifetime_us)
-        .fetch_one(&mut *transaction)
-        .await?;
+        let stored = insert_result(&mut transaction, job, result, now).await?;
         let done = job.kind == JobKind::Query;
         let changed = sqlx::query(
             "update jobs set result_id = $1, status = $2, ended_at = $3
@@ -117,32 +137,41 @@ impl Store {
         .rows_affected();
         moved_on(changed, job)?;
         transaction.commit().await?;
+        self.finished.tell(job.id);
         Ok(stored)
     }
 
-    /// Records the file that a job has made of a result; with it an export job is done.
+    /// Records the file that a job has made, and what it was made of; with them an export job is done.
     /// Refused if the job is no longer at this attempt.
-    pub(crate) async fn keep_export(&self, job: &Job, export: &NewExport) -> Result<()> {
+    pub(crate) async fn keep_export(&self, job: &Job, export: &NewExport, made_of: &MadeOf) -> Result<()> {
         let mut transaction = self.begin_write().await?;
         let now = now_us();
+        let result_id = match made_of {
+            MadeOf::Stored(id) => {
+                prolong(&mut transaction, *id, export.lifetime_us).await?;
+                *id
+            }
+            MadeOf::Query(result) => insert_result(&mut transaction, job, result, now).await?.id,
+        };
         let id: i64 = sqlx::query_scalar(
-            "insert into exports (result_id, job_id, attempt, format, file_name, bytes, created_at)
-             values ($1, $2, $3, $4, $5, $6, $7) returning id",
+            "insert into exports (result_id, job_id, attempt, format, file_name, bytes, content, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8) returning id",
         )
-        .bind(export.result_id)
+        .bind(result_id)
         .bind(job.id)
         .bind(job.attempt)
         .bind(&job.format)
         .bind(&export.file_name)
         .bind(export.bytes)
+        .bind(&export.content)
         .bind(now)
         .fetch_one(&mut *transaction)
         .await?;
-        prolong(&mut transaction, export.result_id, export.lifetime_us).await?;
         let changed = sqlx::query(
-            "update jobs set export_id = $1, status = 'success', ended_at = $2
-             where id = $3 and attempt = $4 and status = 'running'",
+            "update jobs set result_id = $1, export_id = $2, status = 'success', ended_at = $3
+             where id = $4 and attempt = $5 and status = 'running'",
         )
+        .bind(result_id)
         .bind(id)
         .bind(now)
         .bind(job.id)
@@ -152,6 +181,7 @@ impl Store {
         .rows_affected();
         moved_on(changed, job)?;
         transaction.commit().await?;
+        self.finished.tell(job.id);
         Ok(())
     }
 
@@ -169,7 +199,9 @@ impl Store {
         .execute(&self.pool)
         .await?
         .rows_affected();
-        moved_on(changed, job)
+        moved_on(changed, job)?;
+        self.finished.tell(job.id);
+        Ok(())
     }
 
     /// Queues again what an earlier process left running; a job that was lost too often fails.
@@ -233,6 +265,26 @@ impl Store {
         .await?)
     }
 
+    /// Returns when the job is done, or is gone, or at the deadline.
+    pub(crate) async fn wait_finished(&self, job_id: i64, deadline: Instant) -> Result<()> {
+        let waiter = self.finished.waiter(job_id);
+        loop {
+            let told = waiter.notify.notified();
+            tokio::pin!(told);
+            // From here on no call is missed; what came before shows in the row.
+            told.as_mut().enable();
+            let live: bool = sqlx::query_scalar(
+                "select exists (select 1 from jobs where id = $1 and status in ('queued', 'running'))",
+            )
+            .bind(job_id)
+            .fetch_one(&self.pool)
+            .await?;
+            if !live || tokio::time::timeout_at(deadline, told).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Forgets finished jobs that are older than this, but for those whose result still lives.
     pub(crate) async fn forget_jobs(&self, older_than_us: i64) -> Result<u64> {
         Ok(sqlx::query(
@@ -246,7 +298,31 @@ impl Store {
     }
 }
 
-/// Whoever is handed a result has its whole lifetime to fetch it.
+async fn insert_result(
+    connection: &mut SqliteConnection,
+    job: &Job,
+    result: &NewResult,
+    now: i64,
+) -> Result<StoredResult> {
+    let sql = format!(
+        "insert into results (job_id, attempt, result_key, rows, bytes, rows_kept, content, created_at, expires_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning {RESULT}"
+    );
+    Ok(sqlx::query_as(AssertSqlSafe(sql))
+        .bind(job.id)
+        .bind(job.attempt)
+        .bind(&job.result_key)
+        .bind(result.rows)
+        .bind(result.bytes)
+        .bind(result.kept.place())
+        .bind(result.kept.content())
+        .bind(now)
+        .bind(now.saturating_add(result.lifetime_us))
+        .fetch_one(connection)
+        .await?)
+}
+
+/// Whoever is handed a file has its whole lifetime to fetch it.
 async fn prolong(connection: &mut SqliteConnection, result_id: i64, lifetime_us: i64) -> Result<()> {
     sqlx::query("update results set expires_at = max(expires_at, $1) where id = $2")
         .bind(now_us() + lifetime_us)
@@ -266,6 +342,7 @@ async fn let_see(connection: &mut SqliteConnection, job_id: i64, user_id: i64) -
 }
 
 /// The newest result that is young enough, and its file in the job's format if there is one.
+/// Without that file the result must have its rows.
 async fn fresh(
     connection: &mut SqliteConnection,
     new: &NewJob,
@@ -278,11 +355,14 @@ async fn fresh(
     let result: Option<i64> = sqlx::query_scalar(
         "select id from results
          where result_key = $1 and created_at > $2 and expires_at > $3
+           and (rows_kept <> 'no'
+                or exists (select 1 from exports where result_id = results.id and format = $4))
          order by created_at desc limit 1",
     )
     .bind(key)
     .bind(now - new.cache_us)
     .bind(now)
+    .bind(&new.format)
     .fetch_optional(&mut *connection)
     .await?;
     let Some(result_id) = result else {

@@ -2,14 +2,17 @@
 //! All SQL on it is in this folder; it never touches a report's source.
 
 mod api_keys;
+mod finished;
 mod jobs;
 pub(crate) mod reports;
 pub(crate) mod results;
+mod sync;
 mod users;
 
 use std::ops::Deref;
 use std::ops::DerefMut;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -22,9 +25,12 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::sqlite::SqliteJournalMode;
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::sqlite::SqliteSynchronous;
+use tracing::warn;
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::store::finished::Finished;
+use crate::store::sync::WalSync;
 
 /// How long a write waits for another process that writes, such as the command line beside a server.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,6 +39,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) struct Store {
     pool: SqlitePool,
+    wal: Arc<WalSync>,
+    finished: Finished,
 }
 
 impl Store {
@@ -42,8 +50,8 @@ impl Store {
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // A finished job must stay finished after a power cut.
-            .synchronous(SqliteSynchronous::Full)
+            // What must outlive a power cut waits for `sync`, which many share.
+            .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
         let pool = SqlitePoolOptions::new()
@@ -54,12 +62,27 @@ impl Store {
             .run(&pool)
             .await
             .map_err(Error::internal)?;
-        Ok(Self { pool })
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        Ok(Self {
+            pool,
+            wal: Arc::new(WalSync::new(wal.into())),
+            finished: Finished::default(),
+        })
     }
 
     /// Closes the database, so that all of it is in its one file.
     pub(crate) async fn close(&self) {
+        if let Err(error) = self.sync().await {
+            warn!(%error, "cannot put the metadata on disk");
+        }
         self.pool.close().await;
+    }
+
+    /// Returns when all that was committed before is on disk.
+    /// A job's id is given out only then; a crash of the process alone loses no commit anyway.
+    pub(crate) async fn sync(&self) -> Result<()> {
+        self.wal.sync().await
     }
 
     /// Begins a transaction that writes; waiting for the lock here means it cannot fail half-way.

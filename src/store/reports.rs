@@ -34,15 +34,16 @@ impl Store {
         row.map(parse).transpose()
     }
 
-    /// The title that a version of a report had.
-    pub(crate) async fn report_title(&self, id: i64, version: i64) -> Result<String> {
-        Ok(sqlx::query_scalar(
-            "select definition ->> '$.title' from report_versions where report_id = $1 and version = $2",
+    /// A report as it was in this version.
+    pub(crate) async fn report_version(&self, id: i64, version: i64) -> Result<Report> {
+        let row: (i64, String) = sqlx::query_as(
+            "select version, definition from report_versions where report_id = $1 and version = $2",
         )
         .bind(id)
         .bind(version)
         .fetch_one(&self.pool)
-        .await?)
+        .await?;
+        Ok(parse(row)?.report)
     }
 
     pub(crate) async fn reports(&self) -> Result<Vec<VersionedReport>> {

@@ -1,31 +1,79 @@
 //! Which results and exports exist, and when they go.
 
+use sqlx::AssertSqlSafe;
+
 use crate::error::Result;
 use crate::store::Store;
 use crate::store::now_us;
 
-/// What a job has written.
+/// What a job's query has made.
 pub(crate) struct NewResult {
     pub(crate) rows: i64,
     pub(crate) bytes: i64,
+    pub(crate) kept: Kept,
     pub(crate) lifetime_us: i64,
+}
+
+/// Where the rows of a result are.
+pub(crate) enum Kept {
+    File,
+    Inline(Vec<u8>),
+    /// Nowhere: nobody could come back for them. Its file is all there is.
+    No,
+}
+
+impl Kept {
+    pub(super) fn place(&self) -> Place {
+        match self {
+            Self::File => Place::File,
+            Self::Inline(_) => Place::Inline,
+            Self::No => Place::No,
+        }
+    }
+
+    pub(super) fn content(&self) -> Option<&[u8]> {
+        match self {
+            Self::Inline(content) => Some(content),
+            Self::File | Self::No => None,
+        }
+    }
+}
+
+/// As [`Kept`], without the rows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, sqlx::Type)]
+#[sqlx(rename_all = "lowercase")]
+pub(crate) enum Place {
+    File,
+    Inline,
+    No,
 }
 
 /// A file that a job has made of a result.
 pub(crate) struct NewExport {
-    pub(crate) result_id: i64,
     pub(crate) file_name: String,
     pub(crate) bytes: i64,
+    /// The file itself, if it is small.
+    pub(crate) content: Option<Vec<u8>>,
     /// The result lives at least as long as its youngest file.
     pub(crate) lifetime_us: i64,
 }
 
-/// A row of `results`.
+/// What a file was made of.
+pub(crate) enum MadeOf {
+    /// The rows of this result.
+    Stored(i64),
+    /// The rows of a query, while it ran.
+    Query(NewResult),
+}
+
+/// A row of `results`, but for the rows of a small one.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct StoredResult {
     pub(crate) id: i64,
     pub(crate) job_id: i64,
     pub(crate) attempt: i64,
+    pub(crate) rows: i64,
+    pub(crate) rows_kept: Place,
     pub(crate) created_at: i64,
     expires_at: i64,
 }
@@ -46,16 +94,30 @@ pub(crate) struct StoredExport {
     pub(crate) format: String,
     pub(crate) file_name: String,
     pub(crate) bytes: i64,
+    pub(crate) content: Option<Vec<u8>>,
     pub(crate) created_at: i64,
 }
+
+pub(super) const RESULT: &str = "id, job_id, attempt, rows, rows_kept, created_at, expires_at";
 
 impl Store {
     /// The result, perhaps expired, unless it is gone.
     pub(crate) async fn result(&self, id: i64) -> Result<Option<StoredResult>> {
-        Ok(sqlx::query_as("select * from results where id = $1")
+        let sql = format!("select {RESULT} from results where id = $1");
+        Ok(sqlx::query_as(AssertSqlSafe(sql))
             .bind(id)
             .fetch_optional(&self.pool)
             .await?)
+    }
+
+    /// The rows of a small result, unless it is gone.
+    pub(crate) async fn inline_rows(&self, id: i64) -> Result<Option<Vec<u8>>> {
+        let content: Option<Option<Vec<u8>>> =
+            sqlx::query_scalar("select content from results where id = $1")
+                .bind(id)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(content.flatten())
     }
 
     /// The export, unless its result has expired.
@@ -117,12 +179,12 @@ impl Store {
         .bind(now)
         .fetch_all(&mut *transaction)
         .await?;
-        let results = sqlx::query_as(
+        let results = sqlx::query_as(AssertSqlSafe(format!(
             "delete from results where expires_at <= $1
                  and id not in (select result_id from jobs
                                 where status in ('queued', 'running') and result_id is not null)
-             returning *",
-        )
+             returning {RESULT}"
+        )))
         .bind(now)
         .fetch_all(&mut *transaction)
         .await?;

@@ -128,7 +128,6 @@ async fn jobs_of_others_are_not_found_but_by_administrators() {
     let admin_key = add_key(&app.worker, &admin).await;
     for route in [
         format!("/queries/get_export_results.json?job_id={job_id}"),
-        format!("/queries/1.json?job_id={job_id}"),
         format!("/jobs/{job_id}.json"),
         format!("/jobs/{job_id}/get_results.json"),
         format!("/exports/download?job_id={job_id}"),

@@ -8,6 +8,7 @@ mod keys;
 mod pages;
 mod queue;
 mod same_data;
+mod wait;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -67,18 +68,20 @@ impl TestApp {
             .await
             .unwrap();
         let key = add_key(&worker, &user).await;
+        let (stop, stopping) = watch::channel(false);
         Self {
             router: http::router(http::App {
                 store: worker.store.clone(),
                 objects: worker.objects.clone(),
                 config: worker.config.clone(),
                 queued: worker.queued.clone(),
+                stop: stopping,
             }),
             folder,
             worker,
             user,
             key,
-            stop: watch::channel(false).0,
+            stop,
         }
     }
 
@@ -185,6 +188,11 @@ impl TestApp {
         ))
         .await
         .json()
+    }
+
+    /// Tells the server to stop.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
     }
 
     /// What outlives a crash, and the worker that is to go with it.

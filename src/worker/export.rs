@@ -1,82 +1,235 @@
-//! Makes a file of a stored result.
+//! Makes a file: of a stored result, or of the rows of a query while it runs.
 
 use std::io::BufWriter;
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 
+use arrow::record_batch::RecordBatch;
+
+use crate::connectors::BatchStream;
+use crate::connectors::Batches;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::exports;
 use crate::exports::Format;
 use crate::job::Job;
+use crate::objects::Object;
 use crate::objects::ObjectName;
+use crate::objects::ObjectWriter;
+use crate::report::Report;
 use crate::report::slug;
 use crate::results::ResultReader;
+use crate::results::ResultWriter;
+use crate::results::Written;
+use crate::results::rows_over;
+use crate::store::now_us;
+use crate::store::results::Kept;
+use crate::store::results::MadeOf;
 use crate::store::results::NewExport;
+use crate::store::results::NewResult;
+use crate::store::results::Place;
 use crate::store::results::StoredResult;
 use crate::worker::StopFlag;
 use crate::worker::Worker;
 use crate::worker::object_of;
+use crate::worker::query::microseconds;
 
 /// Written to the file at a time.
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// What a running query left beside its file.
+struct Made {
+    file: Object,
+    rows: u64,
+    /// The rows, where somebody may come back for them.
+    written: Option<Written>,
+}
 
 impl Worker {
     /// Writes the file aside, publishes it, and only then names it in the job's row.
     pub(super) async fn run_export(
         &self,
         job: &Job,
-        result: &StoredResult,
+        stored: Option<StoredResult>,
         stopping: &StopFlag,
     ) -> Result<()> {
         let format = Format::parse(&job.format)
             .ok_or_else(|| Error::internal(format!("job with unknown format `{}`", job.format)))?;
-        let rows = ResultReader::open(self.objects.open_object(&object_of(result))?)?;
-        let object = self.objects.create(&ObjectName::Export {
-            job_id: job.id,
-            attempt: job.attempt,
-            format: format.extension(),
-        })?;
-        let given_up = stopping.watch();
-        let threads = self.config.encode_threads;
-        let temp_dir = self.objects.temp_dir();
-        let writing = tokio::task::spawn_blocking(move || {
-            let schema = rows.schema();
-            let batches = rows
-                .batches(0..u64::MAX)?
-                .map(|batch| match given_up.load(Ordering::Relaxed) {
-                    true => Err(Error::new(ErrorCode::Cancelled, "the export was stopped")),
-                    false => batch,
+        let report = self.report_of(job).await?;
+        let encoder = self.encoder(job, format, stopping);
+        let (file, made_of, time) = match stored {
+            Some(result) => {
+                let rows = self.open_result(&result).await?;
+                let encoding = tokio::task::spawn_blocking(move || {
+                    encoder.encode(&rows.schema(), rows.batches(0..u64::MAX)?)
                 });
-            let mut out = BufWriter::with_capacity(BUFFER_BYTES, object);
-            exports::encode(format, &schema, batches, threads, &mut out, &temp_dir)?;
-            out.flush()?;
-            let object = out
-                .into_inner()
-                .map_err(|error| Error::from(error.into_error()))?;
-            object.publish()
-        });
-        let bytes = writing.await.map_err(Error::internal)??;
-        let export = NewExport {
-            result_id: result.id,
-            file_name: self.file_name(job, result, format).await?,
-            bytes: i64::try_from(bytes).map_err(Error::internal)?,
-            lifetime_us: self.lifetime_us()?,
+                let file = encoding.await.map_err(Error::internal)??;
+                (file, MadeOf::Stored(result.id), result.created_at)
+            }
+            None => {
+                let made = self.in_time(self.encode_query(job, &report, encoder)).await?;
+                let result = match made.written {
+                    Some(written) => self.new_result(&report, written)?,
+                    None => NewResult {
+                        rows: i64::try_from(made.rows).map_err(Error::internal)?,
+                        bytes: 0,
+                        kept: Kept::No,
+                        lifetime_us: self.lifetime_us(&report)?,
+                    },
+                };
+                (made.file, MadeOf::Query(result), now_us())
+            }
         };
-        self.store.keep_export(job, &export).await
+        let export = NewExport {
+            file_name: file_name(&report, time, format),
+            bytes: i64::try_from(file.bytes()).map_err(Error::internal)?,
+            content: match file {
+                Object::Inline(content) => Some(content),
+                Object::File { .. } => None,
+            },
+            lifetime_us: microseconds(self.config.result_lifetime)?,
+        };
+        self.store.keep_export(job, &export, &made_of).await
     }
 
-    /// Such as `1846-users-growth-20260201-044824.csv`, after the time of the data, in UTC.
-    async fn file_name(&self, job: &Job, result: &StoredResult, format: Format) -> Result<String> {
-        let title = self.store.report_title(job.report_id, job.report_version).await?;
-        let time = chrono::DateTime::from_timestamp_micros(result.created_at).unwrap_or_default();
-        let parts = [
-            job.report_id.to_string(),
-            slug(&title),
-            time.format("%Y%m%d-%H%M%S").to_string(),
-        ];
-        let stem: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        Ok(format!("{}.{}", stem.join("-"), format.extension()))
+    /// The rows of a stored result.
+    async fn open_result(&self, result: &StoredResult) -> Result<ResultReader> {
+        match result.rows_kept {
+            Place::Inline => {
+                let content = self.store.inline_rows(result.id).await?;
+                ResultReader::inline(content.ok_or_else(|| Error::internal("a result without its rows"))?)
+            }
+            Place::File | Place::No => ResultReader::open(self.objects.open_object(&object_of(result))?),
+        }
     }
+
+    /// Encodes while the query runs. The rows are stored too if a later job may be given them.
+    async fn encode_query(&self, job: &Job, report: &Report, encoder: Encoder) -> Result<Made> {
+        let BatchStream {
+            schema,
+            batches,
+            cancel_on_drop,
+        } = self.start_query(job).await?;
+        let rows_max = self.config.result_rows_max;
+        let object = self.create(&ObjectName::Result {
+            job_id: job.id,
+            attempt: job.attempt,
+        });
+        let store = match report.cache.is_zero() {
+            true => None,
+            false => Some(ResultWriter::new(object, &schema, rows_max)?),
+        };
+        let encoding = tokio::task::spawn_blocking(move || {
+            let mut rows = QueryRows {
+                batches,
+                count: 0,
+                rows_max,
+                store,
+            };
+            let file = encoder.encode(&schema, &mut rows)?;
+            Ok(Made {
+                file,
+                rows: rows.count,
+                written: rows.store.map(ResultWriter::finish).transpose()?,
+            })
+        });
+        let made = encoding.await.map_err(Error::internal)?;
+        drop(cancel_on_drop);
+        made
+    }
+
+    fn encoder(&self, job: &Job, format: Format, stopping: &StopFlag) -> Encoder {
+        Encoder {
+            format,
+            object: self.create(&ObjectName::Export {
+                job_id: job.id,
+                attempt: job.attempt,
+                format: format.extension(),
+            }),
+            threads: self.config.encode_threads,
+            temp_dir: self.objects.temp_dir(),
+            given_up: stopping.watch(),
+        }
+    }
+}
+
+/// Everything it takes to write the file, on a thread of its own.
+struct Encoder {
+    format: Format,
+    object: ObjectWriter,
+    threads: usize,
+    temp_dir: std::path::PathBuf,
+    given_up: Arc<AtomicBool>,
+}
+
+impl Encoder {
+    fn encode(
+        self,
+        schema: &arrow::datatypes::SchemaRef,
+        batches: impl Iterator<Item = Result<RecordBatch>> + Send,
+    ) -> Result<Object> {
+        let given_up = self.given_up;
+        let batches = batches.map(|batch| match given_up.load(Ordering::Relaxed) {
+            true => Err(Error::new(ErrorCode::Cancelled, "the export was stopped")),
+            false => batch,
+        });
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, self.object);
+        exports::encode(
+            self.format,
+            schema,
+            batches,
+            self.threads,
+            &mut out,
+            &self.temp_dir,
+        )?;
+        out.flush()?;
+        let object = out
+            .into_inner()
+            .map_err(|error| Error::from(error.into_error()))?;
+        object.publish()
+    }
+}
+
+/// The rows of a running query, counted, and stored on their way if they are to be.
+struct QueryRows {
+    batches: Batches,
+    count: u64,
+    rows_max: u64,
+    store: Option<ResultWriter>,
+}
+
+impl Iterator for QueryRows {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = match self.batches.blocking_next().transpose()? {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(error)),
+        };
+        self.count += batch.num_rows() as u64;
+        if self.count > self.rows_max {
+            return Some(Err(rows_over(self.rows_max)));
+        }
+        if let Some(store) = &mut self.store
+            && let Err(error) = store.write(batch.clone())
+        {
+            return Some(Err(error));
+        }
+        Some(Ok(batch))
+    }
+}
+
+/// Such as `1846-users-growth-20260201-044824.csv`, after the time of the data, in UTC.
+fn file_name(report: &Report, time_us: i64, format: Format) -> String {
+    let time = chrono::DateTime::from_timestamp_micros(time_us).unwrap_or_default();
+    let parts = [
+        report.id.to_string(),
+        slug(&report.title),
+        time.format("%Y%m%d-%H%M%S").to_string(),
+    ];
+    let stem: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    format!("{}.{}", stem.join("-"), format.extension())
 }

@@ -29,6 +29,7 @@ use crate::objects::ObjectName;
 use crate::objects::Objects;
 use crate::objects::make_private_file;
 use crate::store::Store;
+use crate::store::results::Place;
 use crate::store::results::StoredResult;
 
 /// How soon a write to the metadata database that failed is tried again.
@@ -146,6 +147,13 @@ impl Worker {
                 self.fail(&job, &error, stop).await?;
             }
         }
+        // Nobody waits for this; without it a power cut in the next seconds would have the job run again.
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.sync().await {
+                error!(%error, "cannot put the metadata on disk");
+            }
+        });
         Ok(Ran::Job(job.id))
     }
 
@@ -171,13 +179,14 @@ impl Worker {
             Some(id) => self.store.result(id).await?,
             None => None,
         };
-        let result = match result {
-            Some(result) if self.objects.exists(&object_of(&result)) => result,
-            _ => self.run_query(job).await?,
-        };
-        match job.kind {
-            JobKind::Query => Ok(()),
-            JobKind::Export => self.run_export(job, &result, stopping).await,
+        let result = result.filter(|result| match result.rows_kept {
+            Place::File => self.objects.exists(&object_of(result)),
+            Place::Inline => true,
+            Place::No => false,
+        });
+        match (job.kind, result) {
+            (JobKind::Query, _) => self.run_query(job).await.map(|_| ()),
+            (JobKind::Export, result) => self.run_export(job, result, stopping).await,
         }
     }
 }

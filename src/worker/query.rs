@@ -1,14 +1,19 @@
 //! Runs a job's statement and keeps its rows as a stored result.
 
+use std::time::Duration;
+
 use crate::connectors::BatchStream;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::job::Job;
+use crate::objects::Object;
 use crate::objects::ObjectName;
-use crate::results::Limits;
+use crate::objects::ObjectWriter;
+use crate::report::Report;
 use crate::results::ResultWriter;
 use crate::results::Written;
+use crate::store::results::Kept;
 use crate::store::results::NewResult;
 use crate::store::results::StoredResult;
 use crate::worker::Worker;
@@ -16,50 +21,70 @@ use crate::worker::Worker;
 impl Worker {
     /// Runs the statement, writes the rows, and only then names them in the job's row.
     pub(crate) async fn run_query(&self, job: &Job) -> Result<StoredResult> {
-        let limit = self.config.query_timeout;
-        let written = tokio::time::timeout(limit, self.write_result(job))
-            .await
-            .unwrap_or_else(|_| {
-                Err(Error::new(
-                    ErrorCode::Timeout,
-                    format!(
-                        "the query was stopped after {} (setting `query_timeout`)",
-                        humantime::format_duration(limit)
-                    ),
-                ))
-            })?;
-        let result = NewResult {
-            rows: i64::try_from(written.rows).map_err(Error::internal)?,
-            bytes: i64::try_from(written.bytes).map_err(Error::internal)?,
-            lifetime_us: self.lifetime_us()?,
-        };
+        let report = self.report_of(job).await?;
+        let written = self.in_time(self.write_result(job)).await?;
+        let result = self.new_result(&report, written)?;
         self.store.keep_result(job, &result).await
     }
 
-    /// How long what a job makes can be fetched.
-    pub(super) fn lifetime_us(&self) -> Result<i64> {
-        i64::try_from(self.config.result_lifetime.as_micros()).map_err(Error::internal)
+    pub(super) async fn report_of(&self, job: &Job) -> Result<Report> {
+        self.store.report_version(job.report_id, job.report_version).await
     }
 
-    /// Dropping the future, as a deadline does, stops the query at the database.
-    async fn write_result(&self, job: &Job) -> Result<Written> {
+    /// Dropping what runs a query, as the deadline does, stops it at the database.
+    pub(super) async fn in_time<T>(&self, running: impl Future<Output = Result<T>>) -> Result<T> {
+        let limit = self.config.query_timeout;
+        tokio::time::timeout(limit, running).await.unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorCode::Timeout,
+                format!(
+                    "the query was stopped after {} (setting `query_timeout`)",
+                    humantime::format_duration(limit)
+                ),
+            ))
+        })
+    }
+
+    pub(super) fn new_result(&self, report: &Report, written: Written) -> Result<NewResult> {
+        Ok(NewResult {
+            rows: i64::try_from(written.rows).map_err(Error::internal)?,
+            bytes: i64::try_from(written.object.bytes()).map_err(Error::internal)?,
+            kept: match written.object {
+                Object::Inline(content) => Kept::Inline(content),
+                Object::File { .. } => Kept::File,
+            },
+            lifetime_us: self.lifetime_us(report)?,
+        })
+    }
+
+    /// How long a result can be fetched. Whoever is handed it while it counts as fresh has its whole lifetime.
+    pub(super) fn lifetime_us(&self, report: &Report) -> Result<i64> {
+        microseconds(self.config.result_lifetime.saturating_add(report.cache))
+    }
+
+    pub(super) async fn start_query(&self, job: &Job) -> Result<BatchStream> {
         let statement = self.store.statement(job.id).await?;
+        self.warehouse.query(&statement).await
+    }
+
+    /// Begins an object of the size that is allowed.
+    pub(super) fn create(&self, name: &ObjectName) -> ObjectWriter {
+        self.objects.create(name, self.config.result_bytes_max)
+    }
+
+    async fn write_result(&self, job: &Job) -> Result<Written> {
         let BatchStream {
             schema,
             mut batches,
             cancel_on_drop,
-        } = self.warehouse.query(&statement).await?;
-        let name = ObjectName::Result {
+        } = self.start_query(job).await?;
+        let object = self.create(&ObjectName::Result {
             job_id: job.id,
             attempt: job.attempt,
-        };
-        let object = self.objects.create(&name)?;
-        let limits = Limits {
-            rows_max: self.config.result_rows_max,
-            bytes_max: self.config.result_bytes_max,
-        };
+        });
+        let rows_max = self.config.result_rows_max;
         let writing = tokio::task::spawn_blocking(move || {
-            let mut writer = ResultWriter::new(object, &schema, limits)?;
+            let mut writer = ResultWriter::new(object, &schema, rows_max)?;
             while let Some(batch) = batches.blocking_next()? {
                 writer.write(batch)?;
             }
@@ -69,4 +94,8 @@ impl Worker {
         drop(cancel_on_drop);
         written
     }
+}
+
+pub(super) fn microseconds(duration: Duration) -> Result<i64> {
+    i64::try_from(duration.as_micros()).map_err(Error::internal)
 }

@@ -1,0 +1,71 @@
+//! Long polls: an answer waits for a job, as long as the client asks for.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::http::App;
+use crate::http::auth::Caller;
+use crate::http::error::Rejection;
+use crate::http::poll::find_job;
+use crate::job::Job;
+
+/// Below the minute after which many proxies and clients give up.
+const WAIT_SECS_MAX: f64 = 50.0;
+
+/// Reads `_wait`: seconds from 0 to 50, with a fraction if need be.
+pub(super) fn parse_wait(text: Option<&str>) -> Result<Duration, Error> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(Duration::ZERO);
+    };
+    match text.parse() {
+        Ok(seconds) if (0.0..=WAIT_SECS_MAX).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => {
+            let shown: String = text.chars().take(50).collect();
+            Err(Error::invalid(format!(
+                "`_wait` must be a number of seconds from 0 to {WAIT_SECS_MAX}, got `{shown}`"
+            )))
+        }
+    }
+}
+
+/// The job as it is when it is done, or when the time is over, or when the server stops.
+pub(super) async fn job_after(app: &App, caller: &Caller, id: i64, wait: Duration) -> Result<Job, Rejection> {
+    let job = find_job(app, &caller.0, id).await?;
+    if job.is_finished() || wait.is_zero() {
+        return Ok(job);
+    }
+    let mut stop = app.stop.clone();
+    tokio::select! {
+        waited = app.store.wait_finished(id, Instant::now() + wait) => waited?,
+        // An error means that the sender is gone, which is a stop too.
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    find_job(app, &caller.0, id).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_of_every_kind() {
+        for (text, expected) in [
+            (None, 0),
+            (Some(""), 0),
+            (Some("0"), 0),
+            (Some("0.25"), 250),
+            (Some("50"), 50_000),
+        ] {
+            assert_eq!(
+                parse_wait(text).unwrap(),
+                Duration::from_millis(expected),
+                "{text:?}"
+            );
+        }
+        for text in ["51", "-1", "NaN", "inf", "5s", "1e9"] {
+            assert!(parse_wait(Some(text)).is_err(), "{text}");
+        }
+    }
+}

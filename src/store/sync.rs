@@ -1,0 +1,52 @@
+//! Commits are written at once and put on disk together: many that wait share one sync of the disk.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::Mutex;
+
+use crate::error::Error;
+use crate::error::Result;
+
+/// Puts the database's write-ahead log on disk.
+/// Without it a commit survives the process, however that ends, but for a moment not a power cut.
+pub(super) struct WalSync {
+    path: PathBuf,
+    asked: AtomicU64,
+    /// Everything that was committed before this many had asked is on disk.
+    done: Mutex<u64>,
+}
+
+impl WalSync {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            asked: AtomicU64::new(0),
+            done: Mutex::new(0),
+        }
+    }
+
+    /// Returns when all that the caller has committed is on disk.
+    pub(super) async fn sync(&self) -> Result<()> {
+        let own = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut done = self.done.lock().await;
+        if *done >= own {
+            return Ok(());
+        }
+        let asked = self.asked.load(Ordering::SeqCst);
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || match File::open(path) {
+            Ok(file) => file.sync_data(),
+            // All of it is in the database file, which was synced before the log went.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        })
+        .await
+        .map_err(Error::internal)??;
+        *done = asked;
+        Ok(())
+    }
+}
