@@ -8,7 +8,7 @@ test: setup
 	scripts/test
 
 bench: setup
-	scripts/bench
+	scripts/bench $(ARGS)
 
 check: setup
 	scripts/check

@@ -43,6 +43,8 @@ pub(crate) struct Job {
     pub(crate) kind: JobKind,
     /// The file's format; empty for a query job.
     pub(crate) format: String,
+    /// How the file is written beside that, as JSON.
+    pub(crate) options: String,
     pub(crate) status: JobStatus,
     pub(crate) user_id: i64,
     pub(crate) report_id: i64,
@@ -82,6 +84,7 @@ impl Job {
 pub(crate) struct NewJob {
     pub(crate) kind: JobKind,
     pub(crate) format: String,
+    pub(crate) options: String,
     pub(crate) user_id: i64,
     pub(crate) report_id: i64,
     pub(crate) report_version: i64,

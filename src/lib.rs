@@ -3,6 +3,8 @@
 //! `worker` runs it through `connectors` into `results`, `exports` make files of it.
 
 mod api_key;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod cli;
 mod config;
 mod connectors;

@@ -1,9 +1,12 @@
 //! The embedded engine: the warehouse file of the data folder.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 use arrow::datatypes::Schema;
 use arrow::datatypes::SchemaRef;
@@ -26,6 +29,7 @@ use crate::connectors::Batches;
 use crate::connectors::CancelOnDrop;
 use crate::connectors::Made;
 use crate::connectors::guard;
+use crate::connectors::guard::Passed;
 use crate::connectors::interrupt::Interrupt;
 use crate::connectors::interrupt::Running;
 use crate::connectors::plain::plain_batch;
@@ -54,9 +58,35 @@ const TEXT_TYPES: [LogicalTypeId; 7] = [
     LogicalTypeId::Union,
 ];
 
+/// How many texts are remembered; then all are forgotten, which costs each of them one check more.
+const KNOWN_MAX: usize = 1_000;
+
 /// The open warehouse.
 pub(crate) struct Warehouse {
     connection: Mutex<Connection>,
+    known: Known,
+}
+
+/// Texts that the guard always lets through, and whether Arrow could hold all of their columns last time.
+#[derive(Default)]
+struct Known(Mutex<HashMap<String, bool>>);
+
+impl Known {
+    fn get(&self, sql: &str) -> Option<bool> {
+        self.lock().get(sql).copied()
+    }
+
+    fn set(&self, sql: &str, exact: bool) {
+        let mut known = self.lock();
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(sql.to_owned(), exact);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, bool>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Warehouse {
@@ -92,6 +122,7 @@ impl Warehouse {
         connection.execute_batch(&settings).map_err(Error::internal)?;
         Ok(Arc::new(Self {
             connection: Mutex::new(connection),
+            known: Known::default(),
         }))
     }
 
@@ -120,9 +151,17 @@ impl Warehouse {
         let thread = std::thread::Builder::new()
             .name("query".to_owned())
             .stack_size(STACK_BYTES);
+        let warehouse = self.clone();
         thread.spawn(move || {
             let mut schema_sender = Some(schema_sender);
-            if let Err(error) = run(&running.connection, &statement, &mut schema_sender, &sender) {
+            let known = &warehouse.known;
+            if let Err(error) = run(
+                &running.connection,
+                known,
+                &statement,
+                &mut schema_sender,
+                &sender,
+            ) {
                 match schema_sender.take() {
                     // Nobody waits any more; the query was given up.
                     Some(waiting) => drop(waiting.send(Err(error))),
@@ -135,7 +174,7 @@ impl Warehouse {
             .map_err(|_| Error::internal("the query's thread ended without an answer"))??;
         Ok(BatchStream {
             schema,
-            batches: Batches(receiver),
+            batches: Batches::new(receiver),
             cancel_on_drop,
         })
     }
@@ -145,11 +184,16 @@ type SchemaSender = oneshot::Sender<Result<SchemaRef>>;
 
 fn run(
     connection: &Connection,
+    known: &Known,
     statement: &Statement,
     schema_sender: &mut Option<SchemaSender>,
     sender: &mpsc::Sender<Result<Made>>,
 ) -> Result<()> {
-    guard::check(connection, &statement.sql)?;
+    let remembered = known.get(&statement.sql);
+    let passed = match remembered {
+        Some(_) => Passed::ByText,
+        None => guard::check(connection, &statement.sql)?,
+    };
     connection
         .execute_batch("begin transaction read only")
         .map_err(failed)?;
@@ -157,9 +201,22 @@ fn run(
         check_values(connection, check)?;
     }
     let binds = statement.binds.iter().map(value).collect::<Result<Vec<_>>>()?;
-    let sql = exact_sql(connection, &statement.sql, &binds)?;
+    let mut sql = match remembered {
+        Some(true) => statement.sql.clone(),
+        _ => exact_sql(connection, &statement.sql, &binds)?,
+    };
     let mut prepared = connection.prepare(&sql).map_err(failed)?;
-    let schema = start(&mut prepared, &binds)?;
+    let mut schema = start(&mut prepared, &binds)?;
+    // A table may have got other columns since.
+    if remembered == Some(true) && !is_exact(&prepared, &schema) {
+        drop(prepared);
+        sql = exact_sql(connection, &statement.sql, &binds)?;
+        prepared = connection.prepare(&sql).map_err(failed)?;
+        schema = start(&mut prepared, &binds)?;
+    }
+    if passed == Passed::ByText {
+        known.set(&statement.sql, sql == statement.sql);
+    }
     let plain = Arc::new(plain_schema(&schema));
     if let Some(waiting) = schema_sender.take()
         && waiting.send(Ok(plain.clone())).is_err()
@@ -247,6 +304,11 @@ fn with_text_columns(prepared: &duckdb::Statement, schema: &Schema, sql: &str) -
         columns.join(", "),
         aliases.join(", ")
     ))
+}
+
+/// Whether Arrow can hold all columns of a statement that has been started.
+fn is_exact(prepared: &duckdb::Statement, schema: &Schema) -> bool {
+    (0..schema.fields().len()).all(|index| !needs_text(&prepared.column_logical_type(index)))
 }
 
 fn needs_text(logical_type: &LogicalTypeHandle) -> bool {

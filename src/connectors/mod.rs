@@ -26,7 +26,10 @@ pub(crate) struct BatchStream {
 }
 
 /// What a query has made, in order.
-pub(crate) struct Batches(mpsc::Receiver<Result<Made>>);
+pub(crate) struct Batches {
+    made: mpsc::Receiver<Result<Made>>,
+    ended: bool,
+}
 
 /// What travels from the query's thread to the reader.
 pub(crate) enum Made {
@@ -36,11 +39,21 @@ pub(crate) enum Made {
 }
 
 impl Batches {
+    fn new(made: mpsc::Receiver<Result<Made>>) -> Self {
+        Self { made, ended: false }
+    }
+
     /// The next batch, or `None` at the end. A query whose thread broke off is an error, never a short result.
     pub(crate) fn blocking_next(&mut self) -> Result<Option<RecordBatch>> {
-        match self.0.blocking_recv() {
+        if self.ended {
+            return Ok(None);
+        }
+        match self.made.blocking_recv() {
             Some(Ok(Made::Batch(batch))) => Ok(Some(batch)),
-            Some(Ok(Made::End)) => Ok(None),
+            Some(Ok(Made::End)) => {
+                self.ended = true;
+                Ok(None)
+            }
             Some(Err(error)) => Err(error),
             None => Err(Error::internal("the query broke off before its end")),
         }
@@ -69,6 +82,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn end_stays_the_end() {
+        let (sender, receiver) = mpsc::channel(4);
+        sender.try_send(Ok(Made::End)).unwrap();
+        drop(sender);
+        let mut batches = Batches::new(receiver);
+        assert!(batches.blocking_next().unwrap().is_none());
+        assert!(batches.blocking_next().unwrap().is_none());
+    }
+
+    #[test]
     fn query_that_breaks_off_is_no_short_result() {
         let schema = std::sync::Arc::new(arrow::datatypes::Schema::empty());
         let (sender, receiver) = mpsc::channel(4);
@@ -76,7 +99,7 @@ mod tests {
             .try_send(Ok(Made::Batch(RecordBatch::new_empty(schema))))
             .unwrap();
         drop(sender);
-        let mut batches = Batches(receiver);
+        let mut batches = Batches::new(receiver);
         assert!(batches.blocking_next().unwrap().is_some());
         assert!(batches.blocking_next().is_err());
     }

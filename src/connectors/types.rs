@@ -270,3 +270,25 @@ async fn asking_for_the_types_runs_nothing() {
     let probe = "select * from (select error('ran') from t) as report limit 0";
     assert!(connection.prepare(probe).unwrap().query([]).is_ok());
 }
+
+#[tokio::test]
+async fn what_is_known_of_a_statement_is_checked_again() {
+    let test = TestWarehouse::new();
+    let text = |value: &str| vec![vec![Some(value.to_owned())]];
+    test.load("create table t as select 1 as n");
+    for _ in 0..2 {
+        assert_eq!(test.rows("select * from t", &[]).await.unwrap(), text("1"));
+    }
+    test.load("create or replace table t as select '0101'::bit as n");
+    for _ in 0..2 {
+        assert_eq!(test.rows("select * from t", &[]).await.unwrap(), text("0101"));
+    }
+    test.load("create or replace table t as select 2 as n");
+    assert_eq!(test.rows("select * from t", &[]).await.unwrap(), text("2"));
+
+    test.load("create macro own(x) as table select x as n");
+    assert_eq!(test.rows("select * from own(3)", &[]).await.unwrap(), text("3"));
+    test.load("drop macro table own");
+    let error = test.rows("select * from own(3)", &[]).await.unwrap_err();
+    assert!(error.message.contains("table function `own`"), "{error}");
+}

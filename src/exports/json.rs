@@ -4,19 +4,30 @@
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
 
-use crate::exports::json_value::Members;
+use crate::exports::json_rows::Frame;
+use crate::exports::json_rows::JsonRows;
 
 /// What stands between two rows.
 pub(super) const SEPARATOR: &[u8] = b",\n";
 
 /// Appends every row as a separator and an object.
 pub(super) fn write_rows(schema: &Schema, batch: &RecordBatch, out: &mut Vec<u8>) {
-    let members = Members::new(
-        schema.fields().iter().map(|field| field.name().as_str()),
-        batch.columns().iter().map(AsRef::as_ref),
-    );
-    for row in 0..batch.num_rows() {
-        out.extend_from_slice(SEPARATOR);
-        members.write(row, out);
-    }
+    let frame = Frame {
+        before: SEPARATOR,
+        after: b"}",
+    };
+    write_objects(schema, batch, frame, out);
+}
+
+/// Appends every row as an object and a line feed (NDJSON).
+pub(super) fn write_lines(schema: &Schema, batch: &RecordBatch, out: &mut Vec<u8>) {
+    let frame = Frame {
+        before: b"",
+        after: b"}\n",
+    };
+    write_objects(schema, batch, frame, out);
+}
+
+fn write_objects(schema: &Schema, batch: &RecordBatch, frame: Frame, out: &mut Vec<u8>) {
+    JsonRows::objects(schema, batch, frame).write(0..batch.num_rows(), None, usize::MAX, out);
 }

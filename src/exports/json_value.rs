@@ -14,7 +14,7 @@ use crate::exports::text::WriteValue;
 use crate::exports::text::raw_values;
 
 /// Up to here a double holds every integer, and so does every reader of JSON.
-const EXACT_INTEGER_MAX: u64 = 1 << 53;
+pub(super) const EXACT_INTEGER_MAX: u64 = 1 << 53;
 
 /// Rows of an array as JSON values.
 pub(super) struct JsonColumn<'a> {
@@ -270,7 +270,7 @@ impl<'a> Members<'a> {
     }
 }
 
-fn member_names<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Vec<u8>> {
+pub(super) fn member_names<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Vec<u8>> {
     let mut opening = b'{';
     unique_names(names)
         .iter()
@@ -308,27 +308,31 @@ pub(super) fn escape_from(start: usize, out: &mut Vec<u8>) {
     }
 }
 
-#[inline]
-fn must_escape(byte: u8) -> bool {
+#[inline(always)]
+pub(super) fn must_escape(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
+/// Copies what stands between two bytes that must be escaped in one piece.
 #[cold]
 fn write_escaped(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        match *byte {
+    let mut rest = bytes;
+    while let Some(position) = rest.iter().position(|byte| must_escape(*byte)) {
+        out.extend_from_slice(&rest[..position]);
+        match rest[position] {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
-            control if control < 0x20 => {
+            control => {
                 out.extend_from_slice(b"\\u00");
                 out.push(DIGITS[usize::from(control >> 4)]);
                 out.push(DIGITS[usize::from(control & 15)]);
             }
-            other => out.push(other),
         }
+        rest = &rest[position + 1..];
     }
+    out.extend_from_slice(rest);
 }

@@ -1,5 +1,6 @@
 //! The one text form of a value: what pages and CSV show, and JSON and XLSX for types they do not know.
-//! A column is looked at once; after that, a cell costs one indirect call and no allocation.
+//! This is the general way, which knows every type: a column is looked at once; after that, a cell costs one
+//! indirect call and no allocation. `cells` has a shorter way for the common types.
 
 use arrow::array::Array;
 use arrow::array::AsArray;
@@ -24,7 +25,6 @@ use crate::exports::calendar::write_time;
 use crate::exports::calendar::write_timestamp;
 use crate::exports::indirect::Indirect;
 use crate::exports::json_value::JsonColumn;
-use crate::exports::json_value::escape_from;
 use crate::exports::numbers::write_decimal;
 use crate::exports::numbers::write_double;
 use crate::exports::numbers::write_integer;
@@ -92,26 +92,6 @@ impl<'a> TextColumn<'a> {
             }),
         }
     }
-}
-
-/// Appends a row as an array of text and null, as pages have it.
-pub(crate) fn write_json_row(columns: &[TextColumn], row: usize, out: &mut Vec<u8>) {
-    out.push(b'[');
-    for (position, column) in columns.iter().enumerate() {
-        if position > 0 {
-            out.push(b',');
-        }
-        if column.is_null(row) {
-            out.extend_from_slice(b"null");
-            continue;
-        }
-        out.push(b'"');
-        let start = out.len();
-        column.write(row, out);
-        escape_from(start, out);
-        out.push(b'"');
-    }
-    out.push(b']');
 }
 
 /// The rows of a batch as text; NULL is `None`.

@@ -1,9 +1,12 @@
 //! Handing out files: whole, in parts, or not at all if the client has them.
 
-use std::io::SeekFrom;
+use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 
 use axum::body::Body;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::HeaderName;
@@ -14,13 +17,13 @@ use axum::http::header;
 use axum::response::IntoResponse as _;
 use axum::response::Response;
 use chrono::DateTime;
-use tokio::io::AsyncReadExt as _;
-use tokio::io::AsyncSeekExt as _;
-use tokio_util::io::ReaderStream;
+use futures::FutureExt as _;
+use futures::StreamExt as _;
 
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::exports::Format;
+use crate::exports::options::Options;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
@@ -32,7 +35,9 @@ use crate::objects::ObjectName;
 use crate::store::results::StoredExport;
 
 /// Read from disk at a time.
-const BUFFER_BYTES: usize = 512 << 10;
+const PIECE_BYTES: usize = 256 << 10;
+/// How many pieces are read before they are sent.
+const PIECES_AHEAD: usize = 2;
 
 /// The file that an export job has made. It never changes; `Range` and `If-Range` resume.
 #[utoipa::path(
@@ -76,6 +81,7 @@ async fn send(app: &App, export: &StoredExport, headers: &HeaderMap) -> Result<R
     let length = u64::try_from(export.bytes).map_err(Error::internal)?;
     let etag = etag(export);
     let format = Format::parse(&export.format).ok_or(Rejection::NoFile)?;
+    let options: Options = serde_json::from_str(&export.options).map_err(Error::internal)?;
     let mut answer = HeaderMap::new();
     set(&mut answer, header::ETAG, &etag)?;
     set(&mut answer, header::ACCEPT_RANGES, "bytes")?;
@@ -104,7 +110,11 @@ async fn send(app: &App, export: &StoredExport, headers: &HeaderMap) -> Result<R
             return Ok((StatusCode::RANGE_NOT_SATISFIABLE, answer).into_response());
         }
     };
-    set(&mut answer, header::CONTENT_TYPE, format.content_type())?;
+    let content_type = match options.compress {
+        Some(compression) => compression.content_type(),
+        None => format.content_type(),
+    };
+    set(&mut answer, header::CONTENT_TYPE, content_type)?;
     set(
         &mut answer,
         header::CONTENT_LENGTH,
@@ -137,13 +147,23 @@ async fn file_part(app: &App, export: &StoredExport, range: Range<u64>) -> Resul
         Err(error) if error.code == ErrorCode::NotFound => return Err(Rejection::NoFile),
         other => other?,
     };
-    let mut file = tokio::fs::File::from_std(file);
-    file.set_max_buf_size(BUFFER_BYTES);
-    file.seek(SeekFrom::Start(range.start))
-        .await
-        .map_err(Error::from)?;
-    let part = file.take(range.end - range.start);
-    Ok(Body::from_stream(ReaderStream::with_capacity(part, BUFFER_BYTES)))
+    let file = Arc::new(file);
+    let starts = futures::stream::iter(range.clone().step_by(PIECE_BYTES));
+    let pieces = starts.map(move |start| {
+        let file = file.clone();
+        let piece = start..range.end.min(start + PIECE_BYTES as u64);
+        tokio::task::spawn_blocking(move || read_piece(&file, piece))
+            .map(|read| read.map_err(Error::internal).flatten())
+    });
+    // One piece is read while the one before is sent.
+    Ok(Body::from_stream(pieces.buffered(PIECES_AHEAD)))
+}
+
+fn read_piece(file: &File, range: Range<u64>) -> Result<Bytes, Error> {
+    let length = usize::try_from(range.end - range.start).map_err(Error::internal)?;
+    let mut piece = vec![0; length];
+    file.read_exact_at(&mut piece, range.start)?;
+    Ok(Bytes::from(piece))
 }
 
 /// Unique to the bytes: an export is written once, under an id of its own.

@@ -10,8 +10,7 @@ use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 
 use crate::error::Result;
-use crate::exports::text::TextColumn;
-use crate::exports::text::write_json_row;
+use crate::exports::json_rows::JsonRows;
 use crate::http::jobs::iso_time;
 use crate::http::params::count;
 use crate::http::poll::Paginated;
@@ -195,19 +194,8 @@ impl Form {
 }
 
 fn write_json_rows(batch: &RecordBatch, from: usize, piece: &mut Vec<u8>, has_rows: &mut bool) -> usize {
-    let columns: Vec<TextColumn> = batch
-        .columns()
-        .iter()
-        .map(|array| TextColumn::new(array.as_ref()))
-        .collect();
-    let mut row = from;
-    while row < batch.num_rows() && piece.len() < PIECE_BYTES {
-        if *has_rows {
-            piece.push(b',');
-        }
-        *has_rows = true;
-        write_json_row(&columns, row, piece);
-        row += 1;
+    if from < batch.num_rows() && std::mem::replace(has_rows, true) {
+        piece.push(b',');
     }
-    row
+    JsonRows::for_page(batch).write(from..batch.num_rows(), Some(b','), PIECE_BYTES, piece)
 }

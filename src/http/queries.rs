@@ -23,6 +23,7 @@ use utoipa::ToSchema;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::exports::Format;
+use crate::exports::options::Options;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
@@ -92,6 +93,10 @@ macro_rules! submit_export {
             params(
                 ("report_id" = String, Path, description = "The report's id, alone or with its slug"),
                 ("_wait" = Option<f64>, Query, description = "Seconds to wait for the file, 0 to 50"),
+                ("_compress" = Option<String>, Query, description = "`gzip` or `zstd`; not for xlsx and parquet"),
+                ("_profile" = Option<String>, Query, description = "Of csv: `data` or `excel`"),
+                ("_delimiter" = Option<String>, Query, description = "Of csv: `,`, `;`, `|` or `tab`"),
+                ("_null" = Option<String>, Query, description = "Of csv: what stands for NULL; nothing unless given"),
             ),
             request_body(content = Option<serde_json::Value>, description = "Filter values by name, for POST"),
             responses(
@@ -131,6 +136,24 @@ submit_export!(
     "/queries/{report_id}/submit_export.xlsx",
     Format::Xlsx,
     "Runs a report and makes an XLSX file of its result."
+);
+submit_export!(
+    submit_export_ndjson,
+    "/queries/{report_id}/submit_export.ndjson",
+    Format::Ndjson,
+    "Runs a report and makes a file of its result with a JSON object a line."
+);
+submit_export!(
+    submit_export_parquet,
+    "/queries/{report_id}/submit_export.parquet",
+    Format::Parquet,
+    "Runs a report and makes a Parquet file of its result."
+);
+submit_export!(
+    submit_export_arrow,
+    "/queries/{report_id}/submit_export.arrow",
+    Format::Arrow,
+    "Runs a report and makes an Arrow stream of its result."
 );
 
 /// Says which formats there are, to those with a key.
@@ -172,6 +195,10 @@ async fn submit(
     )?;
     let wait = parse_wait(raw.reserved("_wait"))?;
     let view = View::new(raw.reserved("_page"), raw.reserved("_page_size"), &headers)?;
+    let options = match format {
+        Some(format) => Options::parse(format, |name| raw.reserved(name))?,
+        None => Options::default(),
+    };
     let values = parse_values(&found.report, &raw, chrono::Utc::now().naive_utc())?;
     let new = NewJob {
         kind: match format {
@@ -181,6 +208,7 @@ async fn submit(
         format: format
             .map(|format| format.extension().to_owned())
             .unwrap_or_default(),
+        options: serde_json::to_string(&options).map_err(Error::internal)?,
         user_id: caller.0.id,
         report_id: id,
         report_version: found.version,

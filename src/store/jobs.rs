@@ -20,6 +20,7 @@ use crate::store::results::NewExport;
 use crate::store::results::NewResult;
 use crate::store::results::RESULT;
 use crate::store::results::StoredResult;
+use crate::store::reuse::fresh;
 
 impl Store {
     /// Queues a job, joins the live one that does the same, or finishes it at once from a fresh result.
@@ -32,11 +33,13 @@ impl Store {
         let mut transaction = self.begin_write().await?;
         let live: Option<i64> = sqlx::query_scalar(
             "select id from jobs
-             where result_key = $1 and kind = $2 and format = $3 and status in ('queued', 'running')",
+             where result_key = $1 and kind = $2 and format = $3 and options = $4
+               and status in ('queued', 'running')",
         )
         .bind(&key)
         .bind(new.kind)
         .bind(&new.format)
+        .bind(&new.options)
         .fetch_optional(&mut *transaction)
         .await?;
         if let Some(id) = live {
@@ -51,13 +54,14 @@ impl Store {
         };
         let now = now_us();
         let id = sqlx::query_scalar(
-            "insert into jobs (kind, format, status, user_id, report_id, report_version, result_key, statement,
+            "insert into jobs (kind, format, options, status, user_id, report_id, report_version, result_key, statement,
                                created_at, started_at, ended_at, result_id, export_id)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13)
              returning id",
         )
         .bind(new.kind)
         .bind(&new.format)
+        .bind(&new.options)
         .bind(if done { "success" } else { "queued" })
         .bind(new.user_id)
         .bind(new.report_id)
@@ -78,37 +82,12 @@ impl Store {
         })
     }
 
-    /// A finished job of this user that did the same and is fresh enough: handing it out again writes nothing.
-    async fn done_already(&self, new: &NewJob, key: &str) -> Result<Option<i64>> {
-        if new.cache_us == 0 {
-            return Ok(None);
-        }
-        let now = now_us();
-        Ok(sqlx::query_scalar(
-            "select jobs.id from results
-             join jobs on jobs.result_id = results.id
-             join job_users on job_users.job_id = jobs.id and job_users.user_id = $1
-             where results.result_key = $2 and results.created_at > $3 and expires_at > $4
-               and kind = $5 and format = $6 and status = 'success'
-               and (kind = 'query' or export_id is not null)
-             order by results.created_at desc, jobs.id limit 1",
-        )
-        .bind(new.user_id)
-        .bind(key)
-        .bind(now - new.cache_us)
-        .bind(now)
-        .bind(new.kind)
-        .bind(&new.format)
-        .fetch_optional(&self.pool)
-        .await?)
-    }
-
     /// Takes the oldest queued job.
     pub(crate) async fn claim(&self) -> Result<Option<Job>> {
         Ok(sqlx::query_as(
             "update jobs set status = 'running', attempt = attempt + 1, started_at = $1
              where id = (select id from jobs where status = 'queued' order by id limit 1)
-             returning id, kind, format, status, user_id, report_id, report_version, result_key, attempt,
+             returning id, kind, format, options, status, user_id, report_id, report_version, result_key, attempt,
                        created_at, started_at, ended_at, error_code, error_message, result_id, export_id",
         )
         .bind(now_us())
@@ -154,13 +133,14 @@ impl Store {
             MadeOf::Query(result) => insert_result(&mut transaction, job, result, now).await?.id,
         };
         let id: i64 = sqlx::query_scalar(
-            "insert into exports (result_id, job_id, attempt, format, file_name, bytes, content, created_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8) returning id",
+            "insert into exports (result_id, job_id, attempt, format, options, file_name, bytes, content, created_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning id",
         )
         .bind(result_id)
         .bind(job.id)
         .bind(job.attempt)
         .bind(&job.format)
+        .bind(&job.options)
         .bind(&export.file_name)
         .bind(export.bytes)
         .bind(&export.content)
@@ -252,7 +232,7 @@ impl Store {
     /// The job, if this user may see it.
     pub(crate) async fn job_seen_by(&self, id: i64, user_id: i64, is_admin: bool) -> Result<Option<Job>> {
         Ok(sqlx::query_as(
-            "select id, kind, format, status, user_id, report_id, report_version, result_key, attempt,
+            "select id, kind, format, options, status, user_id, report_id, report_version, result_key, attempt,
                     created_at, started_at, ended_at, error_code, error_message, result_id, export_id
              from jobs
              where id = $1
@@ -339,42 +319,6 @@ async fn let_see(connection: &mut SqliteConnection, job_id: i64, user_id: i64) -
         .execute(connection)
         .await?;
     Ok(())
-}
-
-/// The newest result that is young enough, and its file in the job's format if there is one.
-/// Without that file the result must have its rows.
-async fn fresh(
-    connection: &mut SqliteConnection,
-    new: &NewJob,
-    key: &str,
-) -> Result<(Option<i64>, Option<i64>)> {
-    if new.cache_us == 0 {
-        return Ok((None, None));
-    }
-    let now = now_us();
-    let result: Option<i64> = sqlx::query_scalar(
-        "select id from results
-         where result_key = $1 and created_at > $2 and expires_at > $3
-           and (rows_kept <> 'no'
-                or exists (select 1 from exports where result_id = results.id and format = $4))
-         order by created_at desc limit 1",
-    )
-    .bind(key)
-    .bind(now - new.cache_us)
-    .bind(now)
-    .bind(&new.format)
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(result_id) = result else {
-        return Ok((None, None));
-    };
-    let export: Option<i64> =
-        sqlx::query_scalar("select id from exports where result_id = $1 and format = $2 limit 1")
-            .bind(result_id)
-            .bind(&new.format)
-            .fetch_optional(connection)
-            .await?;
-    Ok((result, export))
 }
 
 fn moved_on(changed: u64, job: &Job) -> Result<()> {

@@ -6,6 +6,7 @@ mod finished;
 mod jobs;
 pub(crate) mod reports;
 pub(crate) mod results;
+mod reuse;
 mod sync;
 mod users;
 

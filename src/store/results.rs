@@ -92,6 +92,7 @@ pub(crate) struct StoredExport {
     pub(crate) job_id: i64,
     pub(crate) attempt: i64,
     pub(crate) format: String,
+    pub(crate) options: String,
     pub(crate) file_name: String,
     pub(crate) bytes: i64,
     pub(crate) content: Option<Vec<u8>>,

@@ -136,7 +136,7 @@ async fn unknown_reports_jobs_formats_and_methods() {
     }
     assert_eq!(
         app.get("/queries/1/submit_export.pdf").await.line(),
-        r#"422 Unprocessable Entity {"errors":["format must be one of csv, json, xlsx, got `pdf`"]}"#
+        r#"422 Unprocessable Entity {"errors":["format must be one of csv, json, xlsx, ndjson, parquet, arrow, got `pdf`"]}"#
     );
     let headers = [("X-Holistics-Key", app.key.as_str())];
     let answer = app.send(Method::DELETE, "/users/info.json", &headers, "").await;

@@ -5,6 +5,7 @@ mod api;
 mod bad_input;
 mod downloads;
 mod keys;
+mod options;
 mod pages;
 mod queue;
 mod same_data;

@@ -15,6 +15,7 @@ use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::exports;
 use crate::exports::Format;
+use crate::exports::options::Options;
 use crate::job::Job;
 use crate::objects::Object;
 use crate::objects::ObjectName;
@@ -58,8 +59,9 @@ impl Worker {
     ) -> Result<()> {
         let format = Format::parse(&job.format)
             .ok_or_else(|| Error::internal(format!("job with unknown format `{}`", job.format)))?;
+        let options: Options = serde_json::from_str(&job.options)?;
         let report = self.report_of(job).await?;
-        let encoder = self.encoder(job, format, stopping);
+        let encoder = self.encoder(job, format, &options, stopping);
         let (file, made_of, time) = match stored {
             Some(result) => {
                 let rows = self.open_result(&result).await?;
@@ -84,7 +86,7 @@ impl Worker {
             }
         };
         let export = NewExport {
-            file_name: file_name(&report, time, format),
+            file_name: file_name(&report, time, format, &options),
             bytes: i64::try_from(file.bytes()).map_err(Error::internal)?,
             content: match file {
                 Object::Inline(content) => Some(content),
@@ -141,16 +143,16 @@ impl Worker {
         made
     }
 
-    fn encoder(&self, job: &Job, format: Format, stopping: &StopFlag) -> Encoder {
+    fn encoder(&self, job: &Job, format: Format, options: &Options, stopping: &StopFlag) -> Encoder {
         Encoder {
             format,
+            options: options.clone(),
             object: self.create(&ObjectName::Export {
                 job_id: job.id,
                 attempt: job.attempt,
                 format: format.extension(),
             }),
             threads: self.config.encode_threads,
-            temp_dir: self.objects.temp_dir(),
             given_up: stopping.watch(),
         }
     }
@@ -159,9 +161,9 @@ impl Worker {
 /// Everything it takes to write the file, on a thread of its own.
 struct Encoder {
     format: Format,
+    options: Options,
     object: ObjectWriter,
     threads: usize,
-    temp_dir: std::path::PathBuf,
     given_up: Arc<AtomicBool>,
 }
 
@@ -179,11 +181,11 @@ impl Encoder {
         let mut out = BufWriter::with_capacity(BUFFER_BYTES, self.object);
         exports::encode(
             self.format,
+            &self.options,
             schema,
             batches,
             self.threads,
             &mut out,
-            &self.temp_dir,
         )?;
         out.flush()?;
         let object = out
@@ -223,7 +225,7 @@ impl Iterator for QueryRows {
 }
 
 /// Such as `1846-users-growth-20260201-044824.csv`, after the time of the data, in UTC.
-fn file_name(report: &Report, time_us: i64, format: Format) -> String {
+fn file_name(report: &Report, time_us: i64, format: Format, options: &Options) -> String {
     let time = chrono::DateTime::from_timestamp_micros(time_us).unwrap_or_default();
     let parts = [
         report.id.to_string(),
@@ -231,5 +233,10 @@ fn file_name(report: &Report, time_us: i64, format: Format) -> String {
         time.format("%Y%m%d-%H%M%S").to_string(),
     ];
     let stem: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    format!("{}.{}", stem.join("-"), format.extension())
+    let mut name = format!("{}.{}", stem.join("-"), format.extension());
+    if let Some(compression) = options.compress {
+        name.push('.');
+        name.push_str(compression.extension());
+    }
+    name
 }

@@ -3,8 +3,12 @@
 mod catalogue;
 mod catalogue_moments;
 mod catalogue_nested;
+mod cells;
 mod csv;
+mod csv_options;
 mod json;
+mod libreoffice;
+mod parquet;
 mod pipeline;
 mod property;
 mod python;
@@ -20,6 +24,7 @@ use arrow::array::StringArray;
 use crate::error::Result;
 use crate::exports::Format;
 use crate::exports::encode;
+use crate::exports::options::Options;
 
 /// Encodes one batch on two threads.
 fn file(format: Format, batch: &RecordBatch) -> Vec<u8> {
@@ -31,11 +36,10 @@ fn file_of(format: Format, batches: &[RecordBatch], threads: usize) -> Vec<u8> {
 }
 
 fn try_file_of(format: Format, batches: &[RecordBatch], threads: usize) -> Result<Vec<u8>> {
-    let temp_dir = tempfile::tempdir().unwrap();
     let mut out = Vec::new();
     let schema = batches[0].schema();
     let batches = batches.iter().cloned().map(Ok);
-    encode(format, &schema, batches, threads, &mut out, temp_dir.path())?;
+    encode(format, &Options::default(), &schema, batches, threads, &mut out)?;
     Ok(out)
 }
 

@@ -1,6 +1,5 @@
 use std::io;
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -15,6 +14,7 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::exports::Format;
 use crate::exports::encode;
+use crate::exports::options::Options;
 use crate::exports::pipeline::encode_in_order;
 use crate::exports::tests::batch;
 use crate::exports::tests::file_of;
@@ -75,9 +75,8 @@ fn error_of_the_source_ends_everything() {
                 after_error.fetch_add(1, Ordering::Relaxed);
                 Ok(numbered(0, 10))
             }));
-        let temp_dir = tempfile::tempdir().unwrap();
         let mut out = Vec::new();
-        let error = encode(format, &first.schema(), batches, 2, &mut out, temp_dir.path()).unwrap_err();
+        let error = encode(format, &Options::default(), &first.schema(), batches, 2, &mut out).unwrap_err();
         assert_eq!(error.code, ErrorCode::Timeout);
         assert_eq!(after_error.load(Ordering::Relaxed), 0);
     }
@@ -102,45 +101,21 @@ impl Write for Full {
 
 #[test]
 fn error_of_the_writer_ends_an_endless_source() {
-    for format in [Format::Csv, Format::Json] {
+    for format in Format::ALL {
         let batches = std::iter::repeat_with(|| Ok(numbered(0, 5_000)));
         let schema = numbered(0, 1).schema();
-        let error = encode(format, &schema, batches, 4, &mut Full(500_000), Path::new(".")).unwrap_err();
+        let error = encode(
+            format,
+            &Options::default(),
+            &schema,
+            batches,
+            4,
+            &mut Full(500_000),
+        )
+        .unwrap_err();
         assert_eq!(error.code, ErrorCode::Internal);
         assert!(error.to_string().contains("no storage space"), "{error}");
     }
-}
-
-#[test]
-fn error_of_the_writer_fails_a_workbook() {
-    let temp_dir = tempfile::tempdir().unwrap();
-    let first = numbered(0, 10);
-    let batches = std::iter::once(Ok(first.clone()));
-    let error = encode(
-        Format::Xlsx,
-        &first.schema(),
-        batches,
-        1,
-        &mut Full(10),
-        temp_dir.path(),
-    );
-    assert_eq!(error.unwrap_err().code, ErrorCode::Internal);
-}
-
-#[test]
-fn missing_folder_for_temporary_files_is_an_error() {
-    let first = numbered(0, 10);
-    let batches = std::iter::once(Ok(first.clone()));
-    let nowhere = Path::new("no/such/folder");
-    let error = encode(
-        Format::Xlsx,
-        &first.schema(),
-        batches,
-        1,
-        &mut Vec::new(),
-        nowhere,
-    );
-    assert_eq!(error.unwrap_err().code, ErrorCode::Internal);
 }
 
 #[test]
@@ -158,17 +133,16 @@ fn panic_of_an_encoder_is_an_error() {
 #[test]
 fn panic_of_the_source_is_an_error() {
     for format in Format::ALL {
-        let temp_dir = tempfile::tempdir().unwrap();
         let first = numbered(0, 10);
         let batches =
             std::iter::once(Ok(first.clone())).chain(std::iter::repeat_with(|| panic!("broken source")));
         let error = encode(
             format,
+            &Options::default(),
             &first.schema(),
             batches,
             2,
             &mut Vec::new(),
-            temp_dir.path(),
         );
         assert!(error.unwrap_err().to_string().contains("broken source"));
     }
@@ -177,11 +151,10 @@ fn panic_of_the_source_is_an_error() {
 #[test]
 fn batch_of_other_width_is_an_error() {
     for format in Format::ALL {
-        let temp_dir = tempfile::tempdir().unwrap();
         let narrow = batch([("n", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]);
         let batches = std::iter::once(Ok(narrow));
         let schema = numbered(0, 1).schema();
-        let error = encode(format, &schema, batches, 2, &mut Vec::new(), temp_dir.path());
+        let error = encode(format, &Options::default(), &schema, batches, 2, &mut Vec::new());
         assert_eq!(error.unwrap_err().code, ErrorCode::Internal);
     }
 }

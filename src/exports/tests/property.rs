@@ -1,6 +1,7 @@
 //! Random tables, read back by parsers that share no code with the writers.
 
 use std::collections::HashMap;
+use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -11,6 +12,9 @@ use arrow::array::Int64Array;
 use arrow::array::RecordBatch;
 use arrow::array::StringArray;
 use arrow::array::TimestampMicrosecondArray;
+use calamine::Data;
+use calamine::Reader;
+use calamine::Xlsx;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::Strategy;
@@ -138,7 +142,37 @@ fn assert_json(token: &str, text: Option<&str>, name: &str) {
     }
 }
 
+/// A number's text form may hold zeros that a cell does not, and more digits than a cell can.
+fn assert_cell(shown: &Data, text: Option<&str>, name: &str) {
+    let text = text.unwrap_or_default();
+    match shown {
+        Data::Empty => assert_eq!(text, "", "{name}"),
+        Data::Float(number) => assert_eq!(text.parse(), Ok(*number), "{name}"),
+        Data::Bool(flag) => assert_eq!(text.parse(), Ok(*flag)),
+        // Its value is looked at in `xlsx.rs`.
+        Data::DateTime(_) => assert_eq!(name, "moment"),
+        Data::String(shown) => assert_eq!(shown, text, "{name}"),
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
 proptest! {
+    #[test]
+    fn xlsx_reads_back_as_the_text(rows in vec(values(), 1..40), cut in 0_usize..40) {
+        let table = table(&rows);
+        let cut = cut.min(rows.len());
+        let parts = [table.slice(0, cut), table.slice(cut, rows.len() - cut)];
+        let bytes = file_of(Format::Xlsx, &parts, 1);
+        assert!(file_of(Format::Xlsx, &parts, 4) == bytes);
+        let (_, sheet) = Xlsx::new(Cursor::new(bytes)).unwrap().worksheets().remove(0);
+        for (row, texts) in (1..).zip(page_values(&table)) {
+            for ((column, field), text) in (0..).zip(table.schema().fields()).zip(texts) {
+                let shown = sheet.get_value((row, column)).unwrap_or(&Data::Empty);
+                assert_cell(shown, text.as_deref(), field.name());
+            }
+        }
+    }
+
     #[test]
     fn csv_reads_back_as_the_text(rows in vec(values(), 1..40), cut in 0_usize..40) {
         let table = table(&rows);

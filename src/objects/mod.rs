@@ -2,6 +2,8 @@
 //! A file is written aside and appears under its name whole or not at all; it never changes after that.
 //! Every name is made here. There is one backend, the local folder, so there is no interface to choose one.
 
+mod writer;
+
 use std::fs;
 use std::fs::File;
 use std::fs::TryLockError;
@@ -17,11 +19,10 @@ use bytesize::ByteSize;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+pub(crate) use crate::objects::writer::Object;
+pub(crate) use crate::objects::writer::ObjectWriter;
 
 const TEMP: &str = "tmp";
-
-/// What is smaller never becomes a file: its bytes go into the row that names it, and cost no sync of their own.
-pub(crate) const INLINE_BYTES_MAX: usize = 16 << 10;
 
 /// Names one stored file: by the job and the attempt that wrote it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -88,23 +89,15 @@ impl Objects {
     }
 
     /// Where half-made files live; emptied at start.
-    pub(crate) fn temp_dir(&self) -> PathBuf {
+    fn temp_dir(&self) -> PathBuf {
         self.root.join(TEMP)
     }
 
     /// Begins an object that nobody can see yet; more bytes than this are refused.
     pub(crate) fn create(&self, name: &ObjectName, bytes_max: ByteSize) -> ObjectWriter {
         let path = self.root.join(name.path());
-        let file_name = path.file_name().unwrap_or_default();
-        ObjectWriter {
-            small: Vec::new(),
-            file: None,
-            aside: self.temp_dir().join(file_name),
-            path,
-            bytes: 0,
-            bytes_max,
-            published: false,
-        }
+        let aside = self.temp_dir().join(path.file_name().unwrap_or_default());
+        ObjectWriter::new(aside, path, bytes_max)
     }
 
     /// A file that is not there has expired, or somebody has removed it by hand.
@@ -208,100 +201,9 @@ impl Folder {
     }
 }
 
-/// An object in the making; gone when dropped before `publish`.
-pub(crate) struct ObjectWriter {
-    /// All of it, until it is too large for that.
-    small: Vec<u8>,
-    file: Option<File>,
-    aside: PathBuf,
-    path: PathBuf,
-    bytes: u64,
-    bytes_max: ByteSize,
-    published: bool,
-}
-
-/// A whole object.
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) enum Object {
-    /// A small one, to be kept in the row that names it.
-    Inline(Vec<u8>),
-    /// A file, visible under its name and safe on disk.
-    File { bytes: u64 },
-}
-
-impl Object {
-    pub(crate) fn bytes(&self) -> u64 {
-        match self {
-            Self::Inline(content) => content.len() as u64,
-            Self::File { bytes } => *bytes,
-        }
-    }
-}
-
-impl ObjectWriter {
-    pub(crate) fn publish(mut self) -> Result<Object> {
-        let Some(file) = &self.file else {
-            return Ok(Object::Inline(std::mem::take(&mut self.small)));
-        };
-        file.sync_all()?;
-        fs::rename(&self.aside, &self.path)?;
-        self.published = true;
-        if let Some(folder) = self.path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(Object::File { bytes: self.bytes })
-    }
-
-    /// The file, begun with what has been written so far.
-    fn file(&mut self) -> io::Result<&mut File> {
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => {
-                let mut file = File::create(&self.aside)?;
-                file.write_all(&self.small)?;
-                self.small = Vec::new();
-                file
-            }
-        };
-        Ok(self.file.insert(file))
-    }
-}
-
-impl Write for ObjectWriter {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        if self.bytes + buffer.len() as u64 > self.bytes_max.as_u64() {
-            let message = format!(
-                "the result's size on disk passed the limit of {} (setting `result_bytes_max`)",
-                self.bytes_max
-            );
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-        }
-        let written = if self.file.is_none() && self.small.len() + buffer.len() <= INLINE_BYTES_MAX {
-            self.small.extend_from_slice(buffer);
-            buffer.len()
-        } else {
-            self.file()?.write(buffer)?
-        };
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), File::flush)
-    }
-}
-
-impl Drop for ObjectWriter {
-    fn drop(&mut self) {
-        if !self.published {
-            // Left behind at worst until the next start, which empties the folder.
-            let _ = fs::remove_file(&self.aside);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::writer::INLINE_BYTES_MAX;
     use super::*;
 
     const NAME: ObjectName = ObjectName::Result {

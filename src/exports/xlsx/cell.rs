@@ -17,7 +17,10 @@ use crate::exports::numbers::write_single;
 use crate::exports::text::raw_values;
 
 /// Excel keeps 15 digits of a number.
-const EXACT_MAX: u128 = 999_999_999_999_999;
+pub(super) const EXACT_MAX: u128 = 999_999_999_999_999;
+
+/// Powers of ten up to here are exact as doubles, and so a division by one is rounded once.
+pub(super) const EXACT_POWER_MAX: i8 = 22;
 
 /// 1900-03-01, the first day on which Excel's count is right: it has a 29 February 1900.
 const SERIAL_MIN: i64 = 61;
@@ -123,9 +126,7 @@ fn single(value: f32) -> Cell {
 }
 
 /// A number if 15 digits hold it; zeros at the end of a fraction do not count.
-fn decimal(value: i128, scale: i8) -> Cell {
-    /// Powers of ten up to here are exact as doubles, and so a division by one is rounded once.
-    const EXACT_POWER_MAX: i8 = 22;
+pub(super) fn decimal(value: i128, scale: i8) -> Cell {
     let (mut value, mut scale) = (value, scale);
     if value == 0 {
         return Cell::Number(0.0);
@@ -189,14 +190,20 @@ fn time(value: i64, unit: TimeUnit) -> Cell {
     }
 }
 
-/// Infinities are text as well: they lie far beyond the last day.
+/// Excel's number for a day, counted from 1970-01-01; `None` for infinities as well, far beyond the last day.
+#[inline]
+pub(super) fn date_serial(days: i64) -> Option<i64> {
+    let serial = days.checked_add(SERIAL_OF_1970)?;
+    (SERIAL_MIN..=SERIAL_MAX).contains(&serial).then_some(serial)
+}
+
 fn moment(days: i64, fraction: f64, style: MomentStyle) -> Cell {
-    let Some(day) = days.checked_add(SERIAL_OF_1970) else {
+    let Some(day) = date_serial(days) else {
         return Cell::Text;
     };
     let serial = day as f64 + fraction;
     // The sum may round up into the day after the last.
-    if (SERIAL_MIN..=SERIAL_MAX).contains(&day) && serial < (SERIAL_MAX + 1) as f64 {
+    if serial < (SERIAL_MAX + 1) as f64 {
         Cell::Moment { serial, style }
     } else {
         Cell::Text

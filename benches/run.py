@@ -1,0 +1,358 @@
+"""What `make bench` runs: this server beside what a user would pick instead, in turn, in one run.
+
+Prepares its data (TPC-H) and its Python packages once, in target/bench. Prints a table, writes
+target/bench/results.json, and ends with the ratios that miss their goal. docs/performance.md explains it.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+import urllib.parse
+import venv
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORK = ROOT / "target" / "bench"
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+PACKAGES = [
+    "datasette==0.65.5",
+    "duckdb-cli==1.5.6",
+    "pandas==3.1.1",
+    "polars==2.1.0",
+    "pyarrow==26.0.1",
+    "roapi==0.12.7",
+    "XlsxWriter==3.3.1",
+]
+MILLION = 1_000_000
+REPORTS = {
+    20: ("One million line items", "", "select * from lineitem limit 1000000"),
+    21: ("Lines of an order", "filters:\n  key: {type: number, required: true}\n",
+         "select * from lineitem where l_orderkey = {{ key }} order by l_linenumber limit 10"),
+    22: ("Lines of an order, cached", "cache: 1h\nfilters:\n  key: {type: number, required: true}\n",
+         "select * from lineitem where l_orderkey = {{ key }} order by l_linenumber limit 10"),
+}
+ORDER = "select * from lineitem where l_orderkey = {} order by l_linenumber limit 10"
+
+
+def run(*command, **options):
+    subprocess.run([str(part) for part in command], check=True, **options)
+
+
+def timed(work):
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def peak_mb(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0
+
+
+def watched(command, **options):
+    """Runs a command and says how long it took and what the largest of its processes held, in MB."""
+    started = time.perf_counter()
+    process = subprocess.Popen([str(part) for part in command], **options)
+    peak = 0
+    while process.poll() is None:
+        children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
+        for pid in [process.pid, *children.stdout.split()]:
+            try:
+                peak = max(peak, peak_mb(pid))
+            except OSError:
+                pass
+        time.sleep(0.02)
+    if process.returncode:
+        raise SystemExit(f"bench: {command[0]} failed")
+    return time.perf_counter() - started, peak
+
+
+class Environment:
+    """Programs and data, made once."""
+
+    def __init__(self, scale):
+        self.python = self.packages()
+        features = subprocess.run(["scripts/setup", "--features"], cwd=ROOT, capture_output=True, text=True)
+        run("cargo", "build", "--release", "--quiet", *features.stdout.split(), cwd=ROOT)
+        run("cargo", "bench", "--no-run", "--quiet", "--bench", "others", *features.stdout.split(), cwd=ROOT)
+        self.holistics = TARGET / "release" / "holistics"
+        built = (TARGET / "release" / "deps").glob("others-*")
+        programs = [path for path in built if path.suffix == "" and os.access(path, os.X_OK)]
+        self.others = max(programs, key=lambda path: path.stat().st_mtime)
+        self.data = WORK / f"data-{scale}"
+        self.copy = WORK / f"copy-{scale}.duckdb"
+        self.parquet = WORK / f"lineitem-{scale}.parquet"
+        self.sqlite = WORK / f"lineitem-{scale}.sqlite"
+        self.shell = self.python.parent / "duckdb"
+        self.prepare(scale)
+
+    def packages(self):
+        folder = WORK / "venv"
+        stamp = folder / "packages"
+        if not stamp.exists() or stamp.read_text() != "\n".join(PACKAGES):
+            print("bench: installing", ", ".join(PACKAGES), file=sys.stderr)
+            venv.create(folder, with_pip=True, clear=True)
+            run(folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES)
+            stamp.write_text("\n".join(PACKAGES))
+        return folder / "bin" / "python"
+
+    def prepare(self, scale):
+        if not (self.data / "warehouse.scale").exists():
+            print(f"bench: making TPC-H tables at scale {scale}", file=sys.stderr)
+            demo = [self.holistics, "demo", "--data-dir", self.data, "--scale", scale, "--port", 0, "--once"]
+            run(*demo, stdout=subprocess.DEVNULL)
+        reports = WORK / "reports"
+        reports.mkdir(exist_ok=True)
+        for number, (title, filters, sql) in REPORTS.items():
+            text = f"---\nid: {number}\ntitle: {title}\n{filters}---\n{sql}\n"
+            (reports / f"{number}.sql").write_text(text)
+        run(self.holistics, "reports", "apply", reports, "--data-dir", self.data, stdout=subprocess.DEVNULL)
+        if not self.copy.exists():
+            # The engine's shell cannot open a file that a server has open.
+            shutil.copy(self.data / "warehouse.duckdb", self.copy)
+        if not self.parquet.exists():
+            self.duckdb(f"copy lineitem to '{self.parquet}' (format parquet)")
+        if not self.sqlite.exists():
+            self.make_sqlite()
+
+    def make_sqlite(self):
+        """With an index on the filter's column, as somebody who serves this table would make it."""
+        print("bench: making the SQLite table for Datasette", file=sys.stderr)
+        csv = WORK / "lineitem.csv"
+        self.duckdb(f"copy lineitem to '{csv}' (format csv, header)")
+        half = self.sqlite.with_suffix(".half")
+        half.unlink(missing_ok=True)
+        with sqlite3.connect(half) as connection:
+            import csv as reader
+
+            with open(csv, newline="") as file:
+                rows = reader.reader(file)
+                names = next(rows)
+                connection.execute(f"create table lineitem ({', '.join(names)})")
+                marks = ", ".join("?" * len(names))
+                connection.executemany(f"insert into lineitem values ({marks})", rows)
+            connection.execute("create index lineitem_order on lineitem (cast(l_orderkey as integer))")
+        csv.unlink()
+        half.rename(self.sqlite)
+
+    def duckdb(self, sql):
+        run(self.shell, "-readonly", self.copy, "-c", sql, stdout=subprocess.DEVNULL)
+
+
+class Server:
+    """Our server on the benchmark's data."""
+
+    def __init__(self, environment):
+        self.data = environment.data
+        self.key = (self.data / "demo-key").read_text().strip()
+        log = open(WORK / "server.log", "w+")
+        command = [environment.holistics, "serve", "--data-dir", self.data, "--listen", "127.0.0.1:0"]
+        self.process = subprocess.Popen([*map(str, command), "--log", "info"], stderr=log)
+        while True:
+            text = (WORK / "server.log").read_text()
+            if "serving on http://" in text:
+                self.host = text.split("serving on http://")[1].split()[0]
+                break
+            if self.process.poll() is not None:
+                raise SystemExit(f"bench: the server ended: {text}")
+            time.sleep(0.05)
+        self.connection = http.client.HTTPConnection(self.host)
+
+    def get(self, path, **headers):
+        self.connection.request("GET", path, headers={"X-Holistics-Key": self.key, **headers})
+        response = self.connection.getresponse()
+        body = response.read()
+        if response.status != 200:
+            raise SystemExit(f"bench: {path}: {response.status} {body[:500]}")
+        return body
+
+    def export(self, report, format_, out):
+        """A user's whole wait: submit, run, encode, download."""
+        answer = json.loads(self.get(f"/queries/{report}/submit_export.{format_}?_wait=50"))
+        job = answer["job_id"]
+        while "export" not in answer:
+            if answer["status"] == "failure":
+                raise SystemExit(f"bench: {answer['error']}")
+            answer = json.loads(self.get(f"/queries/get_export_results.json?job_id={job}&_wait=50"))
+        run("curl", "-sfH", f"X-Holistics-Key: {self.key}", "-o", out, answer["export"]["http_path"])
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+    def remove_files(self):
+        for folder in ("results", "exports"):
+            for path in (self.data / folder).iterdir():
+                path.unlink()
+
+
+class Bench:
+    def __init__(self, arguments):
+        self.rounds = arguments.rounds
+        self.only = arguments.only
+        self.environment = Environment(arguments.scale)
+        self.server = Server(self.environment)
+        self.results = {}
+
+    def wanted(self, name):
+        return not self.only or name in self.only
+
+    def keep(self, name, goal, ours, theirs, other, theirs_mb=None, ratio=None):
+        ours_s, other_s = statistics.median(ours), statistics.median(theirs)
+        self.results[name] = {
+            "ours_s": round(ours_s, 4),
+            "other_s": round(other_s, 4),
+            "ratio": round(ours_s / other_s if ratio is None else ratio, 3),
+            "goal": goal,
+            "ours_rss_mb": round(peak_mb(self.server.process.pid)),
+            "other": other,
+        }
+        if theirs_mb:
+            self.results[name]["other_rss_mb"] = round(theirs_mb)
+        result = self.results[name]
+        verdict = "" if result["ratio"] <= goal else "  misses its goal"
+        print(
+            f"{name:18} {result['ours_s']:10.4f} {result['other_s']:10.4f} {result['ratio']:8.3f} "
+            f"{goal:6.2f} {result['ours_rss_mb']:6} MB  {other}{verdict}",
+            flush=True,
+        )
+
+    def files(self, name, goal, other, report, format_, command):
+        """In turn: theirs, ours."""
+        if not self.wanted(name):
+            return
+        ours, theirs, peaks = [], [], []
+        mine, their_file = WORK / f"ours.{format_}", WORK / f"theirs.{format_}"
+        for _ in range(self.rounds):
+            seconds, peak = watched(command(their_file), stdout=subprocess.DEVNULL)
+            theirs.append(seconds)
+            peaks.append(peak)
+            their_file.unlink()
+            ours.append(timed(lambda: self.server.export(report, format_, mine)))
+            mine.unlink()
+            self.server.remove_files()
+        self.keep(name, goal, ours, theirs, other, max(peaks))
+
+    def copy_to(self, options):
+        shell, copy = self.environment.shell, self.environment.copy
+        return lambda out: [shell, "-readonly", copy, "-c", f"copy lineitem to '{out}' ({options})"]
+
+    def exports(self):
+        shell, others, copy = self.environment.shell, self.environment.others, self.environment.copy
+        self.files("csv_lineitem", 0.60, "DuckDB shell, COPY to CSV", 7, "csv", self.copy_to("format csv, header"))
+        polars = "import polars, sys; polars.scan_parquet(sys.argv[1]).sink_csv(sys.argv[2])"
+        self.files("csv_polars", 0.90, "Polars, streaming sink_csv from Parquet", 7, "csv",
+                   lambda out: [self.environment.python, "-c", polars, self.environment.parquet, out])
+        self.files("json_lineitem", 0.70, "DuckDB shell, COPY to JSON", 7, "json",
+                   self.copy_to("format json, array true"))
+        self.files("parquet_lineitem", 1.00, "DuckDB shell, COPY to Parquet", 7, "parquet",
+                   self.copy_to("format parquet"))
+        self.files("xlsx_1m", 0.25, "rust_xlsxwriter, constant memory", 20, "xlsx",
+                   lambda out: [others, "xlsx", copy, out, MILLION])
+        self.xlsx_python()
+
+    def xlsx_python(self):
+        """Theirs on a tenth of the rows, times ten: the whole takes minutes."""
+        if not self.wanted("xlsx_python"):
+            return
+        program = """
+import sys, xlsxwriter, pyarrow.parquet
+table = pyarrow.parquet.read_table(sys.argv[1]).slice(0, int(sys.argv[3]))
+book = xlsxwriter.Workbook(sys.argv[2], {"constant_memory": True, "default_date_format": "yyyy-mm-dd"})
+sheet = book.add_worksheet()
+sheet.write_row(0, 0, table.column_names)
+number = 1
+for batch in table.to_batches(10000):
+    for row in zip(*(column.to_pylist() for column in batch.columns)):
+        sheet.write_row(number, 0, row)
+        number += 1
+book.close()
+"""
+        out, mine = WORK / "theirs.xlsx", WORK / "ours.xlsx"
+        command = [self.environment.python, "-c", program, self.environment.parquet, out, MILLION // 10]
+        theirs = [watched(command)[0] * 10]
+        ours = [timed(lambda: self.server.export(20, "xlsx", mine)) for _ in range(self.rounds)]
+        self.server.remove_files()
+        self.keep("xlsx_python", 0.03, ours, theirs, "XlsxWriter, 100,000 rows times 10")
+
+    def pages(self):
+        if not self.wanted("page_deep"):
+            return
+        job = json.loads(self.server.get("/queries/7/submit_query.json"))["job_id"]
+        path = f"/queries/get_query_results.json?job_id={job}&_page_size=1000"
+        while json.loads(self.server.get(f"{path}&_wait=50"))["status"] != "success":
+            pass
+        rows = json.loads(self.server.get(path))["paginated"]["num_rows"]
+        deep = min(5_900, rows // 1_000 - 1)
+        first, last = [], []
+        for _ in range(300):
+            first.append(timed(lambda: self.server.get(f"{path}&_page=1")))
+            last.append(timed(lambda: self.server.get(f"{path}&_page={deep + 1}")))
+        self.keep("page_deep", 1.2, last, first, f"the same page at row 0; ours is at row {deep * 1000:,}")
+        p99 = sorted(last)[len(last) * 99 // 100] * 1000
+        self.results["page_deep"]["p99_ms"] = round(p99, 2)
+        print(f"{'':18} p99 {p99:.2f} ms (goal: under 5 ms)")
+
+    def small(self):
+        if not self.wanted("small_report"):
+            return
+        orders = 1_000
+        bare = subprocess.run(
+            [str(self.environment.others), "small", str(self.environment.copy), str(orders)],
+            check=True, capture_output=True, text=True,
+        )
+        theirs = [float(line) for line in bare.stdout.split()]
+        ours = []
+        for number in range(orders):
+            key = (number * 7_919 % 187_500) * 32 + 1
+            path = f"/queries/21/submit_query.json?key={key}&_wait=10"
+            ours.append(timed(lambda: self.server.get(path)))
+        over = (statistics.median(ours) - statistics.median(theirs)) * 1000
+        self.keep("small_report", 2.0, ours, theirs, "the bare query in a loop; the ratio is ms over it", ratio=over)
+
+    def finish(self):
+        rss = peak_mb(self.server.process.pid)
+        self.results["rss"] = {"ours_rss_mb": round(rss), "ratio": round(rss / 400, 3), "goal": 1.0,
+                               "other": "400 MB"}
+        print(f"{'rss':18} the server's peak over all of this: {rss:.0f} MB (goal: 400 MB)")
+        self.server.stop()
+        path = WORK / "results.json"
+        kept = json.loads(path.read_text()) if self.only and path.exists() else {}
+        path.write_text(json.dumps({**kept, **self.results}, indent=1) + "\n")
+        missed = {name: result for name, result in self.results.items() if result["ratio"] > result["goal"]}
+        print("misses its goal:" if missed else "every goal is met")
+        for name, result in missed.items():
+            print(f"  {name}: {result['ratio']} instead of {result['goal']}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scale", default="1", help="TPC-H scale factor (default: 1)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each case (default: 3)")
+    parser.add_argument("only", nargs="*", help="names of cases; all unless given")
+    arguments = parser.parse_args()
+    WORK.mkdir(parents=True, exist_ok=True)
+    bench = Bench(arguments)
+    try:
+        print(f"TPC-H scale {arguments.scale}, {arguments.rounds} rounds, medians, seconds")
+        print(f"{'name':18} {'ours':>10} {'other':>10} {'ratio':>8} {'goal':>6} {'peak':>9}  other")
+        bench.exports()
+        bench.pages()
+        bench.small()
+    finally:
+        if bench.server.process.poll() is None:
+            bench.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+//! An Arrow IPC stream: the columns' own types, in batches that are neither tiny nor huge.
+
+use std::io::Write;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::writer::StreamWriter;
+
+use crate::error::Result;
+use crate::exports::pipeline;
+
+/// A reader holds a batch at a time; many small ones cost it more than they save.
+const BATCH_ROWS: usize = 65_536;
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Writes a whole stream.
+pub(super) fn write(
+    schema: &SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch>>,
+    out: &mut impl Write,
+) -> Result<()> {
+    let mut writer = StreamWriter::try_new(out, schema)?;
+    let mut waiting = Vec::new();
+    let (mut rows, mut bytes) = (0, 0);
+    for batch in batches {
+        let batch = batch?;
+        pipeline::check_columns(&batch, schema.fields().len())?;
+        rows += batch.num_rows();
+        bytes += pipeline::bytes_of(&batch);
+        waiting.push(batch);
+        if rows >= BATCH_ROWS || bytes >= BATCH_BYTES {
+            writer.write(&concat_batches(schema, &waiting)?)?;
+            waiting.clear();
+            (rows, bytes) = (0, 0);
+        }
+    }
+    if rows > 0 {
+        writer.write(&concat_batches(schema, &waiting)?)?;
+    }
+    Ok(writer.finish()?)
+}

@@ -1,0 +1,167 @@
+//! Writes one object: small in memory, large in a file aside that appears under its name when it is whole.
+
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+
+use bytesize::ByteSize;
+
+use crate::error::Result;
+
+/// What is smaller never becomes a file: its bytes go into the row that names it, and cost no sync of their own.
+pub(super) const INLINE_BYTES_MAX: usize = 16 << 10;
+
+/// How much of a large file is written before it is put on disk meanwhile.
+const FLUSH_BYTES: u64 = 64 << 20;
+
+/// An object in the making; gone when dropped before `publish`.
+pub(crate) struct ObjectWriter {
+    /// All of it, until it is too large for that.
+    small: Vec<u8>,
+    file: Option<File>,
+    flusher: Option<Flusher>,
+    aside: PathBuf,
+    path: PathBuf,
+    bytes: u64,
+    bytes_max: ByteSize,
+    published: bool,
+}
+
+/// A whole object.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Object {
+    /// A small one, to be kept in the row that names it.
+    Inline(Vec<u8>),
+    /// A file, visible under its name and safe on disk.
+    File { bytes: u64 },
+}
+
+impl Object {
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Inline(content) => content.len() as u64,
+            Self::File { bytes } => *bytes,
+        }
+    }
+}
+
+/// Puts what has been written of a large file on disk while the rest is made,
+/// so that in the end little is left to wait for.
+struct Flusher {
+    wanted: SyncSender<()>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Flusher {
+    fn start(file: File) -> io::Result<Self> {
+        let (wanted, receiver) = sync_channel(1);
+        let thread = std::thread::Builder::new().name("flush".to_owned());
+        let thread = thread.spawn(move || receiver.into_iter().try_for_each(|()| file.sync_data()))?;
+        Ok(Self { wanted, thread })
+    }
+
+    /// While one flush is under way and another wanted, a further one would be no different.
+    fn flush(&self) {
+        let _ = self.wanted.try_send(());
+    }
+
+    /// The system tells of a failed write once, here or to whoever syncs next.
+    fn finish(self) -> io::Result<()> {
+        drop(self.wanted);
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("a panic while flushing")))
+    }
+}
+
+impl ObjectWriter {
+    /// Writes to `aside` what is to appear at `path`; more bytes than this are refused.
+    pub(super) fn new(aside: PathBuf, path: PathBuf, bytes_max: ByteSize) -> Self {
+        Self {
+            small: Vec::new(),
+            file: None,
+            flusher: None,
+            aside,
+            path,
+            bytes: 0,
+            bytes_max,
+            published: false,
+        }
+    }
+
+    pub(crate) fn publish(mut self) -> Result<Object> {
+        let Some(file) = &self.file else {
+            return Ok(Object::Inline(std::mem::take(&mut self.small)));
+        };
+        if let Some(flusher) = self.flusher.take() {
+            flusher.finish()?;
+        }
+        file.sync_all()?;
+        fs::rename(&self.aside, &self.path)?;
+        self.published = true;
+        if let Some(folder) = self.path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(Object::File { bytes: self.bytes })
+    }
+
+    /// The file, begun with what has been written so far.
+    fn file(&mut self) -> io::Result<&mut File> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                let mut file = File::create(&self.aside)?;
+                file.write_all(&self.small)?;
+                self.small = Vec::new();
+                file
+            }
+        };
+        Ok(self.file.insert(file))
+    }
+}
+
+impl Write for ObjectWriter {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        if self.bytes + buffer.len() as u64 > self.bytes_max.as_u64() {
+            let message = format!(
+                "the result's size on disk passed the limit of {} (setting `result_bytes_max`)",
+                self.bytes_max
+            );
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        let written = if self.file.is_none() && self.small.len() + buffer.len() <= INLINE_BYTES_MAX {
+            self.small.extend_from_slice(buffer);
+            buffer.len()
+        } else {
+            self.file()?.write(buffer)?
+        };
+        self.bytes += written as u64;
+        if let Some(file) = &self.file
+            && self.bytes / FLUSH_BYTES > (self.bytes - written as u64) / FLUSH_BYTES
+        {
+            match &self.flusher {
+                Some(flusher) => flusher.flush(),
+                None => self.flusher = Some(Flusher::start(file.try_clone()?)?),
+            }
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), File::flush)
+    }
+}
+
+impl Drop for ObjectWriter {
+    fn drop(&mut self) {
+        if !self.published {
+            // Left behind at worst until the next start, which empties the folder.
+            let _ = fs::remove_file(&self.aside);
+        }
+    }
+}
