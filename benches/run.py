@@ -11,24 +11,19 @@ import os
 import pathlib
 import shutil
 import signal
-import sqlite3
 import statistics
 import subprocess
 import sys
 import time
-import urllib.parse
 import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "bench"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 PACKAGES = [
-    "datasette==0.65.5",
     "duckdb-cli==1.5.6",
-    "pandas==3.1.1",
     "polars==2.1.0",
     "pyarrow==26.0.1",
-    "roapi==0.12.7",
     "XlsxWriter==3.3.1",
 ]
 MILLION = 1_000_000
@@ -36,10 +31,7 @@ REPORTS = {
     20: ("One million line items", "", "select * from lineitem limit 1000000"),
     21: ("Lines of an order", "filters:\n  key: {type: number, required: true}\n",
          "select * from lineitem where l_orderkey = {{ key }} order by l_linenumber limit 10"),
-    22: ("Lines of an order, cached", "cache: 1h\nfilters:\n  key: {type: number, required: true}\n",
-         "select * from lineitem where l_orderkey = {{ key }} order by l_linenumber limit 10"),
 }
-ORDER = "select * from lineitem where l_orderkey = {} order by l_linenumber limit 10"
 
 
 def run(*command, **options):
@@ -92,7 +84,6 @@ class Environment:
         self.data = WORK / f"data-{scale}"
         self.copy = WORK / f"copy-{scale}.duckdb"
         self.parquet = WORK / f"lineitem-{scale}.parquet"
-        self.sqlite = WORK / f"lineitem-{scale}.sqlite"
         self.shell = self.python.parent / "duckdb"
         self.prepare(scale)
 
@@ -122,28 +113,6 @@ class Environment:
             shutil.copy(self.data / "warehouse.duckdb", self.copy)
         if not self.parquet.exists():
             self.duckdb(f"copy lineitem to '{self.parquet}' (format parquet)")
-        if not self.sqlite.exists():
-            self.make_sqlite()
-
-    def make_sqlite(self):
-        """With an index on the filter's column, as somebody who serves this table would make it."""
-        print("bench: making the SQLite table for Datasette", file=sys.stderr)
-        csv = WORK / "lineitem.csv"
-        self.duckdb(f"copy lineitem to '{csv}' (format csv, header)")
-        half = self.sqlite.with_suffix(".half")
-        half.unlink(missing_ok=True)
-        with sqlite3.connect(half) as connection:
-            import csv as reader
-
-            with open(csv, newline="") as file:
-                rows = reader.reader(file)
-                names = next(rows)
-                connection.execute(f"create table lineitem ({', '.join(names)})")
-                marks = ", ".join("?" * len(names))
-                connection.executemany(f"insert into lineitem values ({marks})", rows)
-            connection.execute("create index lineitem_order on lineitem (cast(l_orderkey as integer))")
-        csv.unlink()
-        half.rename(self.sqlite)
 
     def duckdb(self, sql):
         run(self.shell, "-readonly", self.copy, "-c", sql, stdout=subprocess.DEVNULL)
@@ -248,7 +217,7 @@ class Bench:
         return lambda out: [shell, "-readonly", copy, "-c", f"copy lineitem to '{out}' ({options})"]
 
     def exports(self):
-        shell, others, copy = self.environment.shell, self.environment.others, self.environment.copy
+        others, copy = self.environment.others, self.environment.copy
         self.files("csv_lineitem", 0.60, "DuckDB shell, COPY to CSV", 7, "csv", self.copy_to("format csv, header"))
         polars = "import polars, sys; polars.scan_parquet(sys.argv[1]).sink_csv(sys.argv[2])"
         self.files("csv_polars", 0.90, "Polars, streaming sink_csv from Parquet", 7, "csv",

@@ -105,7 +105,8 @@ impl Warehouse {
             )
         })?;
         let settings = format!(
-            "set memory_limit = '{}B';
+            "set arrow_output_version = '1.5';
+             set memory_limit = '{}B';
              set threads = {threads};
              set temp_directory = '{}';
              set autoinstall_known_extensions = false;

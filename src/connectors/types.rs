@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use bytesize::ByteSize;
 
@@ -291,4 +292,31 @@ async fn what_is_known_of_a_statement_is_checked_again() {
     test.load("drop macro table own");
     let error = test.rows("select * from own(3)", &[]).await.unwrap_err();
     assert!(error.message.contains("table function `own`"), "{error}");
+}
+
+#[tokio::test]
+async fn narrow_decimals_come_narrow() {
+    let test = TestWarehouse::new();
+    let sql = "select 1.5::decimal(4, 1) as a, -2.25::decimal(15, 2) as b, 3::decimal(20, 0) as c, 7::decimal(9, 0) as d";
+    let batches = test.run(&statement(sql, &[])).await.unwrap();
+    let types: Vec<DataType> = batches[0]
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.data_type().clone())
+        .collect();
+    assert_eq!(
+        types,
+        [
+            DataType::Decimal32(4, 1),
+            DataType::Decimal64(15, 2),
+            DataType::Decimal128(20, 0),
+            DataType::Decimal32(9, 0)
+        ]
+    );
+    let text = |value: &str| Some(value.to_owned());
+    assert_eq!(
+        test.rows(sql, &[]).await.unwrap(),
+        [[text("1.5"), text("-2.25"), text("3"), text("7")]]
+    );
 }

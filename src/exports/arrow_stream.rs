@@ -1,6 +1,7 @@
 //! An Arrow IPC stream: the columns' own types, in batches that are neither tiny nor huge.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -9,6 +10,8 @@ use arrow::ipc::writer::StreamWriter;
 
 use crate::error::Result;
 use crate::exports::pipeline;
+use crate::exports::widely_known::known_batch;
+use crate::exports::widely_known::known_schema;
 
 /// A reader holds a batch at a time; many small ones cost it more than they save.
 const BATCH_ROWS: usize = 65_536;
@@ -20,23 +23,25 @@ pub(super) fn write(
     batches: impl Iterator<Item = Result<RecordBatch>>,
     out: &mut impl Write,
 ) -> Result<()> {
-    let mut writer = StreamWriter::try_new(out, schema)?;
+    let known = Arc::new(known_schema(schema));
+    let mut writer = StreamWriter::try_new(out, &known)?;
     let mut waiting = Vec::new();
     let (mut rows, mut bytes) = (0, 0);
     for batch in batches {
         let batch = batch?;
         pipeline::check_columns(&batch, schema.fields().len())?;
+        let batch = known_batch(&batch, &known)?;
         rows += batch.num_rows();
         bytes += pipeline::bytes_of(&batch);
         waiting.push(batch);
         if rows >= BATCH_ROWS || bytes >= BATCH_BYTES {
-            writer.write(&concat_batches(schema, &waiting)?)?;
+            writer.write(&concat_batches(&known, &waiting)?)?;
             waiting.clear();
             (rows, bytes) = (0, 0);
         }
     }
     if rows > 0 {
-        writer.write(&concat_batches(schema, &waiting)?)?;
+        writer.write(&concat_batches(&known, &waiting)?)?;
     }
     Ok(writer.finish()?)
 }

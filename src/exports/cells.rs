@@ -102,6 +102,13 @@ impl Fixed {
                 }
                 (value.unsigned_abs(), value < 0)
             }
+            Self::Decimal64(values, scale) => {
+                let value = values[row];
+                if *scale > 0 {
+                    return digits::decimal(value.unsigned_abs(), value < 0, *scale, cell);
+                }
+                (value.unsigned_abs(), value < 0)
+            }
             Self::Date32(values) => return digits::date(values[row].into(), cell),
             Self::Int32(values) => (values[row].unsigned_abs().into(), values[row] < 0),
             Self::Timestamp(values, TimeUnit::Microsecond, zoned) => {
@@ -130,7 +137,6 @@ impl Fixed {
             Self::Boolean(_) => copied(b"false", cell),
             Self::Float32(values) => float32(values[row], cell),
             Self::Decimal32(values, scale) => narrow_decimal(values[row].into(), *scale, cell),
-            Self::Decimal64(values, scale) => narrow_decimal(values[row], *scale, cell),
             Self::Timestamp(values, unit, zoned) => match unit {
                 TimeUnit::Second => digits::timestamp::<1>(values[row], *zoned, cell),
                 TimeUnit::Millisecond => digits::timestamp::<1_000>(values[row], *zoned, cell),

@@ -132,7 +132,13 @@ impl<'a> JsonRows<'a> {
 fn is_bare(data_type: &DataType) -> bool {
     data_type.is_integer()
         || data_type.is_floating()
-        || matches!(data_type, DataType::Boolean | DataType::Decimal128(_, 0))
+        || matches!(
+            data_type,
+            DataType::Boolean
+                | DataType::Decimal32(_, 0)
+                | DataType::Decimal64(_, 0)
+                | DataType::Decimal128(_, 0)
+        )
 }
 
 /// Writes the whole value of a row that is not null, quotes included.

@@ -69,6 +69,14 @@ fn write_value<'a>(array: &'a dyn Array) -> WriteValue<'a> {
             let values = raw_values::<u64>(array);
             Box::new(move |row, out| write_bounded(values[row], values[row], out))
         }
+        DataType::Decimal32(_, 0) => {
+            let values = raw_values::<i32>(array);
+            Box::new(move |row, out| write_integer(values[row], out))
+        }
+        DataType::Decimal64(_, 0) => {
+            let values = raw_values::<i64>(array);
+            Box::new(move |row, out| write_bounded(values[row], values[row].unsigned_abs(), out))
+        }
         // What sums of integers come as; without a scale it is an integer like any other.
         DataType::Decimal128(_, 0) => {
             let values = raw_values::<i128>(array);

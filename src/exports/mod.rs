@@ -22,6 +22,7 @@ mod sink;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+pub(crate) mod widely_known;
 mod xlsx;
 
 use std::io::Write;

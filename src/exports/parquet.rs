@@ -1,6 +1,7 @@
 //! Parquet: typed columns, Snappy, a row group a thread at a time.
 //! A column of a type that Parquet lacks, at any depth, is in its text form.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -20,51 +21,98 @@ use arrow::datatypes::TimestampSecondType;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowColumnChunk;
 use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::arrow_writer::compute_leaves;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::exports::names::unique_names;
 use crate::exports::pipeline;
 use crate::exports::text::TextColumn;
 
-/// As DuckDB has it: enough to compress well, few enough for a reader to skip some.
-const GROUP_ROWS: usize = 122_880;
-/// Large cells make smaller groups, so that a few of them fit into memory.
-const GROUP_BYTES: usize = 32 << 20;
+/// Enough to compress well, few enough for some of them to be in memory at a time.
+const GROUP_ROWS: usize = 65_536;
+/// Large cells make smaller groups.
+const GROUP_BYTES: usize = 16 << 20;
+
+/// A column gets no dictionary if more of its first values are different than this, in percent:
+/// looking each value up takes longer than all the rest, and saves nothing.
+const DISTINCT_PERCENT_MAX: usize = 95;
+/// Of fewer values nothing can be said.
+const SAMPLE_ROWS_MIN: usize = 256;
 
 /// Writes a whole file.
 pub(super) fn write(
     schema: &SchemaRef,
-    batches: impl Iterator<Item = Result<RecordBatch>> + Send,
+    mut batches: impl Iterator<Item = Result<RecordBatch>> + Send,
     threads: usize,
     out: &mut (impl Write + Send),
 ) -> Result<()> {
-    let columns: Vec<Column> = schema.fields().iter().map(|field| Column::of(field)).collect();
+    let first = pipeline::on_one_thread(|| batches.next().transpose())?;
+    if let Some(batch) = &first {
+        pipeline::check_columns(batch, schema.fields().len())?;
+    }
+    let names = unique_names(schema.fields().iter().map(|field| field.name().as_str()));
+    let named = names.into_iter().zip(schema.fields());
+    let columns: Vec<Column> = named.map(|(name, field)| Column::of(name, field)).collect();
     let fields: Vec<Field> = columns.iter().map(|column| column.field.clone()).collect();
-    let properties = WriterProperties::builder()
+    let mut properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
-        .set_created_by(concat!("holistics ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build();
+        .set_created_by(concat!("holistics ", env!("CARGO_PKG_VERSION")).to_owned());
+    for (column, array) in columns.iter().zip(first.iter().flat_map(RecordBatch::columns)) {
+        if is_mostly_distinct(array) {
+            let path = ColumnPath::new(vec![column.field.name().clone()]);
+            properties = properties.set_column_dictionary_enabled(path, false);
+        }
+    }
+    // Narrow decimals are numbers of 32 or 64 bits in the file, but no reader needs to know such types of Arrow.
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties.build())
+        .with_skip_arrow_metadata(true);
     let writer =
-        ArrowWriter::try_new(out, Arc::new(Schema::new(fields)), Some(properties)).map_err(failed)?;
+        ArrowWriter::try_new_with_options(out, Arc::new(Schema::new(fields)), options).map_err(failed)?;
     let (mut file, factory) = writer.into_serialized_writer().map_err(failed)?;
     let groups = Groups {
         batches,
-        waiting: None,
+        waiting: first,
         number: 0,
     };
     let new_encoder = || |group: Group| encode(&group, &columns, &factory);
-    pipeline::in_order(groups, threads, &new_encoder, |chunks: Vec<ArrowColumnChunk>| {
-        let mut group = file.next_row_group().map_err(failed)?;
-        for chunk in chunks {
-            chunk.append_to_row_group(&mut group).map_err(failed)?;
-        }
-        group.close().map(|_| ()).map_err(failed)
-    })?;
+    pipeline::in_order(
+        groups,
+        threads,
+        0,
+        &new_encoder,
+        |chunks: Vec<ArrowColumnChunk>| {
+            let mut group = file.next_row_group().map_err(failed)?;
+            for chunk in chunks {
+                chunk.append_to_row_group(&mut group).map_err(failed)?;
+            }
+            group.close().map(|_| ()).map_err(failed)
+        },
+    )?;
     file.close().map(|_| ()).map_err(failed)
+}
+
+/// Whether a column that is no list or struct hardly ever has a value twice, by its first rows.
+fn is_mostly_distinct(array: &ArrayRef) -> bool {
+    if array.len() < SAMPLE_ROWS_MIN || array.data_type().is_nested() {
+        return false;
+    }
+    let column = TextColumn::new(array.as_ref());
+    let mut values = HashSet::with_capacity(array.len());
+    let mut rows = 0;
+    for row in (0..array.len()).filter(|row| !column.is_null(*row)) {
+        let mut value = Vec::new();
+        column.write(row, &mut value);
+        values.insert(value);
+        rows += 1;
+    }
+    values.len() * 100 > rows * DISTINCT_PERCENT_MAX
 }
 
 /// The rows of one row group.
@@ -154,7 +202,7 @@ enum ColumnForm {
 }
 
 impl Column {
-    fn of(field: &Field) -> Self {
+    fn of(name: impl Into<String>, field: &Field) -> Self {
         let (data_type, form) = match field.data_type() {
             DataType::Timestamp(TimeUnit::Second, zone) => (
                 DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
@@ -164,7 +212,7 @@ impl Column {
             _ => (DataType::Utf8, ColumnForm::Text),
         };
         Self {
-            field: Field::new(field.name(), data_type, true),
+            field: Field::new(name, data_type, true),
             form,
         }
     }

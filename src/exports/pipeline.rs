@@ -60,7 +60,9 @@ pub(super) fn encode_in_order(
         }
     };
     let pieces = Pieces::new(batches, schema.fields().len(), u64::MAX);
-    in_order(pieces, threads, &new_encoder, |bytes: Vec<u8>| write(&bytes))
+    in_order(pieces, threads, threads, &new_encoder, |bytes: Vec<u8>| {
+        write(&bytes)
+    })
 }
 
 /// As [`encode_in_order`], with an encoder for each thread that may fail and makes what it likes of a piece.
@@ -78,19 +80,21 @@ pub(super) fn encode_pieces_in_order<T: Send, E: FnMut(&Piece) -> Result<T>>(
         let mut encode = new_encoder();
         move |piece: Piece| encode(&piece)
     };
-    in_order(pieces, threads, &new_worker, write)
+    in_order(pieces, threads, threads, &new_worker, write)
 }
 
 /// Has each item worked on by one of several workers, and calls `write` with the outcomes in the items' order.
+/// So many items as `ahead` may wait for a worker.
 /// The first error of any of them ends everything and is returned, as is a panic on any thread.
 pub(super) fn in_order<I: Send, T: Send, W: FnMut(I) -> Result<T>>(
     items: impl Iterator<Item = Result<I>> + Send,
     threads: usize,
+    ahead: usize,
     new_worker: &(impl Fn() -> W + Sync),
     write: impl FnMut(T) -> Result<()>,
 ) -> Result<()> {
     let threads = threads.max(1);
-    let (task_sender, task_receiver) = sync_channel::<Task<I, T>>(threads);
+    let (task_sender, task_receiver) = sync_channel::<Task<I, T>>(ahead);
     let (outcome_sender, outcome_receiver) = sync_channel::<Outcome<T>>(threads + 1);
     // Only the workers hold the receiver: when the last of them is gone, the reader's sends fail.
     let task_receiver = Arc::new(Mutex::new(task_receiver));
@@ -113,7 +117,7 @@ pub(super) fn in_order<I: Send, T: Send, W: FnMut(I) -> Result<T>>(
 }
 
 /// Runs `work` on a thread of its own, so that its panic becomes an error.
-pub(super) fn on_one_thread(work: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+pub(super) fn on_one_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| match scope.spawn(work).join() {
         Ok(outcome) => outcome,
         Err(panic) => Err(panicked(panic.as_ref())),

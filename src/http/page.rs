@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use arrow::datatypes::Schema;
+use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use axum::http::HeaderMap;
@@ -11,6 +13,8 @@ use axum::http::header::ACCEPT;
 
 use crate::error::Result;
 use crate::exports::json_rows::JsonRows;
+use crate::exports::widely_known::known_batch;
+use crate::exports::widely_known::known_schema;
 use crate::http::jobs::iso_time;
 use crate::http::params::count;
 use crate::http::poll::Paginated;
@@ -66,7 +70,7 @@ enum Form {
         /// What comes after the rows.
         end: Vec<u8>,
     },
-    Arrow(Box<StreamWriter<Vec<u8>>>),
+    Arrow(Box<StreamWriter<Vec<u8>>>, SchemaRef),
 }
 
 impl PageWriter {
@@ -155,16 +159,16 @@ fn arrow_form(schema: &Schema, paginated: &Paginated, updated: String) -> Result
         ("paginated".to_owned(), serde_json::to_string(paginated)?),
         ("last_cache_updated".to_owned(), updated),
     ]);
-    let schema = Schema::new_with_metadata(schema.fields().clone(), metadata);
+    let schema = Arc::new(known_schema(schema).with_metadata(metadata));
     let writer = StreamWriter::try_new(Vec::new(), &schema)?;
-    Ok(Form::Arrow(Box::new(writer)))
+    Ok(Form::Arrow(Box::new(writer), schema))
 }
 
 impl Form {
     fn piece(&mut self) -> &mut Vec<u8> {
         match self {
             Self::Json { piece, .. } => piece,
-            Self::Arrow(writer) => writer.get_mut(),
+            Self::Arrow(writer, _) => writer.get_mut(),
         }
     }
 
@@ -172,11 +176,11 @@ impl Form {
     fn write_rows(&mut self, batch: &RecordBatch, from: usize) -> Result<usize> {
         match self {
             Self::Json { piece, has_rows, .. } => Ok(write_json_rows(batch, from, piece, has_rows)),
-            Self::Arrow(writer) => {
+            Self::Arrow(writer, schema) => {
                 let bytes = batch.get_array_memory_size().max(1);
                 let fitting = batch.num_rows() * PIECE_BYTES / bytes;
                 let rows = fitting.clamp(1, batch.num_rows() - from);
-                writer.write(&batch.slice(from, rows))?;
+                writer.write(&known_batch(&batch.slice(from, rows), schema)?)?;
                 Ok(from + rows)
             }
         }
@@ -188,7 +192,7 @@ impl Form {
                 piece.append(end);
                 Ok(())
             }
-            Self::Arrow(writer) => Ok(writer.finish()?),
+            Self::Arrow(writer, _) => Ok(writer.finish()?),
         }
     }
 }

@@ -38,8 +38,8 @@ use crate::worker::Worker;
 use crate::worker::object_of;
 use crate::worker::query::microseconds;
 
-/// Written to the file at a time.
-const BUFFER_BYTES: usize = 1 << 20;
+/// Smaller pieces are gathered to this; larger ones are written as they are.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// What a running query left beside its file.
 struct Made {

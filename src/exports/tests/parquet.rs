@@ -59,7 +59,7 @@ print([file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)])
     for threads in [1, 3] {
         let bytes = file_of(Format::Parquet, &batches, threads);
         if let Some(printed) = python(Format::Parquet, &bytes, script) {
-            assert_eq!(printed, "[122880, 122880, 122880, 31360]\n");
+            assert_eq!(printed, "[65536, 65536, 65536, 65536, 65536, 65536, 6784]\n");
         }
     }
     assert_eq!(
@@ -74,6 +74,26 @@ print([batch.num_rows for batch in batches])
 ";
     if let Some(printed) = python(Format::Arrow, &file_of(Format::Arrow, &batches, 2), script) {
         assert_eq!(printed, "[66000, 66000, 66000, 66000, 66000, 66000, 4000]\n");
+    }
+}
+
+#[test]
+fn columns_of_different_values_have_no_dictionary() {
+    let script = "
+group = pyarrow.parquet.ParquetFile(path).metadata.row_group(0)
+print([group.column(n).has_dictionary_page for n in range(3)], pyarrow.parquet.read_table(path).column_names)
+";
+    let repeated: ArrayRef = Arc::new(
+        (0..5_000)
+            .map(|n| Some(format!("{}", n % 100)))
+            .collect::<StringArray>(),
+    );
+    let own: ArrayRef = Arc::new((0..5_000).map(|n| Some(format!("{n}"))).collect::<StringArray>());
+    // A name that comes twice gets an ending, and one with a dot is one name.
+    let columns = [("a.b", repeated), ("own", own.clone()), ("own", own)];
+    let bytes = file_of(Format::Parquet, &[batch(columns)], 2);
+    if let Some(printed) = python(Format::Parquet, &bytes, script) {
+        assert_eq!(printed, "[True, False, False] ['a.b', 'own', 'own_2']\n");
     }
 }
 

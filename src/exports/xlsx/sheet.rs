@@ -106,6 +106,7 @@ enum Values<'a> {
     Integers32(ScalarBuffer<i32>),
     Integers64(ScalarBuffer<i64>),
     Decimals(ScalarBuffer<i128>, i8),
+    Decimals64(ScalarBuffer<i64>, i8),
     Doubles(ScalarBuffer<f64>),
     Days(ScalarBuffer<i32>),
     Texts {
@@ -187,6 +188,9 @@ impl<'a> Values<'a> {
             DataType::Decimal128(_, scale) if (0..=EXACT_POWER_MAX).contains(&scale) => {
                 Self::Decimals(raw_values(array), scale)
             }
+            DataType::Decimal64(_, scale) if (0..=EXACT_POWER_MAX).contains(&scale) => {
+                Self::Decimals64(raw_values(array), scale)
+            }
             DataType::Float64 => Self::Doubles(raw_values(array)),
             DataType::Date32 => Self::Days(raw_values(array)),
             DataType::Utf8 => {
@@ -224,6 +228,13 @@ impl<'a> Values<'a> {
                     return write_cell(decimal(value, *scale), out);
                 }
                 write_number(out, |out| write_short_decimal(value as i64, *scale, out));
+            }
+            Self::Decimals64(values, scale) => {
+                let value = values[row];
+                if u128::from(value.unsigned_abs()) > EXACT_MAX {
+                    return write_cell(decimal(value.into(), *scale), out);
+                }
+                write_number(out, |out| write_short_decimal(value, *scale, out));
             }
             Self::Doubles(values) => {
                 let value = values[row];
