@@ -104,7 +104,7 @@ impl<'a> JsonRows<'a> {
         let mut sink = Sink::new(out, self.room);
         let mut value = Vec::new();
         let mut row = rows.start;
-        while row < rows.end && sink.len() < limit {
+        while row < rows.end && (row == rows.start || sink.len() < limit) {
             sink.begin_row();
             if let Some(between) = between
                 && row > rows.start

@@ -245,6 +245,8 @@ pub(super) async fn export(
     if export.is_none() {
         return Ok(failure(EXPIRED.to_owned(), submitted));
     }
+    // What is announced stays, a power cut or not.
+    app.store.sync().await?;
     let ready = ExportReady {
         status: "success",
         job_id: submitted,
@@ -284,8 +286,8 @@ pub(super) async fn page(
     let Some(result) = result.filter(|result| !result.is_expired()) else {
         return Ok(failure(EXPIRED.to_owned(), submitted));
     };
-    if submitted.is_some() && u64::try_from(result.rows).is_ok_and(|rows| rows > view.page_size) {
-        // The client will come back for more.
+    if submitted.is_none() || u64::try_from(result.rows).is_ok_and(|rows| rows > view.page_size) {
+        // The client may come back for more: what it is told is done stays done, a power cut or not.
         app.store.sync().await?;
     }
     let Some(rows) = open_rows(app, &result).await? else {

@@ -194,7 +194,11 @@ async fn submit(
         &read_body(app, request).await?,
     )?;
     let wait = parse_wait(raw.reserved("_wait"))?;
-    let view = View::new(raw.reserved("_page"), raw.reserved("_page_size"), &headers)?;
+    // Nobody else than who waits for a page says which one.
+    let view = match format.is_none() && !wait.is_zero() {
+        true => View::new(raw.reserved("_page"), raw.reserved("_page_size"), &headers)?,
+        false => View::new(None, None, &headers)?,
+    };
     let options = match format {
         Some(format) => Options::parse(format, |name| raw.reserved(name))?,
         None => Options::default(),
@@ -247,17 +251,16 @@ async fn answer_of(
     view: &View,
     headers: &HeaderMap,
 ) -> Result<Option<Response>, Rejection> {
-    let job = job_after(app, caller, job_id, wait).await?;
+    // The job's id is on disk before it is given out; that takes no longer than most jobs.
+    let (job, synced) = tokio::join!(job_after(app, caller, job_id, wait), app.store.sync());
+    synced?;
+    let job = job?;
     if !job.is_finished() {
         return Ok(None);
     }
     Ok(Some(match job.kind {
         JobKind::Query => page(app, &job, view, Some(job_id)).await?,
-        JobKind::Export => {
-            // The client has to come back for its file.
-            app.store.sync().await?;
-            export(app, &job, headers, Some(job_id)).await?
-        }
+        JobKind::Export => export(app, &job, headers, Some(job_id)).await?,
     }))
 }
 

@@ -96,7 +96,9 @@ impl Objects {
     /// Begins an object that nobody can see yet; more bytes than this are refused.
     pub(crate) fn create(&self, name: &ObjectName, bytes_max: ByteSize) -> ObjectWriter {
         let path = self.root.join(name.path());
-        let aside = self.temp_dir().join(path.file_name().unwrap_or_default());
+        // A result and an export of one job may both be in the making, and be called alike.
+        let aside = name.path().to_string_lossy().replace('/', "-");
+        let aside = self.temp_dir().join(aside);
         ObjectWriter::new(aside, path, bytes_max)
     }
 

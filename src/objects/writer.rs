@@ -115,7 +115,7 @@ impl ObjectWriter {
         let file = match self.file.take() {
             Some(file) => file,
             None => {
-                let mut file = File::create(&self.aside)?;
+                let mut file = File::create_new(&self.aside)?;
                 file.write_all(&self.small)?;
                 self.small = Vec::new();
                 file

@@ -63,7 +63,8 @@ impl Store {
             .run(&pool)
             .await
             .map_err(Error::internal)?;
-        let mut wal = path.as_os_str().to_owned();
+        // Beside the file itself, should the path be a link to it.
+        let mut wal = std::fs::canonicalize(path)?.into_os_string();
         wal.push("-wal");
         Ok(Self {
             pool,

@@ -16,8 +16,15 @@ use crate::error::Result;
 pub(super) struct WalSync {
     path: PathBuf,
     asked: AtomicU64,
+    done: Mutex<Done>,
+}
+
+#[derive(Default)]
+struct Done {
     /// Everything that was committed before this many had asked is on disk.
-    done: Mutex<u64>,
+    asked: u64,
+    /// The system tells of a lost write once; after that nothing can be promised until the next start.
+    failed: bool,
 }
 
 impl WalSync {
@@ -25,7 +32,7 @@ impl WalSync {
         Self {
             path,
             asked: AtomicU64::new(0),
-            done: Mutex::new(0),
+            done: Mutex::default(),
         }
     }
 
@@ -33,20 +40,27 @@ impl WalSync {
     pub(super) async fn sync(&self) -> Result<()> {
         let own = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         let mut done = self.done.lock().await;
-        if *done >= own {
+        if done.failed {
+            return Err(Error::internal(
+                "an earlier write of the metadata was lost: look into the disk",
+            ));
+        }
+        if done.asked >= own {
             return Ok(());
         }
         let asked = self.asked.load(Ordering::SeqCst);
         let path = self.path.clone();
-        tokio::task::spawn_blocking(move || match File::open(path) {
+        let synced = tokio::task::spawn_blocking(move || match File::open(path) {
             Ok(file) => file.sync_data(),
             // All of it is in the database file, which was synced before the log went.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         })
         .await
-        .map_err(Error::internal)??;
-        *done = asked;
+        .map_err(Error::internal)?;
+        done.failed = synced.is_err();
+        synced?;
+        done.asked = asked;
         Ok(())
     }
 }

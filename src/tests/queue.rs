@@ -269,3 +269,42 @@ async fn files_removed_by_hand_are_made_again() {
     app.run_pending_jobs().await;
     assert_eq!(app.get(&poll(again)).await.json()["status"], "success");
 }
+
+#[tokio::test]
+async fn cached_report_stores_its_rows_while_it_makes_its_file() {
+    let app = TestApp::new().await;
+    app.report(
+        "---\nid: 1\ntitle: Large\ncache: 1h\n---\nselect n, md5(n::varchar) as text from range(60000) as t(n) order by n",
+    )
+    .await;
+    let mut answers = Vec::new();
+    for format in ["arrow", "csv", "parquet"] {
+        let job_id = app.submit(&format!("/queries/1/submit_export.{format}")).await;
+        app.run_pending_jobs().await;
+        let poll = format!("/queries/get_export_results.json?job_id={job_id}");
+        assert_eq!(app.get(&poll).await.json()["status"], "success", "{format}");
+        answers.push(app.get(&format!("/exports/download?job_id={job_id}")).await);
+    }
+    let arrow = arrow::ipc::reader::StreamReader::try_new(answers[0].body.as_slice(), None).unwrap();
+    let rows: usize = arrow.map(|batch| batch.unwrap().num_rows()).sum();
+    assert_eq!(rows, 60_000);
+    assert_eq!(answers[1].text().lines().count(), 60_001);
+    let results = std::fs::read_dir(app.path().join("results")).unwrap();
+    assert_eq!(results.count(), 1, "the query ran once");
+    assert_eq!(
+        std::fs::read_dir(app.path().join("tmp"))
+            .unwrap()
+            .filter(|entry| { entry.as_ref().unwrap().file_type().unwrap().is_file() })
+            .count(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn sweep_removes_files_that_nothing_names() {
+    let app = TestApp::new().await;
+    let orphan = app.path().join("exports/77-1.csv");
+    std::fs::write(&orphan, "published, never named").unwrap();
+    app.worker.sweep().await.unwrap();
+    assert!(!orphan.exists());
+}

@@ -123,6 +123,13 @@ async fn waits_that_cannot_be_are_refused() {
             .await;
         assert_eq!(answer.line(), expected);
     }
+    for ignored in ["submit_export.csv?_page=0", "submit_query.json?_page_size=-1"] {
+        assert_eq!(
+            app.get(&format!("/queries/1/{ignored}")).await.status,
+            200,
+            "{ignored}"
+        );
+    }
     let body = app.post("/queries/1/submit_query.json", r#"{"_wait": 99}"#).await;
     assert_eq!(body.status, 422, "reserved names count in a body too");
 }

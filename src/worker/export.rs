@@ -66,7 +66,9 @@ impl Worker {
             Some(result) => {
                 let rows = self.open_result(&result).await?;
                 let encoding = tokio::task::spawn_blocking(move || {
-                    encoder.encode(&rows.schema(), rows.batches(0..u64::MAX)?)
+                    encoder
+                        .encode(&rows.schema(), rows.batches(0..u64::MAX)?)?
+                        .publish()
                 });
                 let file = encoding.await.map_err(Error::internal)??;
                 (file, MadeOf::Stored(result.id), result.created_at)
@@ -132,10 +134,12 @@ impl Worker {
                 store,
             };
             let file = encoder.encode(&schema, &mut rows)?;
+            // First the rows: should that fail, the file is not published either.
+            let written = rows.store.map(ResultWriter::finish).transpose()?;
             Ok(Made {
-                file,
+                file: file.publish()?,
                 rows: rows.count,
-                written: rows.store.map(ResultWriter::finish).transpose()?,
+                written,
             })
         });
         let made = encoding.await.map_err(Error::internal)?;
@@ -172,7 +176,7 @@ impl Encoder {
         self,
         schema: &arrow::datatypes::SchemaRef,
         batches: impl Iterator<Item = Result<RecordBatch>> + Send,
-    ) -> Result<Object> {
+    ) -> Result<ObjectWriter> {
         let given_up = self.given_up;
         let batches = batches.map(|batch| match given_up.load(Ordering::Relaxed) {
             true => Err(Error::new(ErrorCode::Cancelled, "the export was stopped")),
@@ -188,10 +192,7 @@ impl Encoder {
             &mut out,
         )?;
         out.flush()?;
-        let object = out
-            .into_inner()
-            .map_err(|error| Error::from(error.into_error()))?;
-        object.publish()
+        out.into_inner().map_err(|error| Error::from(error.into_error()))
     }
 }
 

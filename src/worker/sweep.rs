@@ -51,6 +51,7 @@ impl Worker {
                 "removed expired results"
             );
         }
+        self.remove_orphans().await?;
         let lifetime_us = i64::try_from(self.config.job_lifetime.as_micros()).unwrap_or(i64::MAX);
         self.store
             .forget_jobs(now_us().saturating_sub(lifetime_us))

@@ -4,6 +4,7 @@ use arrow::array::Int64Array;
 use serde_json::Value;
 
 use crate::exports::Format;
+use crate::exports::json_rows::JsonRows;
 use crate::exports::names::unique_names;
 use crate::exports::tests::batch;
 use crate::exports::tests::catalogue::every_type;
@@ -52,4 +53,13 @@ fn duplicate_names_get_endings() {
     assert_eq!(names(&["a", "b", "a", "a"]), ["a", "b", "a_2", "a_3"]);
     assert_eq!(names(&["a", "a", "a_2", "a_2"]), ["a", "a_3", "a_2", "a_2_2"]);
     assert_eq!(names(&["", ""]), ["", "_2"]);
+}
+
+#[test]
+fn page_goes_on_by_a_row_at_least() {
+    let rows = batch([("a", strings(&[Some("x"), Some("y")]))]);
+    let mut out = b"as much as fits".to_vec();
+    let next = JsonRows::for_page(&rows).write(0..2, Some(b','), 3, &mut out);
+    assert_eq!(next, 1, "or a comma would have been written for nothing");
+    assert_eq!(out, b"as much as fits[\"x\"]");
 }
