@@ -75,6 +75,12 @@ impl Error {
         Self::new(ErrorCode::InvalidRequest, message)
     }
 
+    /// A value that does not fit, named and shown as far as it is short.
+    pub(crate) fn must_be(name: &str, wanted: &str, got: &str) -> Self {
+        let shown: String = got.chars().take(50).collect();
+        Self::invalid(format!("`{name}` must be {wanted}, got `{shown}`"))
+    }
+
     /// Keeps the cause for the log and tells the user nothing but that it is our fault.
     pub(crate) fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {

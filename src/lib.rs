@@ -3,6 +3,7 @@
 //! `worker` runs it through `connectors` into `results`, `exports` make files of it.
 
 mod api_key;
+mod arrow_types;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod cli;

@@ -8,20 +8,21 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Every module, and which it may use; `error` is for everybody. ARCHITECTURE.md explains it.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("config", &[]),
     ("error", &[]),
     ("report", &[]),
     ("source", &[]),
     ("user", &[]),
     ("api_key", &[]),
-    ("exports", &[]),
+    ("arrow_types", &[]),
+    ("exports", &["arrow_types"]),
     ("bench", &["exports"]),
     ("query", &["report", "source"]),
     ("job", &["query"]),
     ("store", &["report", "source", "user", "query", "job", "api_key"]),
     ("objects", &["config"]),
-    ("connectors", &["source", "query"]),
+    ("connectors", &["source", "query", "arrow_types"]),
     ("results", &["config", "objects"]),
     (
         "worker",

@@ -202,21 +202,25 @@ fn run(
         check_values(connection, check)?;
     }
     let binds = statement.binds.iter().map(value).collect::<Result<Vec<_>>>()?;
-    let mut sql = match remembered {
-        Some(true) => statement.sql.clone(),
-        _ => exact_sql(connection, &statement.sql, &binds)?,
+    let open = |sql: &str| {
+        let mut prepared = connection.prepare(sql).map_err(failed)?;
+        let schema = start(&mut prepared, &binds)?;
+        Ok::<_, Error>((prepared, schema))
     };
-    let mut prepared = connection.prepare(&sql).map_err(failed)?;
-    let mut schema = start(&mut prepared, &binds)?;
-    // A table may have got other columns since.
-    if remembered == Some(true) && !is_exact(&prepared, &schema) {
-        drop(prepared);
-        sql = exact_sql(connection, &statement.sql, &binds)?;
-        prepared = connection.prepare(&sql).map_err(failed)?;
-        schema = start(&mut prepared, &binds)?;
-    }
-    if passed == Passed::ByText {
-        known.set(&statement.sql, sql == statement.sql);
+    // A table may have got other columns since it is known.
+    let direct = match remembered {
+        Some(true) => Some(open(&statement.sql)?).filter(|(prepared, schema)| is_exact(prepared, schema)),
+        _ => None,
+    };
+    let ((prepared, schema), exact) = match direct {
+        Some(opened) => (opened, true),
+        None => {
+            let sql = exact_sql(connection, &statement.sql, &binds)?;
+            (open(&sql)?, sql == statement.sql)
+        }
+    };
+    if passed == Passed::ByText && remembered != Some(exact) {
+        known.set(&statement.sql, exact);
     }
     let plain = Arc::new(plain_schema(&schema));
     if let Some(waiting) = schema_sender.take()

@@ -61,7 +61,8 @@ fn write_value<'a>(array: &'a dyn Array) -> WriteValue<'a> {
             let text = TextColumn::new(array);
             Box::new(move |row, out| text.write(row, out))
         }
-        DataType::Int64 => {
+        // A decimal without a scale is an integer like any other; sums of integers come as such.
+        DataType::Int64 | DataType::Decimal64(_, 0) => {
             let values = raw_values::<i64>(array);
             Box::new(move |row, out| write_bounded(values[row], values[row].unsigned_abs(), out))
         }
@@ -73,11 +74,6 @@ fn write_value<'a>(array: &'a dyn Array) -> WriteValue<'a> {
             let values = raw_values::<i32>(array);
             Box::new(move |row, out| write_integer(values[row], out))
         }
-        DataType::Decimal64(_, 0) => {
-            let values = raw_values::<i64>(array);
-            Box::new(move |row, out| write_bounded(values[row], values[row].unsigned_abs(), out))
-        }
-        // What sums of integers come as; without a scale it is an integer like any other.
         DataType::Decimal128(_, 0) => {
             let values = raw_values::<i128>(array);
             Box::new(move |row, out| {

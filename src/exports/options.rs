@@ -89,21 +89,21 @@ impl Options {
             profile: match given("_profile") {
                 None | Some("data") => Profile::Data,
                 Some("excel") => Profile::Excel,
-                Some(other) => return Err(wrong("_profile", "`data` or `excel`", other)),
+                Some(other) => return Err(Error::must_be("_profile", "`data` or `excel`", other)),
             },
             delimiter: match given("_delimiter") {
                 None | Some(",") => Delimiter::Comma,
                 Some(";") => Delimiter::Semicolon,
                 Some("\t" | "\\t" | "tab") => Delimiter::Tab,
                 Some("|") => Delimiter::Pipe,
-                Some(other) => return Err(wrong("_delimiter", "`,`, `;`, `|` or `tab`", other)),
+                Some(other) => return Err(Error::must_be("_delimiter", "`,`, `;`, `|` or `tab`", other)),
             },
             null: given("_null").unwrap_or_default().to_owned(),
             compress: match given("_compress") {
                 None => None,
                 Some("gzip") => Some(Compression::Gzip),
                 Some("zstd") => Some(Compression::Zstd),
-                Some(other) => return Err(wrong("_compress", "`gzip` or `zstd`", other)),
+                Some(other) => return Err(Error::must_be("_compress", "`gzip` or `zstd`", other)),
             },
         };
         options.check(format)?;
@@ -136,15 +136,10 @@ impl Options {
             let wanted = format!(
                 "up to {NULL_CHARACTERS_MAX} characters without quotes, delimiters, tabs and line breaks, such as `NULL` or `\\N`"
             );
-            return Err(wrong("_null", &wanted, &self.null));
+            return Err(Error::must_be("_null", &wanted, &self.null));
         }
         Ok(())
     }
-}
-
-fn wrong(name: &str, wanted: &str, got: &str) -> Error {
-    let shown: String = got.chars().take(50).collect();
-    Error::invalid(format!("`{name}` must be {wanted}, got `{shown}`"))
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

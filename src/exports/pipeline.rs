@@ -65,24 +65,6 @@ pub(super) fn encode_in_order(
     })
 }
 
-/// As [`encode_in_order`], with an encoder for each thread that may fail and makes what it likes of a piece.
-/// No piece has rows on both sides of a multiple of `section_rows`.
-pub(super) fn encode_pieces_in_order<T: Send, E: FnMut(&Piece) -> Result<T>>(
-    schema: &Schema,
-    batches: impl Iterator<Item = Result<RecordBatch>> + Send,
-    threads: usize,
-    section_rows: u64,
-    new_encoder: &(impl Fn() -> E + Sync),
-    write: impl FnMut(T) -> Result<()>,
-) -> Result<()> {
-    let pieces = Pieces::new(batches, schema.fields().len(), section_rows);
-    let new_worker = || {
-        let mut encode = new_encoder();
-        move |piece: Piece| encode(&piece)
-    };
-    in_order(pieces, threads, threads, &new_worker, write)
-}
-
 /// Has each item worked on by one of several workers, and calls `write` with the outcomes in the items' order.
 /// So many items as `ahead` may wait for a worker.
 /// The first error of any of them ends everything and is returned, as is a panic on any thread.

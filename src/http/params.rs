@@ -52,12 +52,7 @@ pub(crate) fn count(name: &str, text: Option<&str>, default: u64) -> Result<u64,
     };
     match text.parse() {
         Ok(number) if number > 0 => Ok(number),
-        _ => {
-            let shown: String = text.chars().take(50).collect();
-            Err(Error::invalid(format!(
-                "`{name}` must be a whole number from 1, got `{shown}`"
-            )))
-        }
+        _ => Err(Error::must_be(name, "a whole number from 1", text)),
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::error::Error;
 use crate::http::App;
 use crate::http::auth::Caller;
@@ -22,23 +20,30 @@ pub(super) fn parse_wait(text: Option<&str>) -> Result<Duration, Error> {
     match text.parse() {
         Ok(seconds) if (0.0..=WAIT_SECS_MAX).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => {
-            let shown: String = text.chars().take(50).collect();
-            Err(Error::invalid(format!(
-                "`_wait` must be a number of seconds from 0 to {WAIT_SECS_MAX}, got `{shown}`"
-            )))
+            let wanted = format!("a number of seconds from 0 to {WAIT_SECS_MAX}");
+            Err(Error::must_be("_wait", &wanted, text))
         }
     }
 }
 
 /// The job as it is when it is done, or when the time is over, or when the server stops.
 pub(super) async fn job_after(app: &App, caller: &Caller, id: i64, wait: Duration) -> Result<Job, Rejection> {
+    if wait.is_zero() {
+        return find_job(app, &caller.0, id).await;
+    }
+    let waiter = app.store.waiter(id);
+    let told = waiter.told();
+    tokio::pin!(told);
+    // From here on no call is missed; what came before shows in the row.
+    told.as_mut().enable();
     let job = find_job(app, &caller.0, id).await?;
-    if job.is_finished() || wait.is_zero() {
+    if job.is_finished() {
         return Ok(job);
     }
     let mut stop = app.stop.clone();
     tokio::select! {
-        waited = app.store.wait_finished(id, Instant::now() + wait) => waited?,
+        () = told => {}
+        () = tokio::time::sleep(wait) => {}
         // An error means that the sender is gone, which is a stop too.
         _ = stop.wait_for(|stop| *stop) => {}
     }

@@ -42,6 +42,14 @@ pub(crate) enum Object {
 }
 
 impl Object {
+    /// All of a small one.
+    pub(crate) fn into_content(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Inline(content) => Some(content),
+            Self::File { .. } => None,
+        }
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         match self {
             Self::Inline(content) => content.len() as u64,

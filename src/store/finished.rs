@@ -7,6 +7,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// The jobs that somebody waits for, with how many do.
 #[derive(Clone, Default)]
@@ -40,10 +41,17 @@ impl Finished {
 }
 
 /// One that waits for a job.
-pub(super) struct Waiter {
+pub(crate) struct Waiter {
     job_id: i64,
-    pub(super) notify: Arc<Notify>,
+    notify: Arc<Notify>,
     finished: Finished,
+}
+
+impl Waiter {
+    /// Ready when the job is done; hears of it from the moment it is enabled or polled.
+    pub(crate) fn told(&self) -> Notified<'_> {
+        self.notify.notified()
+    }
 }
 
 impl Drop for Waiter {

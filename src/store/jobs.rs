@@ -2,7 +2,6 @@
 
 use sqlx::AssertSqlSafe;
 use sqlx::SqliteConnection;
-use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -14,6 +13,7 @@ use crate::job::NewJob;
 use crate::job::Submitted;
 use crate::query::Statement;
 use crate::store::Store;
+use crate::store::finished::Waiter;
 use crate::store::now_us;
 use crate::store::results::MadeOf;
 use crate::store::results::NewExport;
@@ -245,24 +245,9 @@ impl Store {
         .await?)
     }
 
-    /// Returns when the job is done, or is gone, or at the deadline.
-    pub(crate) async fn wait_finished(&self, job_id: i64, deadline: Instant) -> Result<()> {
-        let waiter = self.finished.waiter(job_id);
-        loop {
-            let told = waiter.notify.notified();
-            tokio::pin!(told);
-            // From here on no call is missed; what came before shows in the row.
-            told.as_mut().enable();
-            let live: bool = sqlx::query_scalar(
-                "select exists (select 1 from jobs where id = $1 and status in ('queued', 'running'))",
-            )
-            .bind(job_id)
-            .fetch_one(&self.pool)
-            .await?;
-            if !live || tokio::time::timeout_at(deadline, told).await.is_err() {
-                return Ok(());
-            }
-        }
+    /// Begins to wait for a job. Who begins before reading the job's row misses nothing.
+    pub(crate) fn waiter(&self, job_id: i64) -> Waiter {
+        self.finished.waiter(job_id)
     }
 
     /// Forgets finished jobs that are older than this, but for those whose result still lives.
@@ -294,8 +279,8 @@ async fn insert_result(
         .bind(&job.result_key)
         .bind(result.rows)
         .bind(result.bytes)
-        .bind(result.kept.place())
-        .bind(result.kept.content())
+        .bind(result.rows_kept)
+        .bind(&result.content)
         .bind(now)
         .bind(now.saturating_add(result.lifetime_us))
         .fetch_one(connection)

@@ -2,7 +2,7 @@
 //! All SQL on it is in this folder; it never touches a report's source.
 
 mod api_keys;
-mod finished;
+pub(crate) mod finished;
 mod jobs;
 pub(crate) mod reports;
 pub(crate) mod results;

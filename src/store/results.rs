@@ -1,5 +1,7 @@
 //! Which results and exports exist, and when they go.
 
+use std::collections::HashSet;
+
 use sqlx::AssertSqlSafe;
 
 use crate::error::Result;
@@ -10,41 +12,19 @@ use crate::store::now_us;
 pub(crate) struct NewResult {
     pub(crate) rows: i64,
     pub(crate) bytes: i64,
-    pub(crate) kept: Kept,
+    pub(crate) rows_kept: Place,
+    /// The rows, if they are inline.
+    pub(crate) content: Option<Vec<u8>>,
     pub(crate) lifetime_us: i64,
 }
 
 /// Where the rows of a result are.
-pub(crate) enum Kept {
-    File,
-    Inline(Vec<u8>),
-    /// Nowhere: nobody could come back for them. Its file is all there is.
-    No,
-}
-
-impl Kept {
-    pub(super) fn place(&self) -> Place {
-        match self {
-            Self::File => Place::File,
-            Self::Inline(_) => Place::Inline,
-            Self::No => Place::No,
-        }
-    }
-
-    pub(super) fn content(&self) -> Option<&[u8]> {
-        match self {
-            Self::Inline(content) => Some(content),
-            Self::File | Self::No => None,
-        }
-    }
-}
-
-/// As [`Kept`], without the rows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, sqlx::Type)]
 #[sqlx(rename_all = "lowercase")]
 pub(crate) enum Place {
     File,
     Inline,
+    /// Nowhere: nobody could come back for them. Its file is all there is.
     No,
 }
 
@@ -142,28 +122,22 @@ impl Store {
         Ok(())
     }
 
-    /// Whether the rows that this job wrote in this attempt are kept, or may be yet.
-    pub(crate) async fn is_result_kept(&self, job_id: i64, attempt: i64) -> Result<bool> {
-        Ok(sqlx::query_scalar(
-            "select exists (select 1 from results where job_id = $1 and attempt = $2)
-                or exists (select 1 from jobs where id = $1 and attempt = $2 and status = 'running')",
-        )
-        .bind(job_id)
-        .bind(attempt)
-        .fetch_one(&self.pool)
-        .await?)
+    /// The jobs and attempts whose rows are kept, or may be yet.
+    pub(crate) async fn kept_results(&self) -> Result<HashSet<(i64, i64)>> {
+        self.kept("results").await
     }
 
-    /// Whether the file that this job made in this attempt is kept, or may be yet.
-    pub(crate) async fn is_export_kept(&self, job_id: i64, attempt: i64) -> Result<bool> {
-        Ok(sqlx::query_scalar(
-            "select exists (select 1 from exports where job_id = $1 and attempt = $2)
-                or exists (select 1 from jobs where id = $1 and attempt = $2 and status = 'running')",
-        )
-        .bind(job_id)
-        .bind(attempt)
-        .fetch_one(&self.pool)
-        .await?)
+    /// The jobs and attempts whose files are kept, or may be yet.
+    pub(crate) async fn kept_exports(&self) -> Result<HashSet<(i64, i64)>> {
+        self.kept("exports").await
+    }
+
+    async fn kept(&self, table: &'static str) -> Result<HashSet<(i64, i64)>> {
+        let sql = format!(
+            "select job_id, attempt from {table} union select id, attempt from jobs where status = 'running'"
+        );
+        let kept = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
+        Ok(kept.into_iter().collect())
     }
 
     /// Forgets the results that have expired, and their exports, and says whose files may go.

@@ -27,7 +27,6 @@ use crate::results::ResultWriter;
 use crate::results::Written;
 use crate::results::rows_over;
 use crate::store::now_us;
-use crate::store::results::Kept;
 use crate::store::results::MadeOf;
 use crate::store::results::NewExport;
 use crate::store::results::NewResult;
@@ -80,7 +79,8 @@ impl Worker {
                     None => NewResult {
                         rows: i64::try_from(made.rows).map_err(Error::internal)?,
                         bytes: 0,
-                        kept: Kept::No,
+                        rows_kept: Place::No,
+                        content: None,
                         lifetime_us: self.lifetime_us(&report)?,
                     },
                 };
@@ -90,10 +90,7 @@ impl Worker {
         let export = NewExport {
             file_name: file_name(&report, time, format, &options),
             bytes: i64::try_from(file.bytes()).map_err(Error::internal)?,
-            content: match file {
-                Object::Inline(content) => Some(content),
-                Object::File { .. } => None,
-            },
+            content: file.into_content(),
             lifetime_us: microseconds(self.config.result_lifetime)?,
         };
         self.store.keep_export(job, &export, &made_of).await

@@ -13,8 +13,8 @@ use crate::objects::ObjectWriter;
 use crate::report::Report;
 use crate::results::ResultWriter;
 use crate::results::Written;
-use crate::store::results::Kept;
 use crate::store::results::NewResult;
+use crate::store::results::Place;
 use crate::store::results::StoredResult;
 use crate::worker::Worker;
 
@@ -49,10 +49,11 @@ impl Worker {
         Ok(NewResult {
             rows: i64::try_from(written.rows).map_err(Error::internal)?,
             bytes: i64::try_from(written.object.bytes()).map_err(Error::internal)?,
-            kept: match written.object {
-                Object::Inline(content) => Kept::Inline(content),
-                Object::File { .. } => Kept::File,
+            rows_kept: match written.object {
+                Object::Inline(_) => Place::Inline,
+                Object::File { .. } => Place::File,
             },
+            content: written.object.into_content(),
             lifetime_us: self.lifetime_us(report)?,
         })
     }

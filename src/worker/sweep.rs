@@ -1,7 +1,8 @@
 //! Removes what has outlived its lifetime, and files that nothing names.
 
+use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -61,17 +62,11 @@ impl Worker {
 
     /// Removes files that a crash or a late writer left between writing and naming them.
     pub(super) async fn remove_orphans(&self) -> Result<()> {
-        for (path, job_id, attempt) in self.objects.list(Folder::Results)? {
-            if !self.store.is_result_kept(job_id, attempt).await? {
-                remove_orphan(&path)?;
-            }
-        }
-        for (path, job_id, attempt) in self.objects.list(Folder::Exports)? {
-            if !self.store.is_export_kept(job_id, attempt).await? {
-                remove_orphan(&path)?;
-            }
-        }
-        Ok(())
+        // First the files, then what is kept: a file that comes in between is left alone.
+        let results = self.objects.list(Folder::Results)?;
+        remove_unnamed(results, &self.store.kept_results().await?)?;
+        let exports = self.objects.list(Folder::Exports)?;
+        remove_unnamed(exports, &self.store.kept_exports().await?)
     }
 }
 
@@ -81,7 +76,12 @@ fn tell(removed: Result<()>) {
     }
 }
 
-fn remove_orphan(path: &Path) -> Result<()> {
-    info!(path = %path.display(), "removing a file that nothing names");
-    Ok(fs::remove_file(path)?)
+fn remove_unnamed(files: Vec<(PathBuf, i64, i64)>, kept: &HashSet<(i64, i64)>) -> Result<()> {
+    for (path, job_id, attempt) in files {
+        if !kept.contains(&(job_id, attempt)) {
+            info!(path = %path.display(), "removing a file that nothing names");
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }

@@ -22,7 +22,8 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::exports::pipeline::Piece;
-use crate::exports::pipeline::encode_pieces_in_order;
+use crate::exports::pipeline::Pieces;
+use crate::exports::pipeline::in_order;
 use crate::exports::xlsx::deflate::Deflated;
 use crate::exports::xlsx::deflate::Deflater;
 use crate::exports::xlsx::deflate::deflate;
@@ -78,11 +79,10 @@ pub(super) fn write_sheets(
     let new_encoder = || {
         let mut deflater = Deflater::new();
         let mut xml = Vec::with_capacity(2 * XML_BYTES);
-        move |piece: &Piece| encode_rows(schema, piece, sheet_rows, &mut xml, &mut deflater)
+        move |piece: Piece| encode_rows(schema, &piece, sheet_rows, &mut xml, &mut deflater)
     };
-    encode_pieces_in_order(schema, batches, threads, sheet_rows, &new_encoder, |rows| {
-        book.append(&rows)
-    })?;
+    let pieces = Pieces::new(batches, schema.fields().len(), sheet_rows);
+    in_order(pieces, threads, threads, &new_encoder, |rows| book.append(&rows))?;
     book.finish()
 }
 
