@@ -49,7 +49,6 @@ pub(crate) struct Job {
     pub(crate) user_id: i64,
     pub(crate) report_id: i64,
     pub(crate) report_version: i64,
-    pub(crate) result_key: String,
     /// Counts claims; a number is never used again, so files can be named after it.
     pub(crate) attempt: i64,
     pub(crate) created_at: i64,

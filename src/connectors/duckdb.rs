@@ -34,6 +34,7 @@ use crate::connectors::interrupt::Interrupt;
 use crate::connectors::interrupt::Running;
 use crate::connectors::plain::plain_batch;
 use crate::connectors::plain::plain_schema;
+use crate::connectors::threads::Threads;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -43,9 +44,6 @@ use crate::query::ValueCheck;
 
 /// How many chunks of 2,048 rows may wait between the engine and the reader.
 const CHUNKS_IN_FLIGHT: usize = 16;
-
-/// Deep expressions are bound by recursion; the engine counts on the stack of a main thread.
-const STACK_BYTES: usize = 16 << 20;
 
 /// The types that Arrow has no exact counterpart for; such a column arrives as the engine's text form.
 const TEXT_TYPES: [LogicalTypeId; 7] = [
@@ -65,6 +63,7 @@ const KNOWN_MAX: usize = 1_000;
 pub(crate) struct Warehouse {
     connection: Mutex<Connection>,
     known: Known,
+    threads: Threads,
 }
 
 /// Texts that the guard always lets through, and whether Arrow could hold all of their columns last time.
@@ -124,6 +123,7 @@ impl Warehouse {
         Ok(Arc::new(Self {
             connection: Mutex::new(connection),
             known: Known::default(),
+            threads: Threads::default(),
         }))
     }
 
@@ -149,11 +149,8 @@ impl Warehouse {
             interrupt,
             connection,
         };
-        let thread = std::thread::Builder::new()
-            .name("query".to_owned())
-            .stack_size(STACK_BYTES);
         let warehouse = self.clone();
-        thread.spawn(move || {
+        self.threads.run(move || {
             let mut schema_sender = Some(schema_sender);
             let known = &warehouse.known;
             if let Err(error) = run(

@@ -7,6 +7,7 @@ mod escapes;
 mod guard;
 mod interrupt;
 mod plain;
+mod threads;
 #[cfg(test)]
 mod types;
 

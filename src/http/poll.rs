@@ -35,7 +35,6 @@ use crate::job::JobKind;
 use crate::job::JobStatus;
 use crate::objects::ObjectName;
 use crate::results::ResultReader;
-use crate::store::results::Place;
 use crate::store::results::StoredResult;
 
 /// How soon a client that does not wait may ask again, in seconds.
@@ -283,14 +282,14 @@ pub(super) async fn page(
         Some(id) => app.store.result(id).await?,
         None => None,
     };
-    let Some(result) = result.filter(|result| !result.is_expired()) else {
+    let Some(mut result) = result.filter(|result| !result.is_expired()) else {
         return Ok(failure(EXPIRED.to_owned(), submitted));
     };
     if submitted.is_none() || u64::try_from(result.rows).is_ok_and(|rows| rows > view.page_size) {
         // The client may come back for more: what it is told is done stays done, a power cut or not.
         app.store.sync().await?;
     }
-    let Some(rows) = open_rows(app, &result).await? else {
+    let Some(rows) = open_rows(app, &mut result)? else {
         app.store.forget_result(result.id).await?;
         return Ok(failure(EXPIRED.to_owned(), submitted));
     };
@@ -317,9 +316,9 @@ impl Rows {
 }
 
 /// `None` if they are gone.
-async fn open_rows(app: &App, result: &StoredResult) -> Result<Option<Rows>, Error> {
-    if result.rows_kept == Place::Inline {
-        return Ok(app.store.inline_rows(result.id).await?.map(Rows::Inline));
+fn open_rows(app: &App, result: &mut StoredResult) -> Result<Option<Rows>, Error> {
+    if let Some(content) = result.content.take() {
+        return Ok(Some(Rows::Inline(content)));
     }
     let file = app.objects.open_object(&ObjectName::Result {
         job_id: result.job_id,

@@ -14,6 +14,14 @@ use crate::user::User;
 /// How often the last use of a key is written down: reads must not turn into a write each.
 const LAST_USED_STEP_US: i64 = 60_000_000;
 
+#[derive(sqlx::FromRow)]
+struct Holder {
+    #[sqlx(flatten)]
+    user: User,
+    key_id: i64,
+    last_used_at: i64,
+}
+
 impl Store {
     /// Adds a key of a user and says its id.
     pub(crate) async fn add_key(&self, user_id: i64, name: &str, hash: &HashedKey) -> Result<i64> {
@@ -24,43 +32,38 @@ impl Store {
         .bind(name)
         .bind(hash.as_bytes())
         .bind(now_us())
-        .fetch_one(&self.pool)
+        .fetch_one(&self.writes)
         .await?)
     }
 
     /// Finds who holds a key that is not revoked and whose user has API access.
     pub(crate) async fn user_of_key(&self, hash: &HashedKey) -> Result<Option<User>> {
-        let user: Option<User> = sqlx::query_as(
-            "select users.* from api_keys join users on users.id = api_keys.user_id
+        let found: Option<Holder> = sqlx::query_as(
+            "select users.*, api_keys.id as key_id, coalesce(last_used_at, 0) as last_used_at
+             from api_keys join users on users.id = api_keys.user_id
              where hash = $1 and revoked_at is null and api_access",
         )
         .bind(hash.as_bytes())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.reads)
         .await?;
-        if user.is_some()
-            && let Err(error) = self.touch_key(hash).await
+        let Some(holder) = found else {
+            return Ok(None);
+        };
+        if holder.last_used_at < now_us() - LAST_USED_STEP_US
+            && let Err(error) = self.touch_key(holder.key_id).await
         {
             // A full disk is no reason to turn a reader away.
             warn!(%error, "cannot write down that a key was used");
         }
-        Ok(user)
+        Ok(Some(holder.user))
     }
 
-    async fn touch_key(&self, hash: &HashedKey) -> Result<()> {
-        let now = now_us();
-        let old: Option<i64> =
-            sqlx::query_scalar("select id from api_keys where hash = $1 and coalesce(last_used_at, 0) < $2")
-                .bind(hash.as_bytes())
-                .bind(now - LAST_USED_STEP_US)
-                .fetch_optional(&self.pool)
-                .await?;
-        if let Some(id) = old {
-            sqlx::query("update api_keys set last_used_at = $1 where id = $2")
-                .bind(now)
-                .bind(id)
-                .execute(&self.pool)
-                .await?;
-        }
+    async fn touch_key(&self, id: i64) -> Result<()> {
+        sqlx::query("update api_keys set last_used_at = $1 where id = $2")
+            .bind(now_us())
+            .bind(id)
+            .execute(&self.writes)
+            .await?;
         Ok(())
     }
 
@@ -70,7 +73,7 @@ impl Store {
              from api_keys join users on users.id = api_keys.user_id
              order by api_keys.id",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.reads)
         .await?)
     }
 
@@ -79,7 +82,7 @@ impl Store {
         let changed = sqlx::query("update api_keys set revoked_at = coalesce(revoked_at, $1) where id = $2")
             .bind(now_us())
             .bind(id)
-            .execute(&self.pool)
+            .execute(&self.writes)
             .await?
             .rows_affected();
         match changed {

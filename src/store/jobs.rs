@@ -1,7 +1,10 @@
 //! The queue: submit, claim, finish, and taking up what a crash left.
 
 use sqlx::AssertSqlSafe;
-use sqlx::SqliteConnection;
+use sqlx::Sqlite;
+use sqlx::SqliteExecutor;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
 
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -18,9 +21,23 @@ use crate::store::now_us;
 use crate::store::results::MadeOf;
 use crate::store::results::NewExport;
 use crate::store::results::NewResult;
-use crate::store::results::RESULT;
-use crate::store::results::StoredResult;
+use crate::store::reuse::Fresh;
 use crate::store::reuse::fresh;
+
+/// A job that a worker has taken.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Claimed {
+    #[sqlx(flatten)]
+    pub(crate) job: Job,
+    /// What was checked when the job was submitted, and is therefore what runs.
+    statement: String,
+}
+
+impl Claimed {
+    pub(crate) fn statement(&self) -> Result<Statement> {
+        Ok(serde_json::from_str(&self.statement)?)
+    }
+}
 
 impl Store {
     /// Queues a job, joins the live one that does the same, or finishes it at once from a fresh result.
@@ -29,157 +46,157 @@ impl Store {
         if let Some(id) = self.done_already(new, &key).await? {
             return Ok(Submitted::Done(id));
         }
-        let statement = serde_json::to_string(&new.statement)?;
+        loop {
+            if let Some(submitted) = self.insert_alone(new, &key).await? {
+                return Ok(submitted);
+            }
+            if let Some(id) = self.join(new, &key).await? {
+                return Ok(Submitted::Joined(id));
+            }
+            // The live job that was in the way has just ended.
+        }
+    }
+
+    /// Adds a job, unless a live one does the same.
+    async fn insert_alone(&self, new: &NewJob, key: &str) -> Result<Option<Submitted>> {
+        let mut connection = self.reads.acquire().await?;
+        if fresh(&mut connection, new, key).await?.is_none() {
+            return insert(&self.writes, new, key, None).await;
+        }
+        drop(connection);
+        // Again, where nothing can remove it before the job names it.
+        let mut transaction = self.begin_write().await?;
+        let fresh = fresh(&mut transaction, new, key).await?;
+        let submitted = insert(&mut *transaction, new, key, fresh).await?;
+        transaction.commit().await?;
+        Ok(submitted)
+    }
+
+    /// Lets the user see the live job that does the same, if there is one.
+    async fn join(&self, new: &NewJob, key: &str) -> Result<Option<i64>> {
         let mut transaction = self.begin_write().await?;
         let live: Option<i64> = sqlx::query_scalar(
             "select id from jobs
              where result_key = $1 and kind = $2 and format = $3 and options = $4
                and status in ('queued', 'running')",
         )
-        .bind(&key)
+        .bind(key)
         .bind(new.kind)
         .bind(&new.format)
         .bind(&new.options)
         .fetch_optional(&mut *transaction)
         .await?;
         if let Some(id) = live {
-            let_see(&mut transaction, id, new.user_id).await?;
-            transaction.commit().await?;
-            return Ok(Submitted::Joined(id));
+            sqlx::query("insert into job_users (job_id, user_id) values ($1, $2) on conflict do nothing")
+                .bind(id)
+                .bind(new.user_id)
+                .execute(&mut *transaction)
+                .await?;
         }
-        let (result_id, export_id) = fresh(&mut transaction, new, &key).await?;
-        let done = match new.kind {
-            JobKind::Query => result_id.is_some(),
-            JobKind::Export => export_id.is_some(),
-        };
-        let now = now_us();
-        let id = sqlx::query_scalar(
-            "insert into jobs (kind, format, options, status, user_id, report_id, report_version, result_key, statement,
-                               created_at, started_at, ended_at, result_id, export_id)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13)
-             returning id",
-        )
-        .bind(new.kind)
-        .bind(&new.format)
-        .bind(&new.options)
-        .bind(if done { "success" } else { "queued" })
-        .bind(new.user_id)
-        .bind(new.report_id)
-        .bind(new.report_version)
-        .bind(&key)
-        .bind(statement)
-        .bind(now)
-        .bind(done.then_some(now))
-        .bind(result_id)
-        .bind(export_id)
-        .fetch_one(&mut *transaction)
-        .await?;
-        let_see(&mut transaction, id, new.user_id).await?;
         transaction.commit().await?;
-        Ok(match done {
-            true => Submitted::Done(id),
-            false => Submitted::Created(id),
-        })
+        Ok(live)
     }
 
     /// Takes the oldest queued job.
-    pub(crate) async fn claim(&self) -> Result<Option<Job>> {
+    pub(crate) async fn claim(&self) -> Result<Option<Claimed>> {
         Ok(sqlx::query_as(
             "update jobs set status = 'running', attempt = attempt + 1, started_at = $1
              where id = (select id from jobs where status = 'queued' order by id limit 1)
-             returning id, kind, format, options, status, user_id, report_id, report_version, result_key, attempt,
-                       created_at, started_at, ended_at, error_code, error_message, result_id, export_id",
+             returning id, kind, format, options, status, user_id, report_id, report_version, attempt,
+                    created_at, started_at, ended_at, error_code, error_message, result_id, export_id, statement",
         )
         .bind(now_us())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.writes)
         .await?)
     }
 
-    /// Records the rows that a job has written; with them a query job is done.
+    /// Records the rows that a query job has written; with them it is done.
     /// Refused if the job is no longer at this attempt.
-    pub(crate) async fn keep_result(&self, job: &Job, result: &NewResult) -> Result<StoredResult> {
-        let mut transaction = self.begin_write().await?;
-        let now = now_us();
-        let stored = insert_result(&mut transaction, job, result, now).await?;
-        let done = job.kind == JobKind::Query;
-        let changed = sqlx::query(
-            "update jobs set result_id = $1, status = $2, ended_at = $3
-             where id = $4 and attempt = $5 and status = 'running'",
-        )
-        .bind(stored.id)
-        .bind(if done { "success" } else { "running" })
-        .bind(done.then_some(now))
-        .bind(job.id)
-        .bind(job.attempt)
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
-        moved_on(changed, job)?;
-        transaction.commit().await?;
-        self.finished.tell(job.id);
-        Ok(stored)
+    pub(crate) async fn keep_result(&self, job: &Job, result: &NewResult) -> Result<()> {
+        let sql = format!(
+            "begin immediate;
+             {INSERT_RESULT}
+             update jobs set result_id = (select id from results where job_id = $1 and attempt = $2),
+                    status = 'success', ended_at = $4
+             where id = $1 and attempt = $2 and status = 'running' returning id;
+             commit"
+        );
+        let statements = bind_result(sqlx::query(AssertSqlSafe(sql)), job, result);
+        self.finish(job, self.write_at_once(statements).await?)
     }
 
     /// Records the file that a job has made, and what it was made of; with them an export job is done.
     /// Refused if the job is no longer at this attempt.
     pub(crate) async fn keep_export(&self, job: &Job, export: &NewExport, made_of: &MadeOf) -> Result<()> {
-        let mut transaction = self.begin_write().await?;
-        let now = now_us();
-        let result_id = match made_of {
-            MadeOf::Stored(id) => {
-                prolong(&mut transaction, *id, export.lifetime_us).await?;
-                *id
-            }
-            MadeOf::Query(result) => insert_result(&mut transaction, job, result, now).await?.id,
+        let (insert_result, result_id) = match made_of {
+            MadeOf::Query(_) => (
+                INSERT_RESULT,
+                "(select id from results where job_id = $1 and attempt = $2)",
+            ),
+            // Whoever is handed a file has its whole lifetime to fetch it.
+            MadeOf::Stored(_) => (
+                "update results set expires_at = max(expires_at, $5) where id = $3;",
+                "$3",
+            ),
         };
-        let id: i64 = sqlx::query_scalar(
-            "insert into exports (result_id, job_id, attempt, format, options, file_name, bytes, content, created_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning id",
-        )
-        .bind(result_id)
-        .bind(job.id)
-        .bind(job.attempt)
-        .bind(&job.format)
-        .bind(&job.options)
-        .bind(&export.file_name)
-        .bind(export.bytes)
-        .bind(&export.content)
-        .bind(now)
-        .fetch_one(&mut *transaction)
-        .await?;
-        let changed = sqlx::query(
-            "update jobs set result_id = $1, export_id = $2, status = 'success', ended_at = $3
-             where id = $4 and attempt = $5 and status = 'running'",
-        )
-        .bind(result_id)
-        .bind(id)
-        .bind(now)
-        .bind(job.id)
-        .bind(job.attempt)
-        .execute(&mut *transaction)
-        .await?
-        .rows_affected();
-        moved_on(changed, job)?;
-        transaction.commit().await?;
-        self.finished.tell(job.id);
-        Ok(())
+        let sql = format!(
+            "begin immediate;
+             {insert_result}
+             insert into exports (result_id, job_id, attempt, format, options, file_name, bytes, content, created_at)
+             select {result_id}, id, attempt, format, options, $10, $11, $12, $4 from jobs
+             where id = $1 and attempt = $2 and status = 'running';
+             update jobs set result_id = {result_id},
+                    export_id = (select id from exports where job_id = $1 and attempt = $2),
+                    status = 'success', ended_at = $4
+             where id = $1 and attempt = $2 and status = 'running' returning id;
+             commit"
+        );
+        let statements = sqlx::query(AssertSqlSafe(sql));
+        let statements = match made_of {
+            MadeOf::Query(result) => bind_result(statements, job, result),
+            MadeOf::Stored(result_id) => {
+                let now = now_us();
+                let bound = statements
+                    .bind(job.id)
+                    .bind(job.attempt)
+                    .bind(*result_id)
+                    .bind(now);
+                let bound = bound.bind(now.saturating_add(export.lifetime_us));
+                // What only the rows of a query have.
+                (6..=9).fold(bound, |bound, _| bound.bind(None::<i64>))
+            }
+        };
+        let statements = statements
+            .bind(&export.file_name)
+            .bind(export.bytes)
+            .bind(&export.content);
+        self.finish(job, self.write_at_once(statements).await?)
     }
 
     /// Ends a job with an error. Refused if the job is no longer at this attempt.
     pub(crate) async fn fail(&self, job: &Job, error: &Error) -> Result<()> {
-        let changed = sqlx::query(
+        let changed = sqlx::query_scalar(
             "update jobs set status = 'failure', ended_at = $1, error_code = $2, error_message = $3
-             where id = $4 and attempt = $5 and status = 'running'",
+             where id = $4 and attempt = $5 and status = 'running' returning id",
         )
         .bind(now_us())
         .bind(error.code.name())
         .bind(&error.message)
         .bind(job.id)
         .bind(job.attempt)
-        .execute(&self.pool)
-        .await?
-        .rows_affected();
-        moved_on(changed, job)?;
+        .fetch_optional(&self.writes)
+        .await?;
+        self.finish(job, changed)
+    }
+
+    /// Tells those who wait that a job is done, if that is what was written.
+    fn finish(&self, job: &Job, changed: Option<i64>) -> Result<()> {
+        if changed.is_none() {
+            return Err(Error::new(
+                ErrorCode::Conflict,
+                format!("job `{}` is no longer at attempt {}", job.id, job.attempt),
+            ));
+        }
         self.finished.tell(job.id);
         Ok(())
     }
@@ -215,33 +232,24 @@ impl Store {
         )
         .bind(job.id)
         .bind(job.attempt)
-        .execute(&self.pool)
+        .execute(&self.writes)
         .await?;
         Ok(())
-    }
-
-    /// What was checked when the job was submitted, and is therefore what runs.
-    pub(crate) async fn statement(&self, job_id: i64) -> Result<Statement> {
-        let statement: String = sqlx::query_scalar("select statement from jobs where id = $1")
-            .bind(job_id)
-            .fetch_one(&self.pool)
-            .await?;
-        Ok(serde_json::from_str(&statement)?)
     }
 
     /// The job, if this user may see it.
     pub(crate) async fn job_seen_by(&self, id: i64, user_id: i64, is_admin: bool) -> Result<Option<Job>> {
         Ok(sqlx::query_as(
-            "select id, kind, format, options, status, user_id, report_id, report_version, result_key, attempt,
+            "select id, kind, format, options, status, user_id, report_id, report_version, attempt,
                     created_at, started_at, ended_at, error_code, error_message, result_id, export_id
              from jobs
              where id = $1
-               and ($2 or exists (select 1 from job_users where job_id = jobs.id and user_id = $3))",
+               and ($2 or user_id = $3 or exists (select 1 from job_users where job_id = jobs.id and user_id = $3))",
         )
         .bind(id)
         .bind(is_admin)
         .bind(user_id)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.reads)
         .await?)
     }
 
@@ -257,61 +265,71 @@ impl Store {
              where created_at < $1 and status in ('success', 'failure') and result_id is null",
         )
         .bind(older_than_us)
-        .execute(&self.pool)
+        .execute(&self.writes)
         .await?
         .rows_affected())
     }
 }
 
-async fn insert_result(
-    connection: &mut SqliteConnection,
-    job: &Job,
-    result: &NewResult,
-    now: i64,
-) -> Result<StoredResult> {
-    let sql = format!(
-        "insert into results (job_id, attempt, result_key, rows, bytes, rows_kept, content, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning {RESULT}"
-    );
-    Ok(sqlx::query_as(AssertSqlSafe(sql))
+/// The rows of a query, as long as the job is at the attempt that made them.
+const INSERT_RESULT: &str = "
+    insert into results (job_id, attempt, result_key, rows, bytes, rows_kept, content, created_at, expires_at)
+    select id, attempt, result_key, $6, $7, $8, $9, $4, $5 from jobs
+    where id = $1 and attempt = $2 and status = 'running';";
+
+type Statements<'q> = Query<'q, Sqlite, SqliteArguments>;
+
+/// Binds $1 to $9; $3 is not of a result that the job itself has made.
+fn bind_result<'q>(statements: Statements<'q>, job: &Job, result: &'q NewResult) -> Statements<'q> {
+    let now = now_us();
+    statements
         .bind(job.id)
         .bind(job.attempt)
-        .bind(&job.result_key)
+        .bind(None::<i64>)
+        .bind(now)
+        .bind(now.saturating_add(result.lifetime_us))
         .bind(result.rows)
         .bind(result.bytes)
         .bind(result.rows_kept)
         .bind(&result.content)
-        .bind(now)
-        .bind(now.saturating_add(result.lifetime_us))
-        .fetch_one(connection)
-        .await?)
 }
 
-/// Whoever is handed a file has its whole lifetime to fetch it.
-async fn prolong(connection: &mut SqliteConnection, result_id: i64, lifetime_us: i64) -> Result<()> {
-    sqlx::query("update results set expires_at = max(expires_at, $1) where id = $2")
-        .bind(now_us() + lifetime_us)
-        .bind(result_id)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-async fn let_see(connection: &mut SqliteConnection, job_id: i64, user_id: i64) -> Result<()> {
-    sqlx::query("insert into job_users (job_id, user_id) values ($1, $2) on conflict do nothing")
-        .bind(job_id)
-        .bind(user_id)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-fn moved_on(changed: u64, job: &Job) -> Result<()> {
-    match changed {
-        0 => Err(Error::new(
-            ErrorCode::Conflict,
-            format!("job `{}` is no longer at attempt {}", job.id, job.attempt),
-        )),
-        _ => Ok(()),
-    }
+/// Adds a job, finished if all it would make is there already. `None` if a live job does the same.
+async fn insert(
+    database: impl SqliteExecutor<'_>,
+    new: &NewJob,
+    key: &str,
+    fresh: Option<Fresh>,
+) -> Result<Option<Submitted>> {
+    let done = fresh.as_ref().is_some_and(|fresh| match new.kind {
+        JobKind::Query => true,
+        JobKind::Export => fresh.export_id.is_some(),
+    });
+    let now = now_us();
+    let id: Option<i64> = sqlx::query_scalar(
+        "insert into jobs (kind, format, options, status, user_id, report_id, report_version, result_key, statement,
+                           created_at, started_at, ended_at, result_id, export_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13)
+         on conflict (result_key, kind, format, options) where status in ('queued', 'running') do nothing
+         returning id",
+    )
+    .bind(new.kind)
+    .bind(&new.format)
+    .bind(&new.options)
+    .bind(if done { "success" } else { "queued" })
+    .bind(new.user_id)
+    .bind(new.report_id)
+    .bind(new.report_version)
+    .bind(key)
+    .bind(serde_json::to_string(&new.statement)?)
+    .bind(now)
+    .bind(done.then_some(now))
+    .bind(fresh.as_ref().map(|fresh| fresh.result_id))
+    .bind(fresh.as_ref().and_then(|fresh| fresh.export_id))
+    .fetch_optional(database)
+    .await?;
+    Ok(id.map(|id| match done {
+        true => Submitted::Done(id),
+        false => Submitted::Created(id),
+    }))
 }

@@ -3,7 +3,7 @@
 
 mod api_keys;
 pub(crate) mod finished;
-mod jobs;
+pub(crate) mod jobs;
 pub(crate) mod reports;
 pub(crate) mod results;
 mod reuse;
@@ -18,10 +18,13 @@ use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
+use sqlx::Row as _;
 use sqlx::Sqlite;
 use sqlx::SqliteConnection;
 use sqlx::SqlitePool;
 use sqlx::pool::PoolConnection;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::sqlite::SqliteJournalMode;
 use sqlx::sqlite::SqlitePoolOptions;
@@ -31,15 +34,22 @@ use tracing::warn;
 use crate::error::Error;
 use crate::error::Result;
 use crate::store::finished::Finished;
+use crate::store::reports::KnownVersions;
 use crate::store::sync::WalSync;
 
 /// How long a write waits for another process that writes, such as the command line beside a server.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How many read at the same time.
+const READERS: u32 = 4;
+
 /// The metadata database of one data folder.
 #[derive(Clone)]
 pub(crate) struct Store {
-    pool: SqlitePool,
+    reads: SqlitePool,
+    /// One connection: writers queue here, where they wake each other, and not at the database's lock.
+    writes: SqlitePool,
+    versions: KnownVersions,
     wal: Arc<WalSync>,
     finished: Finished,
 }
@@ -55,19 +65,24 @@ impl Store {
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(8)
-            .connect_with(options)
-            .await?;
+        // A connection to a file does not go stale, and looking costs as much as a statement.
+        let pool = || SqlitePoolOptions::new().test_before_acquire(false);
+        let writes = pool().max_connections(1).connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite")
-            .run(&pool)
+            .run(&writes)
             .await
             .map_err(Error::internal)?;
+        let reads = pool()
+            .max_connections(READERS)
+            .connect_with(options.read_only(true))
+            .await?;
         // Beside the file itself, should the path be a link to it.
         let mut wal = std::fs::canonicalize(path)?.into_os_string();
         wal.push("-wal");
         Ok(Self {
-            pool,
+            reads,
+            writes,
+            versions: KnownVersions::default(),
             wal: Arc::new(WalSync::new(wal.into())),
             finished: Finished::default(),
         })
@@ -78,7 +93,8 @@ impl Store {
         if let Err(error) = self.sync().await {
             warn!(%error, "cannot put the metadata on disk");
         }
-        self.pool.close().await;
+        self.reads.close().await;
+        self.writes.close().await;
     }
 
     /// Returns when all that was committed before is on disk.
@@ -89,15 +105,24 @@ impl Store {
 
     /// Begins a transaction that writes; waiting for the lock here means it cannot fail half-way.
     async fn begin_write(&self) -> Result<WriteTransaction> {
-        let mut transaction = WriteTransaction(Some(self.pool.acquire().await?));
+        let mut transaction = WriteTransaction(Some(self.writes.acquire().await?));
         sqlx::query("begin immediate").execute(&mut *transaction).await?;
         Ok(transaction)
+    }
+
+    /// Runs statements that begin and commit a transaction of their own, in one go: a round trip
+    /// for each takes longer than all of them. Says the one value that the last of them returns.
+    async fn write_at_once(&self, statements: Query<'_, Sqlite, SqliteArguments>) -> Result<Option<i64>> {
+        let mut transaction = WriteTransaction(Some(self.writes.acquire().await?));
+        let rows = statements.fetch_all(&mut *transaction).await?;
+        drop(transaction.0.take());
+        Ok(rows.last().map(|row| row.try_get(0)).transpose()?)
     }
 
     /// Whether the database can be read.
     pub(crate) async fn ping(&self) -> Result<()> {
         sqlx::query("select 1 from jobs limit 1")
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.reads)
             .await?;
         Ok(())
     }

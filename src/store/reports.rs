@@ -1,5 +1,11 @@
 //! Reports and their versions.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
 use crate::error::Result;
 use crate::report::Report;
 use crate::store::Store;
@@ -7,7 +13,7 @@ use crate::store::now_us;
 
 /// The report as it runs now, and the number of that version.
 pub(crate) struct VersionedReport {
-    pub(crate) report: Report,
+    pub(crate) report: Arc<Report>,
     pub(crate) version: i64,
 }
 
@@ -20,6 +26,31 @@ pub(crate) enum Change {
     Unchanged,
 }
 
+/// How many versions are remembered; then all are forgotten, which costs each of them one read more.
+const KNOWN_MAX: usize = 1_000;
+
+/// Versions of reports that were read before. A version never changes.
+#[derive(Clone, Default)]
+pub(super) struct KnownVersions(Arc<Mutex<HashMap<(i64, i64), Arc<Report>>>>);
+
+impl KnownVersions {
+    fn get(&self, id: i64, version: i64) -> Option<Arc<Report>> {
+        self.lock().get(&(id, version)).cloned()
+    }
+
+    fn set(&self, id: i64, version: i64, report: &Arc<Report>) {
+        let mut known = self.lock();
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert((id, version), report.clone());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(i64, i64), Arc<Report>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 const CURRENT: &str = "
     select reports.version, definition from reports
     join report_versions on report_id = reports.id and report_versions.version = reports.version
@@ -27,23 +58,32 @@ const CURRENT: &str = "
 
 impl Store {
     pub(crate) async fn report(&self, id: i64) -> Result<Option<VersionedReport>> {
-        let row = sqlx::query_as(CURRENT)
+        let version: Option<i64> = sqlx::query_scalar("select version from reports where id = $1")
             .bind(id)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.reads)
             .await?;
-        row.map(parse).transpose()
+        let Some(version) = version else {
+            return Ok(None);
+        };
+        let report = self.report_version(id, version).await?;
+        Ok(Some(VersionedReport { report, version }))
     }
 
     /// A report as it was in this version.
-    pub(crate) async fn report_version(&self, id: i64, version: i64) -> Result<Report> {
+    pub(crate) async fn report_version(&self, id: i64, version: i64) -> Result<Arc<Report>> {
+        if let Some(known) = self.versions.get(id, version) {
+            return Ok(known);
+        }
         let row: (i64, String) = sqlx::query_as(
             "select version, definition from report_versions where report_id = $1 and version = $2",
         )
         .bind(id)
         .bind(version)
-        .fetch_one(&self.pool)
+        .fetch_one(&self.reads)
         .await?;
-        Ok(parse(row)?.report)
+        let report = parse(row)?.report;
+        self.versions.set(id, version, &report);
+        Ok(report)
     }
 
     pub(crate) async fn reports(&self) -> Result<Vec<VersionedReport>> {
@@ -52,7 +92,7 @@ impl Store {
              join report_versions on report_id = reports.id and report_versions.version = reports.version
              order by reports.id",
         )
-        .fetch_all(&self.pool)
+        .fetch_all(&self.reads)
         .await?;
         rows.into_iter().map(parse).collect()
     }
@@ -67,7 +107,7 @@ impl Store {
                 .fetch_optional(&mut *transaction)
                 .await?;
             let (version, change) = match current.map(parse).transpose()? {
-                Some(current) if current.report == *report => {
+                Some(current) if *current.report == *report => {
                     changes.push(Change::Unchanged);
                     continue;
                 }
@@ -102,7 +142,7 @@ impl Store {
 
 fn parse((version, definition): (i64, String)) -> Result<VersionedReport> {
     Ok(VersionedReport {
-        report: serde_json::from_str(&definition)?,
+        report: Arc::new(serde_json::from_str(&definition)?),
         version,
     })
 }

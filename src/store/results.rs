@@ -46,7 +46,7 @@ pub(crate) enum MadeOf {
     Query(NewResult),
 }
 
-/// A row of `results`, but for the rows of a small one.
+/// A row of `results`.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(crate) struct StoredResult {
     pub(crate) id: i64,
@@ -54,6 +54,8 @@ pub(crate) struct StoredResult {
     pub(crate) attempt: i64,
     pub(crate) rows: i64,
     pub(crate) rows_kept: Place,
+    /// The rows, if they are inline.
+    pub(crate) content: Option<Vec<u8>>,
     pub(crate) created_at: i64,
     expires_at: i64,
 }
@@ -79,7 +81,7 @@ pub(crate) struct StoredExport {
     pub(crate) created_at: i64,
 }
 
-pub(super) const RESULT: &str = "id, job_id, attempt, rows, rows_kept, created_at, expires_at";
+const RESULT: &str = "id, job_id, attempt, rows, rows_kept, content, created_at, expires_at";
 
 impl Store {
     /// The result, perhaps expired, unless it is gone.
@@ -87,18 +89,8 @@ impl Store {
         let sql = format!("select {RESULT} from results where id = $1");
         Ok(sqlx::query_as(AssertSqlSafe(sql))
             .bind(id)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.reads)
             .await?)
-    }
-
-    /// The rows of a small result, unless it is gone.
-    pub(crate) async fn inline_rows(&self, id: i64) -> Result<Option<Vec<u8>>> {
-        let content: Option<Option<Vec<u8>>> =
-            sqlx::query_scalar("select content from results where id = $1")
-                .bind(id)
-                .fetch_optional(&self.pool)
-                .await?;
-        Ok(content.flatten())
     }
 
     /// The export, unless its result has expired.
@@ -109,7 +101,7 @@ impl Store {
         )
         .bind(id)
         .bind(now_us())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.reads)
         .await?)
     }
 
@@ -117,7 +109,7 @@ impl Store {
     pub(crate) async fn forget_result(&self, id: i64) -> Result<()> {
         sqlx::query("delete from results where id = $1")
             .bind(id)
-            .execute(&self.pool)
+            .execute(&self.writes)
             .await?;
         Ok(())
     }
@@ -136,7 +128,7 @@ impl Store {
         let sql = format!(
             "select job_id, attempt from {table} union select id, attempt from jobs where status = 'running'"
         );
-        let kept = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&self.pool).await?;
+        let kept = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&self.reads).await?;
         Ok(kept.into_iter().collect())
     }
 

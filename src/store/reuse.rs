@@ -17,8 +17,9 @@ impl Store {
         Ok(sqlx::query_scalar(
             "select jobs.id from results
              join jobs on jobs.result_id = results.id
-             join job_users on job_users.job_id = jobs.id and job_users.user_id = $1
-             where results.result_key = $2 and results.created_at > $3 and expires_at > $4
+             where (user_id = $1
+                    or exists (select 1 from job_users where job_id = jobs.id and job_users.user_id = $1))
+               and results.result_key = $2 and results.created_at > $3 and expires_at > $4
                and kind = $5 and format = $6 and options = $7 and status = 'success'
                and (kind = 'query' or export_id is not null)
              order by results.created_at desc, jobs.id limit 1",
@@ -30,20 +31,26 @@ impl Store {
         .bind(new.kind)
         .bind(&new.format)
         .bind(&new.options)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.reads)
         .await?)
     }
 }
 
-/// The newest result that is young enough, and its file in the job's format if there is one.
-/// Without that file the result must have its rows.
+/// A result that stands for a run, and its file in the job's format if there is one.
+/// Without that file it has its rows.
+pub(super) struct Fresh {
+    pub(super) result_id: i64,
+    pub(super) export_id: Option<i64>,
+}
+
+/// The newest result that is young enough.
 pub(super) async fn fresh(
     connection: &mut SqliteConnection,
     new: &NewJob,
     key: &str,
-) -> Result<(Option<i64>, Option<i64>)> {
+) -> Result<Option<Fresh>> {
     if new.cache_us == 0 {
-        return Ok((None, None));
+        return Ok(None);
     }
     let now = now_us();
     let result: Option<i64> = sqlx::query_scalar(
@@ -62,9 +69,9 @@ pub(super) async fn fresh(
     .fetch_optional(&mut *connection)
     .await?;
     let Some(result_id) = result else {
-        return Ok((None, None));
+        return Ok(None);
     };
-    let export: Option<i64> = sqlx::query_scalar(
+    let export_id = sqlx::query_scalar(
         "select id from exports where result_id = $1 and format = $2 and options = $3 limit 1",
     )
     .bind(result_id)
@@ -72,5 +79,5 @@ pub(super) async fn fresh(
     .bind(&new.options)
     .fetch_optional(connection)
     .await?;
-    Ok((result, export))
+    Ok(Some(Fresh { result_id, export_id }))
 }

@@ -27,7 +27,7 @@ impl Store {
         .bind(is_admin)
         .bind(api_access)
         .bind(now_us())
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.writes)
         .await?
         .ok_or_else(|| Error::new(ErrorCode::Conflict, format!("there is a user `{email}` already")))
     }
@@ -35,13 +35,13 @@ impl Store {
     pub(crate) async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
         Ok(sqlx::query_as("select * from users where email = $1")
             .bind(email)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.reads)
             .await?)
     }
 
     pub(crate) async fn users(&self) -> Result<Vec<User>> {
         Ok(sqlx::query_as("select * from users order by id")
-            .fetch_all(&self.pool)
+            .fetch_all(&self.reads)
             .await?)
     }
 
@@ -50,7 +50,7 @@ impl Store {
         let changed = sqlx::query("update users set api_access = $1 where email = $2")
             .bind(api_access)
             .bind(email)
-            .execute(&self.pool)
+            .execute(&self.writes)
             .await?
             .rows_affected();
         match changed {

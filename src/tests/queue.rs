@@ -2,9 +2,15 @@
 
 use axum::http::Method;
 use serde_json::json;
+use sqlx::Connection as _;
+use sqlx::SqliteConnection;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::store::results::MadeOf;
+use crate::store::results::NewExport;
+use crate::store::results::NewResult;
+use crate::store::results::Place;
 use crate::tests::TestApp;
 use crate::tests::add_key;
 use crate::worker::Ran;
@@ -152,10 +158,28 @@ async fn late_finisher_is_refused() {
     let late = store.claim().await.unwrap().unwrap();
     store.take_up_interrupted().await.unwrap();
     let current = store.claim().await.unwrap().unwrap();
-    assert_eq!((late.attempt, current.attempt), (1, 2));
+    assert_eq!((late.job.attempt, current.job.attempt), (1, 2));
     let error = crate::error::Error::invalid("too late");
-    assert!(store.fail(&late, &error).await.is_err());
-    store.fail(&current, &error).await.unwrap();
+    assert!(store.fail(&late.job, &error).await.is_err());
+    let result = || NewResult {
+        rows: 1,
+        bytes: 3,
+        rows_kept: Place::Inline,
+        content: Some(b"row".to_vec()),
+        lifetime_us: 1_000_000,
+    };
+    let export = NewExport {
+        file_name: "late.csv".to_owned(),
+        bytes: 3,
+        content: None,
+        lifetime_us: 1_000_000,
+    };
+    assert!(store.keep_result(&late.job, &result()).await.is_err());
+    for made_of in [MadeOf::Query(result()), MadeOf::Stored(1)] {
+        assert!(store.keep_export(&late.job, &export, &made_of).await.is_err());
+    }
+    assert!(store.result(1).await.unwrap().is_none(), "nothing of it is kept");
+    store.fail(&current.job, &error).await.unwrap();
 }
 
 #[tokio::test]
@@ -169,38 +193,41 @@ async fn stop_of_the_server_queues_the_running_job_again() {
         sender.send_replace(true);
     });
     assert_eq!(ran.unwrap(), Ran::Job(job_id));
-    let job = app.worker.store.claim().await.unwrap().unwrap();
+    let claimed = app.worker.store.claim().await.unwrap().unwrap();
     assert_eq!(
-        (job.id, job.attempt),
+        (claimed.job.id, claimed.job.attempt),
         (job_id, 2),
         "no attempt number is used twice"
     );
 }
 
 #[tokio::test]
-async fn export_that_was_interrupted_goes_on_from_its_result() {
-    let app = TestApp::with_config(|config| config.result_lifetime = std::time::Duration::ZERO).await;
-    app.report_sql("select random() as r from range(10000)").await;
-    let job_id = app.submit("/queries/1/submit_export.csv").await;
-    let store = &app.worker.store;
-    let job = store.claim().await.unwrap().unwrap();
-    app.worker.run_query(&job).await.unwrap();
-    let rows = std::fs::read(app.path().join(format!("results/{job_id}-1.arrow"))).unwrap();
-    store.hand_back(&job).await.unwrap();
-    // The result has expired, but a live job is to read it.
-    app.worker.sweep().await.unwrap();
-    assert_eq!(
-        std::fs::read(app.path().join(format!("results/{job_id}-1.arrow"))).unwrap(),
-        rows
-    );
+async fn result_stays_while_a_live_job_is_to_read_it() {
+    let app = TestApp::new().await;
+    app.report("---\nid: 1\ntitle: Test\ncache: 1h\n---\nselect random() as r from range(10000)")
+        .await;
+    app.submit("/queries/1/submit_query.json").await;
     app.run_pending_jobs().await;
-    let job = store.job_seen_by(job_id, 0, true).await.unwrap().unwrap();
-    assert!(job.error().is_none() && job.is_finished());
-    assert!(app.path().join(format!("exports/{job_id}-2.csv")).exists());
+    let rows = app.path().join("results/1-1.arrow");
+    let job_id = app.submit("/queries/1/submit_export.csv").await;
+    let mut metadata = SqliteConnection::connect(app.path().join("metadata.sqlite").to_str().unwrap())
+        .await
+        .unwrap();
+    sqlx::query("update results set expires_at = 0")
+        .execute(&mut metadata)
+        .await
+        .unwrap();
+    app.worker.sweep().await.unwrap();
+    assert!(rows.exists());
+    app.run_pending_jobs().await;
+    let job = app.worker.store.job_seen_by(job_id, 0, true).await.unwrap();
+    assert!(job.is_some_and(|job| job.error().is_none() && job.is_finished()));
     assert!(
-        !app.path().join(format!("results/{job_id}-2.arrow")).exists(),
+        !app.path().join(format!("results/{job_id}-1.arrow")).exists(),
         "the query did not run again"
     );
+    let download = app.get(&format!("/exports/download?job_id={job_id}")).await;
+    assert_eq!(download.text().lines().count(), 10_001);
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ use crate::results::ResultReader;
 use crate::results::ResultWriter;
 use crate::results::Written;
 use crate::results::rows_over;
+use crate::store::jobs::Claimed;
 use crate::store::now_us;
 use crate::store::results::MadeOf;
 use crate::store::results::NewExport;
@@ -52,10 +53,11 @@ impl Worker {
     /// Writes the file aside, publishes it, and only then names it in the job's row.
     pub(super) async fn run_export(
         &self,
-        job: &Job,
+        claimed: &Claimed,
         stored: Option<StoredResult>,
         stopping: &StopFlag,
     ) -> Result<()> {
+        let job = &claimed.job;
         let format = Format::parse(&job.format)
             .ok_or_else(|| Error::internal(format!("job with unknown format `{}`", job.format)))?;
         let options: Options = serde_json::from_str(&job.options)?;
@@ -63,7 +65,7 @@ impl Worker {
         let encoder = self.encoder(job, format, &options, stopping);
         let (file, made_of, time) = match stored {
             Some(result) => {
-                let rows = self.open_result(&result).await?;
+                let rows = self.open_result(&result)?;
                 let encoding = tokio::task::spawn_blocking(move || {
                     encoder
                         .encode(&rows.schema(), rows.batches(0..u64::MAX)?)?
@@ -73,7 +75,7 @@ impl Worker {
                 (file, MadeOf::Stored(result.id), result.created_at)
             }
             None => {
-                let made = self.in_time(self.encode_query(job, &report, encoder)).await?;
+                let made = self.in_time(self.encode_query(claimed, &report, encoder)).await?;
                 let result = match made.written {
                     Some(written) => self.new_result(&report, written)?,
                     None => NewResult {
@@ -97,23 +99,21 @@ impl Worker {
     }
 
     /// The rows of a stored result.
-    async fn open_result(&self, result: &StoredResult) -> Result<ResultReader> {
-        match result.rows_kept {
-            Place::Inline => {
-                let content = self.store.inline_rows(result.id).await?;
-                ResultReader::inline(content.ok_or_else(|| Error::internal("a result without its rows"))?)
-            }
-            Place::File | Place::No => ResultReader::open(self.objects.open_object(&object_of(result))?),
+    fn open_result(&self, result: &StoredResult) -> Result<ResultReader> {
+        match &result.content {
+            Some(content) => ResultReader::inline(content.clone()),
+            None => ResultReader::open(self.objects.open_object(&object_of(result))?),
         }
     }
 
     /// Encodes while the query runs. The rows are stored too if a later job may be given them.
-    async fn encode_query(&self, job: &Job, report: &Report, encoder: Encoder) -> Result<Made> {
+    async fn encode_query(&self, claimed: &Claimed, report: &Report, encoder: Encoder) -> Result<Made> {
         let BatchStream {
             schema,
             batches,
             cancel_on_drop,
-        } = self.start_query(job).await?;
+        } = self.warehouse.query(&claimed.statement()?).await?;
+        let job = &claimed.job;
         let rows_max = self.config.result_rows_max;
         let object = self.create(&ObjectName::Result {
             job_id: job.id,

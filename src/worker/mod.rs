@@ -29,6 +29,7 @@ use crate::objects::ObjectName;
 use crate::objects::Objects;
 use crate::objects::make_private_file;
 use crate::store::Store;
+use crate::store::jobs::Claimed;
 use crate::store::results::Place;
 use crate::store::results::StoredResult;
 
@@ -120,19 +121,20 @@ impl Worker {
 
     /// Does the oldest queued job, if there is one.
     pub(crate) async fn run_next(&self, stop: &mut watch::Receiver<bool>) -> Result<Ran> {
-        let Some(job) = self.store.claim().await? else {
+        let Some(claimed) = self.store.claim().await? else {
             return Ok(Ran::QueueEmpty);
         };
+        let job = &claimed.job;
         // Where two jobs were queued at once, the next worker may not have heard of the second.
         self.queued.notify_one();
         info!(job_id = job.id, attempt = job.attempt, "job started");
         let stopping = StopFlag::default();
         let outcome = tokio::select! {
-            outcome = AssertUnwindSafe(self.run(&job, &stopping)).catch_unwind() => {
+            outcome = AssertUnwindSafe(self.run(&claimed, &stopping)).catch_unwind() => {
                 outcome.unwrap_or_else(|_| Err(Error::internal("a panic while doing the job")))
             }
             () = told_to_stop(stop) => {
-                self.store.hand_back(&job).await?;
+                self.store.hand_back(job).await?;
                 info!(job_id = job.id, "job queued again, the server stops");
                 return Ok(Ran::Job(job.id));
             }
@@ -144,7 +146,7 @@ impl Worker {
                     ErrorCode::Internal => error!(job_id = job.id, %error, "job failed"),
                     code => warn!(job_id = job.id, code = code.name(), "job failed"),
                 }
-                self.fail(&job, &error, stop).await?;
+                self.fail(job, &error, stop).await?;
             }
         }
         // Nobody waits for this; without it a power cut in the next seconds would have the job run again.
@@ -174,8 +176,8 @@ impl Worker {
         }
     }
 
-    async fn run(&self, job: &Job, stopping: &StopFlag) -> Result<()> {
-        let result = match job.result_id {
+    async fn run(&self, claimed: &Claimed, stopping: &StopFlag) -> Result<()> {
+        let result = match claimed.job.result_id {
             Some(id) => self.store.result(id).await?,
             None => None,
         };
@@ -184,9 +186,9 @@ impl Worker {
             Place::Inline => true,
             Place::No => false,
         });
-        match (job.kind, result) {
-            (JobKind::Query, _) => self.run_query(job).await.map(|_| ()),
-            (JobKind::Export, result) => self.run_export(job, result, stopping).await,
+        match claimed.job.kind {
+            JobKind::Query => self.run_query(claimed).await,
+            JobKind::Export => self.run_export(claimed, result, stopping).await,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Runs a job's statement and keeps its rows as a stored result.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connectors::BatchStream;
@@ -13,21 +14,22 @@ use crate::objects::ObjectWriter;
 use crate::report::Report;
 use crate::results::ResultWriter;
 use crate::results::Written;
+use crate::store::jobs::Claimed;
 use crate::store::results::NewResult;
 use crate::store::results::Place;
-use crate::store::results::StoredResult;
 use crate::worker::Worker;
 
 impl Worker {
     /// Runs the statement, writes the rows, and only then names them in the job's row.
-    pub(crate) async fn run_query(&self, job: &Job) -> Result<StoredResult> {
+    pub(super) async fn run_query(&self, claimed: &Claimed) -> Result<()> {
+        let job = &claimed.job;
         let report = self.report_of(job).await?;
-        let written = self.in_time(self.write_result(job)).await?;
+        let written = self.in_time(self.write_result(claimed)).await?;
         let result = self.new_result(&report, written)?;
         self.store.keep_result(job, &result).await
     }
 
-    pub(super) async fn report_of(&self, job: &Job) -> Result<Report> {
+    pub(super) async fn report_of(&self, job: &Job) -> Result<Arc<Report>> {
         self.store.report_version(job.report_id, job.report_version).await
     }
 
@@ -63,25 +65,20 @@ impl Worker {
         microseconds(self.config.result_lifetime.saturating_add(report.cache))
     }
 
-    pub(super) async fn start_query(&self, job: &Job) -> Result<BatchStream> {
-        let statement = self.store.statement(job.id).await?;
-        self.warehouse.query(&statement).await
-    }
-
     /// Begins an object of the size that is allowed.
     pub(super) fn create(&self, name: &ObjectName) -> ObjectWriter {
         self.objects.create(name, self.config.result_bytes_max)
     }
 
-    async fn write_result(&self, job: &Job) -> Result<Written> {
+    async fn write_result(&self, claimed: &Claimed) -> Result<Written> {
         let BatchStream {
             schema,
             mut batches,
             cancel_on_drop,
-        } = self.start_query(job).await?;
+        } = self.warehouse.query(&claimed.statement()?).await?;
         let object = self.create(&ObjectName::Result {
-            job_id: job.id,
-            attempt: job.attempt,
+            job_id: claimed.job.id,
+            attempt: claimed.job.attempt,
         });
         let rows_max = self.config.result_rows_max;
         let writing = tokio::task::spawn_blocking(move || {
