@@ -73,6 +73,14 @@ impl Compression {
         }
     }
 
+    /// Its name in HTTP.
+    pub(crate) fn content_encoding(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Gzip => "application/gzip",

@@ -23,9 +23,11 @@ use futures::StreamExt as _;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::exports::Format;
+use crate::exports::options::Compression;
 use crate::exports::options::Options;
 use crate::http::App;
 use crate::http::auth::Caller;
+use crate::http::encoding::accepted;
 use crate::http::error::Rejection;
 use crate::http::params::Params;
 use crate::http::poll::find_job;
@@ -74,19 +76,61 @@ pub(crate) async fn download(
         None => None,
     };
     let export = export.ok_or(Rejection::NoFile)?;
-    send(&app, &export, &headers).await
+    match compressed(&app, &export, &headers).await? {
+        Some((copy, compression)) => send(&app, &export, &copy, Some(compression), &headers).await,
+        None => send(&app, &export, &export, None, &headers).await,
+    }
 }
 
-async fn send(app: &App, export: &StoredExport, headers: &HeaderMap) -> Result<Response, Rejection> {
-    let length = u64::try_from(export.bytes).map_err(Error::internal)?;
-    let etag = etag(export);
+/// A compressed copy of the file that is there already, if the client takes that instead.
+async fn compressed(
+    app: &App,
+    export: &StoredExport,
+    headers: &HeaderMap,
+) -> Result<Option<(StoredExport, Compression)>, Rejection> {
+    let options: Options = serde_json::from_str(&export.options).map_err(Error::internal)?;
+    if options.compress.is_some() || export.content.is_some() {
+        return Ok(None);
+    }
+    for compression in accepted(text(headers, header::ACCEPT_ENCODING)) {
+        let options = Options {
+            compress: Some(compression),
+            ..options.clone()
+        };
+        let options = serde_json::to_string(&options).map_err(Error::internal)?;
+        let Some(copy) = app.store.sibling(export, &options).await? else {
+            continue;
+        };
+        // A part is of the plain file, but for a client that names the copy it has the rest of.
+        let names_it = text(headers, header::IF_RANGE).is_some_and(|tag| tag.trim() == etag(&copy));
+        if !headers.contains_key(header::RANGE) || names_it {
+            return Ok(Some((copy, compression)));
+        }
+    }
+    Ok(None)
+}
+
+/// Sends a file as `stored`, which is itself or a compressed copy of it.
+async fn send(
+    app: &App,
+    export: &StoredExport,
+    stored: &StoredExport,
+    encoding: Option<Compression>,
+    headers: &HeaderMap,
+) -> Result<Response, Rejection> {
+    let length = u64::try_from(stored.bytes).map_err(Error::internal)?;
+    let etag = etag(stored);
     let format = Format::parse(&export.format).ok_or(Rejection::NoFile)?;
     let options: Options = serde_json::from_str(&export.options).map_err(Error::internal)?;
     let mut answer = HeaderMap::new();
+    set(&mut answer, header::VARY, "accept-encoding")?;
+    if let Some(encoding) = encoding {
+        set(&mut answer, header::CONTENT_ENCODING, encoding.content_encoding())?;
+    }
     set(&mut answer, header::ETAG, &etag)?;
     set(&mut answer, header::ACCEPT_RANGES, "bytes")?;
     set(&mut answer, header::CACHE_CONTROL, "private, no-transform")?;
-    let modified = DateTime::from_timestamp_micros(export.created_at).unwrap_or_default();
+    let modified = DateTime::from_timestamp_micros(stored.created_at).unwrap_or_default();
     let modified = modified.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     set(&mut answer, header::LAST_MODIFIED, &modified)?;
     if text(headers, header::IF_NONE_MATCH).is_some_and(|tags| matches(tags, &etag)) {
@@ -125,14 +169,14 @@ async fn send(app: &App, export: &StoredExport, headers: &HeaderMap) -> Result<R
         header::CONTENT_DISPOSITION,
         &disposition(&export.file_name),
     )?;
-    let body = match &export.content {
+    let body = match &stored.content {
         Some(content) => {
             let range = usize::try_from(range.start).map_err(Error::internal)?
                 ..usize::try_from(range.end).map_err(Error::internal)?;
             let part = content.get(range);
             Body::from(part.ok_or_else(|| Error::internal("a short file"))?.to_vec())
         }
-        None => file_part(app, export, range).await?,
+        None => file_part(app, stored, range).await?,
     };
     Ok((status, answer, body).into_response())
 }

@@ -1,5 +1,6 @@
 //! What holds for every request: tidy paths, request ids, the `Status` header, one log line.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use axum::extract::Request;
@@ -8,6 +9,7 @@ use axum::http::HeaderValue;
 use axum::http::Uri;
 use axum::middleware::Next;
 use axum::response::Response;
+use futures::FutureExt as _;
 use tracing::Instrument as _;
 use tracing::info;
 use tracing::info_span;
@@ -53,7 +55,10 @@ pub(crate) async fn answer(request: Request, next: Next) -> Response {
         id = request_id.to_str().unwrap_or_default(),
         user_id = tracing::field::Empty
     );
-    let handled = tokio::spawn(next.run(request).instrument(span.clone())).await;
+    // On the connection's own task: a client that goes away takes what waits for it along.
+    let handled = AssertUnwindSafe(next.run(request).instrument(span.clone()))
+        .catch_unwind()
+        .await;
     let mut response = handled.unwrap_or_else(|_| {
         let error = crate::error::Error::internal("a handler panicked");
         axum::response::IntoResponse::into_response(Rejection::Error(error))

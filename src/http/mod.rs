@@ -3,6 +3,7 @@
 
 mod auth;
 mod download;
+mod encoding;
 mod error;
 mod jobs;
 pub(crate) mod layers;

@@ -220,14 +220,11 @@ async fn submit(
         statement: compile(&found.report, &values, Dialect::DuckDb)?,
         cache_us: i64::try_from(found.report.cache.as_micros()).unwrap_or(i64::MAX),
     };
-    let submitted = app.store.submit(&new).await?;
+    let submitted = queue(app, new).await?;
     let (status, job_id) = match submitted {
         Submitted::Created(id) | Submitted::Done(id) => ("created", id),
         Submitted::Joined(id) => ("already_existed", id),
     };
-    if submitted == Submitted::Created(job_id) {
-        app.queued.notify_one();
-    }
     let answer = match wait.is_zero() {
         true => None,
         false => answer_of(app, caller, job_id, wait, &view, &headers).await?,
@@ -240,6 +237,20 @@ async fn submit(
         }
     };
     Ok(with_job_id(response, job_id))
+}
+
+/// Submits, and tells the workers; both, even if the client goes away meanwhile.
+async fn queue(app: &App, new: NewJob) -> Result<Submitted, Error> {
+    let store = app.store.clone();
+    let queued = app.queued.clone();
+    let queueing = tokio::spawn(async move {
+        let submitted = store.submit(&new).await?;
+        if matches!(submitted, Submitted::Created(_)) {
+            queued.notify_one();
+        }
+        Ok(submitted)
+    });
+    queueing.await.map_err(Error::internal)?
 }
 
 /// What the job has come to, if it is done in time.

@@ -19,6 +19,13 @@ pub(super) const INLINE_BYTES_MAX: usize = 16 << 10;
 /// How much of a large file is written before it is put on disk meanwhile.
 const FLUSH_BYTES: u64 = 64 << 20;
 
+/// What files leave free on the disk, so that the metadata, which is beside them, can still be written:
+/// a file that does not fit fails its own job and harms no other.
+const DISK_RESERVE_BYTES: u64 = 64 << 20;
+
+/// How much is written of a file before the free space is looked at again.
+const DISK_CHECK_BYTES: u64 = 8 << 20;
+
 /// An object in the making; gone when dropped before `publish`.
 pub(crate) struct ObjectWriter {
     /// All of it, until it is too large for that.
@@ -124,12 +131,22 @@ impl ObjectWriter {
             Some(file) => file,
             None => {
                 let mut file = File::create_new(&self.aside)?;
+                check_disk(&file)?;
                 file.write_all(&self.small)?;
                 self.small = Vec::new();
                 file
             }
         };
         Ok(self.file.insert(file))
+    }
+}
+
+/// Refused where the disk has little more than what is to stay free.
+fn check_disk(file: &File) -> io::Result<()> {
+    let disk = rustix::fs::fstatvfs(file)?;
+    match disk.f_bavail.saturating_mul(disk.f_frsize) < DISK_RESERVE_BYTES {
+        true => Err(io::ErrorKind::StorageFull.into()),
+        false => Ok(()),
     }
 }
 
@@ -149,8 +166,14 @@ impl Write for ObjectWriter {
             self.file()?.write(buffer)?
         };
         self.bytes += written as u64;
+        let passed = |step: u64| self.bytes / step > (self.bytes - written as u64) / step;
         if let Some(file) = &self.file
-            && self.bytes / FLUSH_BYTES > (self.bytes - written as u64) / FLUSH_BYTES
+            && passed(DISK_CHECK_BYTES)
+        {
+            check_disk(file)?;
+        }
+        if let Some(file) = &self.file
+            && passed(FLUSH_BYTES)
         {
             match &self.flusher {
                 Some(flusher) => flusher.flush(),

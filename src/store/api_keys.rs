@@ -25,15 +25,18 @@ struct Holder {
 impl Store {
     /// Adds a key of a user and says its id.
     pub(crate) async fn add_key(&self, user_id: i64, name: &str, hash: &HashedKey) -> Result<i64> {
-        Ok(sqlx::query_scalar(
+        let ids = sqlx::query_scalar(
             "insert into api_keys (user_id, name, hash, created_at) values ($1, $2, $3, $4) returning id",
         )
         .bind(user_id)
         .bind(name)
         .bind(hash.as_bytes())
         .bind(now_us())
-        .fetch_one(&self.writes)
-        .await?)
+        .fetch_all(&self.writes)
+        .await?;
+        ids.first()
+            .copied()
+            .ok_or_else(|| Error::internal("a key without an id"))
     }
 
     /// Finds who holds a key that is not revoked and whose user has API access.

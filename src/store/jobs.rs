@@ -106,8 +106,9 @@ impl Store {
                     created_at, started_at, ended_at, error_code, error_message, result_id, export_id, statement",
         )
         .bind(now_us())
-        .fetch_optional(&self.writes)
-        .await?)
+        .fetch_all(&self.writes)
+        .await?
+        .pop())
     }
 
     /// Records the rows that a query job has written; with them it is done.
@@ -184,9 +185,9 @@ impl Store {
         .bind(&error.message)
         .bind(job.id)
         .bind(job.attempt)
-        .fetch_optional(&self.writes)
+        .fetch_all(&self.writes)
         .await?;
-        self.finish(job, changed)
+        self.finish(job, changed.first().copied())
     }
 
     /// Tells those who wait that a job is done, if that is what was written.
@@ -258,6 +259,12 @@ impl Store {
         self.finished.waiter(job_id)
     }
 
+    /// How many jobs somebody waits for.
+    #[cfg(test)]
+    pub(crate) fn waited_for(&self) -> usize {
+        self.finished.count()
+    }
+
     /// Forgets finished jobs that are older than this, but for those whose result still lives.
     pub(crate) async fn forget_jobs(&self, older_than_us: i64) -> Result<u64> {
         Ok(sqlx::query(
@@ -306,7 +313,7 @@ async fn insert(
         JobKind::Export => fresh.export_id.is_some(),
     });
     let now = now_us();
-    let id: Option<i64> = sqlx::query_scalar(
+    let id: Vec<i64> = sqlx::query_scalar(
         "insert into jobs (kind, format, options, status, user_id, report_id, report_version, result_key, statement,
                            created_at, started_at, ended_at, result_id, export_id)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13)
@@ -326,10 +333,10 @@ async fn insert(
     .bind(done.then_some(now))
     .bind(fresh.as_ref().map(|fresh| fresh.result_id))
     .bind(fresh.as_ref().and_then(|fresh| fresh.export_id))
-    .fetch_optional(database)
+    .fetch_all(database)
     .await?;
-    Ok(id.map(|id| match done {
-        true => Submitted::Done(id),
-        false => Submitted::Created(id),
+    Ok(id.first().map(|id| match done {
+        true => Submitted::Done(*id),
+        false => Submitted::Created(*id),
     }))
 }

@@ -48,6 +48,7 @@ const READERS: u32 = 4;
 pub(crate) struct Store {
     reads: SqlitePool,
     /// One connection: writers queue here, where they wake each other, and not at the database's lock.
+    /// A statement on it that returns rows is read to its end: only there it is committed, or cannot be.
     writes: SqlitePool,
     versions: KnownVersions,
     wal: Arc<WalSync>,

@@ -31,7 +31,10 @@ const KNOWN_MAX: usize = 1_000;
 
 /// Versions of reports that were read before. A version never changes.
 #[derive(Clone, Default)]
-pub(super) struct KnownVersions(Arc<Mutex<HashMap<(i64, i64), Arc<Report>>>>);
+pub(super) struct KnownVersions(Arc<Mutex<Versions>>);
+
+/// By report and version.
+type Versions = HashMap<(i64, i64), Arc<Report>>;
 
 impl KnownVersions {
     fn get(&self, id: i64, version: i64) -> Option<Arc<Report>> {
@@ -46,7 +49,7 @@ impl KnownVersions {
         known.insert((id, version), report.clone());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(i64, i64), Arc<Report>>> {
+    fn lock(&self) -> MutexGuard<'_, Versions> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -105,6 +105,22 @@ impl Store {
         .await?)
     }
 
+    /// The export of the same rows in the same format, but with these options.
+    pub(crate) async fn sibling(&self, export: &StoredExport, options: &str) -> Result<Option<StoredExport>> {
+        Ok(sqlx::query_as(
+            "select exports.* from exports join results on results.id = result_id
+             where result_id = (select result_id from exports where id = $1)
+               and format = $2 and options = $3 and expires_at > $4
+             order by exports.id limit 1",
+        )
+        .bind(export.id)
+        .bind(&export.format)
+        .bind(options)
+        .bind(now_us())
+        .fetch_optional(&self.reads)
+        .await?)
+    }
+
     /// Forgets a result whose file is gone, so that the next submit runs again.
     pub(crate) async fn forget_result(&self, id: i64) -> Result<()> {
         sqlx::query("delete from results where id = $1")

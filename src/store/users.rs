@@ -27,8 +27,9 @@ impl Store {
         .bind(is_admin)
         .bind(api_access)
         .bind(now_us())
-        .fetch_optional(&self.writes)
+        .fetch_all(&self.writes)
         .await?
+        .pop()
         .ok_or_else(|| Error::new(ErrorCode::Conflict, format!("there is a user `{email}` already")))
     }
 

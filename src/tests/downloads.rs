@@ -1,5 +1,7 @@
 //! Files in whole and in part.
 
+use std::io::Read as _;
+
 use axum::http::Method;
 
 use crate::config::Config;
@@ -158,4 +160,58 @@ async fn expired_file_is_gone_and_its_job_says_so() {
     assert_eq!(poll["error"], expired);
     let download = app.get(&format!("/exports/download?job_id={export}")).await;
     assert_eq!(download.status, 422);
+}
+
+#[tokio::test]
+async fn client_that_takes_it_gets_the_compressed_copy() {
+    let app = TestApp::new().await;
+    app.report("---\nid: 1\ntitle: Test\ncache: 1h\n---\nselect range as n from range(20000)")
+        .await;
+    let plain = app.submit("/queries/1/submit_export.csv").await;
+    app.run_pending_jobs().await;
+    let path = format!("/exports/download?job_id={plain}");
+    let takes = ("Accept-Encoding", "gzip, deflate");
+    let before = app.get_with(&path, &[takes]).await;
+    assert_eq!(
+        (before.header("content-encoding"), before.status.as_u16()),
+        ("", 200)
+    );
+    let gzip = app.submit("/queries/1/submit_export.csv?_compress=gzip").await;
+    app.run_pending_jobs().await;
+    let copy = app.get(&format!("/exports/download?job_id={gzip}")).await;
+    assert_eq!(
+        copy.header("content-encoding"),
+        "",
+        "a file of its own is not unpacked on the way"
+    );
+
+    let sent = app.get_with(&path, &[takes]).await;
+    assert_eq!(sent.header("content-encoding"), "gzip");
+    assert_eq!(sent.header("vary"), "accept-encoding");
+    assert_eq!(sent.header("content-type"), before.header("content-type"));
+    assert_eq!(
+        sent.header("content-disposition"),
+        before.header("content-disposition")
+    );
+    assert_eq!(sent.header("content-length"), copy.body.len().to_string());
+    assert_ne!(sent.header("etag"), before.header("etag"));
+    let mut unpacked = Vec::new();
+    flate2::read::MultiGzDecoder::new(sent.body.as_slice())
+        .read_to_end(&mut unpacked)
+        .unwrap();
+    assert_eq!(unpacked, before.body);
+
+    let refused = ("Accept-Encoding", "gzip;q=0");
+    assert_eq!(app.get_with(&path, &[refused]).await.body, before.body);
+    let part = app.get_with(&path, &[takes, ("Range", "bytes=0-9")]).await;
+    assert_eq!(
+        (part.header("content-encoding"), part.body.as_slice()),
+        ("", &before.body[..10])
+    );
+    let tag = ("If-Range", sent.header("etag"));
+    let part = app.get_with(&path, &[takes, ("Range", "bytes=10-"), tag]).await;
+    assert_eq!(
+        (part.header("content-encoding"), part.body.as_slice()),
+        ("gzip", &sent.body[10..])
+    );
 }

@@ -190,3 +190,23 @@ async fn pages_come_as_arrow_too() {
         "what is no page is JSON"
     );
 }
+
+#[tokio::test]
+async fn client_that_goes_away_is_waited_for_no_more() {
+    let app = app().await;
+    let job_id = app.submit("/queries/1/submit_query.json").await;
+    let store = &app.worker.store;
+    {
+        let path = format!("/queries/get_query_results.json?job_id={job_id}&_wait=50");
+        let waiting = app.get(&path);
+        tokio::pin!(waiting);
+        while store.waited_for() == 0 {
+            tokio::select! {
+                biased;
+                answer = &mut waiting => panic!("{answer:?}"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+    assert_eq!(store.waited_for(), 0);
+}

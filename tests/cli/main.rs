@@ -1,0 +1,15 @@
+//! The program as its users start it: real processes, real sockets, real signals.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[cfg(target_os = "linux")]
+mod clients;
+mod commands;
+mod demo;
+mod server;
+mod serving;
