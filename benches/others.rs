@@ -2,6 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measuring program")]
 
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 use std::time::Instant;
 
 use arrow::array::AsArray as _;
@@ -24,6 +32,7 @@ fn main() {
     match words[..] {
         ["xlsx", file, out, rows] => xlsx(file, out, rows),
         ["small", file, count] => small(file, count.parse().unwrap()),
+        ["load", host, header, path, body, keys] => load(host, header, path, body, keys.parse().unwrap()),
         // `cargo bench` and `cargo test` call it without these words.
         _ => {}
     }
@@ -34,12 +43,108 @@ fn open(file: &str) -> Connection {
     Connection::open_with_flags(file, config).unwrap()
 }
 
+/// At scale 1 this many times there is an order with a number that is 1 modulo 32.
+const KEYS: i64 = 187_500;
+
+/// The numbers of orders, well mixed.
+fn key(number: i64, keys: i64) -> i64 {
+    number * 7_919 % keys * 32 + 1
+}
+
+/// Requests a second and their median time in milliseconds, of many clients that each keep one connection.
+/// `{key}` in the path and the body becomes another number each time, of as many as `keys`.
+fn load(host: &str, header: &str, path: &str, body: &str, keys: i64) {
+    let end = Instant::now() + LOAD_TIME;
+    let numbers = AtomicI64::new(0);
+    let mut times: Vec<f64> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..LOAD_CLIENTS)
+            .map(|_| scope.spawn(|| client(host, header, path, body, keys, &numbers, end)))
+            .collect();
+        clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap())
+            .collect()
+    });
+    times.sort_by(f64::total_cmp);
+    let rate = times.len() as f64 / LOAD_TIME.as_secs_f64();
+    println!("{rate} {}", times[times.len() / 2] * 1000.0);
+}
+
+const LOAD_CLIENTS: usize = 32;
+const LOAD_TIME: Duration = Duration::from_secs(5);
+
+fn client(
+    host: &str,
+    header: &str,
+    path: &str,
+    body: &str,
+    keys: i64,
+    numbers: &AtomicI64,
+    end: Instant,
+) -> Vec<f64> {
+    let stream = TcpStream::connect(host).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut stream = BufReader::new(stream);
+    let mut times = Vec::new();
+    let mut started = Instant::now();
+    while started < end {
+        let key = key(numbers.fetch_add(1, Ordering::Relaxed), keys).to_string();
+        let path = path.replace("{key}", &key);
+        let body = body.replace("{key}", &key);
+        let method = if body.is_empty() { "GET" } else { "POST" };
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{header}\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
+        stream.get_mut().write_all(request.as_bytes()).unwrap();
+        let answer = answer(&mut stream);
+        assert!(answer.contains("l_comment"), "{answer}");
+        times.push(started.elapsed().as_secs_f64());
+        started = Instant::now();
+    }
+    times
+}
+
+/// The body of an answer that is 200, which says its length or comes in chunks.
+fn answer(stream: &mut BufReader<TcpStream>) -> String {
+    let mut length = None;
+    let mut line = String::new();
+    stream.read_line(&mut line).unwrap();
+    assert!(line.contains(" 200 "), "{line}");
+    while line != "\r\n" {
+        line.clear();
+        stream.read_line(&mut line).unwrap();
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().ok();
+        }
+    }
+    let mut body = vec![0; length.unwrap_or_default()];
+    stream.read_exact(&mut body).unwrap();
+    while length.is_none() {
+        line.clear();
+        stream.read_line(&mut line).unwrap();
+        let chunk = usize::from_str_radix(line.trim_end(), 16).unwrap();
+        let start = body.len();
+        // With the line end that is behind each chunk.
+        body.resize(start + chunk + 2, 0);
+        stream.read_exact(&mut body[start..]).unwrap();
+        body.truncate(start + chunk);
+        if chunk == 0 {
+            break;
+        }
+    }
+    String::from_utf8(body).unwrap()
+}
+
 /// The seconds of each of many small queries, bound and executed anew each time.
 fn small(file: &str, count: i64) {
     let connection = open(file);
-    let sql = "select * from lineitem where l_orderkey = $1 order by l_linenumber limit 10";
+    let sql = "select * from lineitem where l_orderkey >= $1 and l_orderkey < $1 + 3
+               order by l_orderkey, l_linenumber";
     for number in 0..count {
-        let key = number * 7_919 % 187_500 * 32 + 1;
+        let key = key(number, KEYS);
         let started = Instant::now();
         let mut statement = connection.prepare(sql).unwrap();
         let rows: usize = statement

@@ -9,12 +9,14 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import time
+import urllib.parse
 import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -25,12 +27,17 @@ PACKAGES = [
     "polars==2.1.0",
     "pyarrow==26.0.1",
     "XlsxWriter==3.3.1",
+    "datasette==0.65.5",
+    "roapi==0.12.7",
 ]
 MILLION = 1_000_000
+# About ten rows.
+SMALL = "select * from lineitem where l_orderkey >= {key} and l_orderkey < {key} + 3 order by l_orderkey, l_linenumber"
+FILTER = "filters:\n  key: {type: number, required: true}\n"
 REPORTS = {
     20: ("One million line items", "", "select * from lineitem limit 1000000"),
-    21: ("Lines of an order", "filters:\n  key: {type: number, required: true}\n",
-         "select * from lineitem where l_orderkey = {{ key }} order by l_linenumber limit 10"),
+    21: ("Some orders", FILTER, SMALL.format(key="{{ key }}")),
+    22: ("Some orders, cached", f"cache: 1h\n{FILTER}", SMALL.format(key="{{ key }}")),
 }
 
 
@@ -84,6 +91,7 @@ class Environment:
         self.data = WORK / f"data-{scale}"
         self.copy = WORK / f"copy-{scale}.duckdb"
         self.parquet = WORK / f"lineitem-{scale}.parquet"
+        self.sqlite = WORK / f"lineitem-{scale}.db"
         self.shell = self.python.parent / "duckdb"
         self.prepare(scale)
 
@@ -113,9 +121,51 @@ class Environment:
             shutil.copy(self.data / "warehouse.duckdb", self.copy)
         if not self.parquet.exists():
             self.duckdb(f"copy lineitem to '{self.parquet}' (format parquet)")
+        if not self.sqlite.exists():
+            # With an index, which is what its users are told to make.
+            program = """
+import sqlite3, sys, pyarrow.parquet
+file = pyarrow.parquet.ParquetFile(sys.argv[1])
+database = sqlite3.connect(sys.argv[2])
+types = {field.name: "integer" if "int" in str(field.type) else "real" if "decimal" in str(field.type) else "text"
+         for field in file.schema_arrow}
+database.execute(f"create table lineitem ({', '.join(f'{name} {type}' for name, type in types.items())})")
+insert = f"insert into lineitem values ({', '.join('?' * len(file.schema_arrow.names))})"
+for batch in file.iter_batches(100_000):
+    plain = [column.cast("float64") if "decimal" in str(column.type) else
+             column.cast("string") if "date" in str(column.type) else column for column in batch.columns]
+    database.executemany(insert, zip(*(column.to_pylist() for column in plain)))
+database.execute("create index lineitem_orderkey on lineitem (l_orderkey)")
+database.commit()
+"""
+            aside = self.sqlite.with_suffix(".part")
+            aside.unlink(missing_ok=True)
+            run(self.python, "-c", program, self.parquet, aside)
+            aside.rename(self.sqlite)
 
     def duckdb(self, sql):
         run(self.shell, "-readonly", self.copy, "-c", sql, stdout=subprocess.DEVNULL)
+
+
+class Program:
+    """A server of others, on a free port."""
+
+    def __init__(self, command, pattern):
+        path = WORK / f"{pathlib.Path(command[0]).name}.log"
+        log = open(path, "w")
+        self.process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log)
+        while not (found := re.search(pattern, path.read_text())):
+            if self.process.poll() is not None:
+                raise SystemExit(f"bench: {command[0]} ended: {path.read_text()}")
+            time.sleep(0.05)
+        self.host = found[1].removesuffix("/")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
 
 
 class Server:
@@ -283,12 +333,52 @@ book.close()
         theirs = [float(line) for line in bare.stdout.split()]
         ours = []
         for number in range(orders):
-            key = (number * 7_919 % 187_500) * 32 + 1
+            key = number * 7_919 % 187_500 * 32 + 1
             path = f"/queries/21/submit_query.json?key={key}&_wait=10"
             ours.append(timed(lambda: self.server.get(path)))
         over = (statistics.median(ours) - statistics.median(theirs)) * 1000
         self.keep("small_report", 2.0, ours, theirs, "the bare query in a loop; the ratio is ms over it", ratio=over)
 
+    def load(self, host, path, body="", header="Accept: */*", keys=187_500):
+        """Seconds a request, of 32 clients at once."""
+        command = [self.environment.others, "load", host, header, path, body, keys]
+        command = [str(word) for word in command]
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return 1 / float(output.split()[0])
+
+    def throughput(self):
+        if not self.wanted("small_throughput") and not self.wanted("small_cached"):
+            return
+        python = self.environment.python.parent
+        free = "127.0.0.1:0"
+        roapi = Program([python / "roapi", "-a", free, "-p", free, "--addr-flight-sql", free,
+                         "-t", f"lineitem={self.environment.parquet}"], r"Listening on (\S+) for HTTP traffic")
+        datasette = Program([python / "datasette", "serve", self.environment.sqlite, "--port", "0"],
+                            r"running on http://(\S+)")
+        with roapi, datasette:
+            self.throughput_beside({"ROAPI": roapi, "Datasette": datasette})
+
+    def throughput_beside(self, programs):
+        sql = urllib.parse.quote(SMALL.format(key=":key"))
+        requests = {
+            "ROAPI": ("/api/sql", SMALL),
+            "Datasette": (f"/{self.environment.sqlite.stem}.json?sql={sql}&_shape=array&key={{key}}", ""),
+        }
+        key = f"X-Holistics-Key: {self.server.key}"
+        for name, goal, report, keys in [("small_throughput", 1.0, 21, 187_500), ("small_cached", 0.33, 22, 100)]:
+            if not self.wanted(name):
+                continue
+            path = f"/queries/{report}/submit_query.json?key={{key}}&_wait=10"
+            for number in range(100 if keys == 100 else 0):
+                self.server.get(path.format(key=number * 32 + 1))
+            ours, theirs = [], {other: [] for other in programs}
+            for _ in range(self.rounds):
+                for other, program in programs.items():
+                    theirs[other].append(self.load(program.host, *requests[other], keys=keys))
+                ours.append(self.load(self.server.host, path, header=key, keys=keys))
+            best = min(theirs, key=lambda other: statistics.median(theirs[other]))
+            rates = ", ".join(f"{other} {1 / statistics.median(times):.0f}/s" for other, times in theirs.items())
+            self.keep(name, goal, ours, theirs[best], f"{best} of {rates}; ours {1 / statistics.median(ours):.0f}/s")
     def finish(self):
         rss = peak_mb(self.server.process.pid)
         self.results["rss"] = {"ours_rss_mb": round(rss), "ratio": round(rss / 400, 3), "goal": 1.0,
@@ -315,9 +405,10 @@ def main():
     try:
         print(f"TPC-H scale {arguments.scale}, {arguments.rounds} rounds, medians, seconds")
         print(f"{'name':18} {'ours':>10} {'other':>10} {'ratio':>8} {'goal':>6} {'peak':>9}  other")
+        bench.small()
+        bench.throughput()
         bench.exports()
         bench.pages()
-        bench.small()
     finally:
         if bench.server.process.poll() is None:
             bench.finish()
