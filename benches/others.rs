@@ -31,7 +31,7 @@ fn main() {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["xlsx", file, out, rows] => xlsx(file, out, rows),
-        ["small", file, count] => small(file, count.parse().unwrap()),
+        ["small", file, count, keys] => small(file, count.parse().unwrap(), keys.parse().unwrap()),
         ["load", host, header, path, body, keys] => load(host, header, path, body, keys.parse().unwrap()),
         // `cargo bench` and `cargo test` call it without these words.
         _ => {}
@@ -42,9 +42,6 @@ fn open(file: &str) -> Connection {
     let config = Config::default().access_mode(AccessMode::ReadOnly).unwrap();
     Connection::open_with_flags(file, config).unwrap()
 }
-
-/// At scale 1 this many times there is an order with a number that is 1 modulo 32.
-const KEYS: i64 = 187_500;
 
 /// The numbers of orders, well mixed.
 fn key(number: i64, keys: i64) -> i64 {
@@ -139,12 +136,12 @@ fn answer(stream: &mut BufReader<TcpStream>) -> String {
 }
 
 /// The seconds of each of many small queries, bound and executed anew each time.
-fn small(file: &str, count: i64) {
+fn small(file: &str, count: i64, keys: i64) {
     let connection = open(file);
     let sql = "select * from lineitem where l_orderkey >= $1 and l_orderkey < $1 + 3
                order by l_orderkey, l_linenumber";
     for number in 0..count {
-        let key = key(number, KEYS);
+        let key = key(number, keys);
         let started = Instant::now();
         let mut statement = connection.prepare(sql).unwrap();
         let rows: usize = statement

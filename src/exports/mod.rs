@@ -8,6 +8,7 @@ mod calendar;
 mod cells;
 mod compress;
 mod csv;
+mod deflate;
 mod digits;
 mod indirect;
 mod json;

@@ -232,7 +232,7 @@ fn write_outcomes<T>(outcomes: Receiver<Outcome<T>>, mut write: impl FnMut(T) ->
     Ok(())
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Error {
+pub(super) fn panicked(panic: &(dyn Any + Send)) -> Error {
     let text = panic
         .downcast_ref::<&str>()
         .copied()

@@ -76,13 +76,19 @@ pub(crate) async fn download(
         None => None,
     };
     let export = export.ok_or(Rejection::NoFile)?;
-    match compressed(&app, &export, &headers).await? {
+    let is_whole = method == Method::GET && !headers.contains_key(header::RANGE);
+    let copy = match is_whole {
+        true => compressed(&app, &export, &headers).await?,
+        false => None,
+    };
+    match copy {
         Some((copy, compression)) => send(&app, &export, &copy, Some(compression), &headers).await,
         None => send(&app, &export, &export, None, &headers).await,
     }
 }
 
 /// A compressed copy of the file that is there already, if the client takes that instead.
+/// Lengths and parts are always of the plain file: clients that ask for them put the parts together themselves.
 async fn compressed(
     app: &App,
     export: &StoredExport,
@@ -92,22 +98,25 @@ async fn compressed(
     if options.compress.is_some() || export.content.is_some() {
         return Ok(None);
     }
+    let mut copies = Vec::new();
     for compression in accepted(text(headers, header::ACCEPT_ENCODING)) {
         let options = Options {
             compress: Some(compression),
             ..options.clone()
         };
         let options = serde_json::to_string(&options).map_err(Error::internal)?;
-        let Some(copy) = app.store.sibling(export, &options).await? else {
-            continue;
-        };
-        // A part is of the plain file, but for a client that names the copy it has the rest of.
-        let names_it = text(headers, header::IF_RANGE).is_some_and(|tag| tag.trim() == etag(&copy));
-        if !headers.contains_key(header::RANGE) || names_it {
-            return Ok(Some((copy, compression)));
-        }
+        let copy = app.store.sibling(export, &options).await?;
+        let is_there = |copy: &StoredExport| copy.content.is_some() || app.objects.exists(&object_of(copy));
+        copies.extend(copy.filter(is_there).map(|copy| (copy, compression)));
     }
-    Ok(None)
+    // Rather the one that the client has.
+    if let Some(tags) = text(headers, header::IF_NONE_MATCH) {
+        if matches(tags, &etag(export)) {
+            return Ok(None);
+        }
+        copies.sort_by_key(|(copy, _)| !matches(tags, &etag(copy)));
+    }
+    Ok(copies.into_iter().next())
 }
 
 /// Sends a file as `stored`, which is itself or a compressed copy of it.
@@ -128,7 +137,8 @@ async fn send(
         set(&mut answer, header::CONTENT_ENCODING, encoding.content_encoding())?;
     }
     set(&mut answer, header::ETAG, &etag)?;
-    set(&mut answer, header::ACCEPT_RANGES, "bytes")?;
+    let ranges = if encoding.is_some() { "none" } else { "bytes" };
+    set(&mut answer, header::ACCEPT_RANGES, ranges)?;
     set(&mut answer, header::CACHE_CONTROL, "private, no-transform")?;
     let modified = DateTime::from_timestamp_micros(stored.created_at).unwrap_or_default();
     let modified = modified.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -159,6 +169,9 @@ async fn send(
         None => format.content_type(),
     };
     set(&mut answer, header::CONTENT_TYPE, content_type)?;
+    if let Some(encoding) = encoding {
+        set(&mut answer, header::CONTENT_ENCODING, encoding.content_encoding())?;
+    }
     set(
         &mut answer,
         header::CONTENT_LENGTH,
@@ -182,11 +195,7 @@ async fn send(
 }
 
 async fn file_part(app: &App, export: &StoredExport, range: Range<u64>) -> Result<Body, Rejection> {
-    let file = app.objects.open_object(&ObjectName::Export {
-        job_id: export.job_id,
-        attempt: export.attempt,
-        format: &export.format,
-    });
+    let file = app.objects.open_object(&object_of(export));
     let file = match file {
         Err(error) if error.code == ErrorCode::NotFound => return Err(Rejection::NoFile),
         other => other?,
@@ -201,6 +210,14 @@ async fn file_part(app: &App, export: &StoredExport, range: Range<u64>) -> Resul
     });
     // One piece is read while the one before is sent.
     Ok(Body::from_stream(pieces.buffered(PIECES_AHEAD)))
+}
+
+fn object_of(export: &StoredExport) -> ObjectName<'_> {
+    ObjectName::Export {
+        job_id: export.job_id,
+        attempt: export.attempt,
+        format: &export.format,
+    }
 }
 
 fn read_piece(file: &File, range: Range<u64>) -> Result<Bytes, Error> {

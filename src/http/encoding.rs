@@ -10,7 +10,8 @@ pub(crate) fn accepted(header: Option<&str>) -> Vec<Compression> {
     let mut wanted: Vec<(f32, Compression)> = [Compression::Zstd, Compression::Gzip]
         .into_iter()
         .filter_map(|compression| {
-            let weight = weight(header, compression.content_encoding()).or_else(|| weight(header, "*"))?;
+            // `*` says that the client does not care, not that it can read everything.
+            let weight = weight(header, compression.content_encoding())?;
             (weight > 0.0 && weight >= plain).then_some((weight, compression))
         })
         .collect();
@@ -52,7 +53,8 @@ mod tests {
             (Some("GZip;q=0.5"), &[Gzip]),
             (Some("gzip, zstd"), &[Zstd, Gzip]),
             (Some("zstd;q=0.1, gzip;q=0.2"), &[Gzip, Zstd]),
-            (Some("gzip;q=0, *"), &[Zstd]),
+            (Some("*"), &[]),
+            (Some("gzip;q=0, zstd, *"), &[Zstd]),
             (Some("*;q=0"), &[]),
             (Some("gzip;q=0.5, identity"), &[]),
             (Some("gzip;q=nonsense"), &[]),

@@ -24,7 +24,7 @@ const FLUSH_BYTES: u64 = 64 << 20;
 const DISK_RESERVE_BYTES: u64 = 64 << 20;
 
 /// How much is written of a file before the free space is looked at again.
-const DISK_CHECK_BYTES: u64 = 8 << 20;
+const DISK_CHECK_BYTES: u64 = 1 << 20;
 
 /// An object in the making; gone when dropped before `publish`.
 pub(crate) struct ObjectWriter {
@@ -144,7 +144,9 @@ impl ObjectWriter {
 /// Refused where the disk has little more than what is to stay free.
 fn check_disk(file: &File) -> io::Result<()> {
     let disk = rustix::fs::fstatvfs(file)?;
-    match disk.f_bavail.saturating_mul(disk.f_frsize) < DISK_RESERVE_BYTES {
+    // Some file systems do not say.
+    let is_known = disk.f_blocks > 0;
+    match is_known && disk.f_bavail.saturating_mul(disk.f_frsize) < DISK_RESERVE_BYTES {
         true => Err(io::ErrorKind::StorageFull.into()),
         false => Ok(()),
     }

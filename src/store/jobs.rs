@@ -15,6 +15,7 @@ use crate::job::LOSSES_MAX;
 use crate::job::NewJob;
 use crate::job::Submitted;
 use crate::query::Statement;
+use crate::store::COMMIT;
 use crate::store::Store;
 use crate::store::finished::Waiter;
 use crate::store::now_us;
@@ -59,12 +60,10 @@ impl Store {
 
     /// Adds a job, unless a live one does the same.
     async fn insert_alone(&self, new: &NewJob, key: &str) -> Result<Option<Submitted>> {
-        let mut connection = self.reads.acquire().await?;
-        if fresh(&mut connection, new, key).await?.is_none() {
+        if new.cache_us == 0 {
             return insert(&self.writes, new, key, None).await;
         }
-        drop(connection);
-        // Again, where nothing can remove it before the job names it.
+        // No run can end, and no result go, between the look and the job.
         let mut transaction = self.begin_write().await?;
         let fresh = fresh(&mut transaction, new, key).await?;
         let submitted = insert(&mut *transaction, new, key, fresh).await?;
@@ -120,7 +119,7 @@ impl Store {
              update jobs set result_id = (select id from results where job_id = $1 and attempt = $2),
                     status = 'success', ended_at = $4
              where id = $1 and attempt = $2 and status = 'running' returning id;
-             commit"
+             {COMMIT}"
         );
         let statements = bind_result(sqlx::query(AssertSqlSafe(sql)), job, result);
         self.finish(job, self.write_at_once(statements).await?)
@@ -150,7 +149,7 @@ impl Store {
                     export_id = (select id from exports where job_id = $1 and attempt = $2),
                     status = 'success', ended_at = $4
              where id = $1 and attempt = $2 and status = 'running' returning id;
-             commit"
+             {COMMIT}"
         );
         let statements = sqlx::query(AssertSqlSafe(sql));
         let statements = match made_of {

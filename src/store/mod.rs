@@ -40,6 +40,9 @@ use crate::store::sync::WalSync;
 /// How long a write waits for another process that writes, such as the command line beside a server.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The end of statements that are run at once.
+const COMMIT: &str = "commit; select 1";
+
 /// How many read at the same time.
 const READERS: u32 = 4;
 
@@ -112,12 +115,17 @@ impl Store {
     }
 
     /// Runs statements that begin and commit a transaction of their own, in one go: a round trip
-    /// for each takes longer than all of them. Says the one value that the last of them returns.
+    /// for each takes longer than all of them. They end with [`COMMIT`].
+    /// Says the one value that one of them returns, if it does.
     async fn write_at_once(&self, statements: Query<'_, Sqlite, SqliteArguments>) -> Result<Option<i64>> {
         let mut transaction = WriteTransaction(Some(self.writes.acquire().await?));
-        let rows = statements.fetch_all(&mut *transaction).await?;
+        let mut rows = statements.fetch_all(&mut *transaction).await?;
+        // A row from behind the commit: all was done that comes before.
+        if rows.pop().is_none() {
+            return Err(Error::internal("the metadata were not committed"));
+        }
         drop(transaction.0.take());
-        Ok(rows.last().map(|row| row.try_get(0)).transpose()?)
+        Ok(rows.pop().map(|row| row.try_get(0)).transpose()?)
     }
 
     /// Whether the database can be read.

@@ -81,6 +81,16 @@ pub(crate) struct StoredExport {
     pub(crate) created_at: i64,
 }
 
+/// What has expired.
+pub(crate) struct Forgotten {
+    /// Of results.
+    pub(crate) count: u64,
+    /// The jobs and attempts whose rows are files.
+    pub(crate) results: Vec<(i64, i64)>,
+    /// The same of exports, with their formats.
+    pub(crate) exports: Vec<(i64, i64, String)>,
+}
+
 const RESULT: &str = "id, job_id, attempt, rows, rows_kept, content, created_at, expires_at";
 
 impl Store {
@@ -150,28 +160,35 @@ impl Store {
 
     /// Forgets the results that have expired, and their exports, and says whose files may go.
     /// A result that a live job is to read stays until that job is done.
-    pub(crate) async fn forget_expired(&self) -> Result<(Vec<StoredResult>, Vec<StoredExport>)> {
+    pub(crate) async fn forget_expired(&self) -> Result<Forgotten> {
         let mut transaction = self.begin_write().await?;
         let now = now_us();
-        let exports = sqlx::query_as(
-            "select * from exports where result_id in
-                 (select id from results where expires_at <= $1
-                  and id not in (select result_id from jobs
-                                 where status in ('queued', 'running') and result_id is not null))",
-        )
-        .bind(now)
-        .fetch_all(&mut *transaction)
-        .await?;
-        let results = sqlx::query_as(AssertSqlSafe(format!(
-            "delete from results where expires_at <= $1
-                 and id not in (select result_id from jobs
-                                where status in ('queued', 'running') and result_id is not null)
-             returning {RESULT}"
+        let expired = "expires_at <= $1
+             and id not in (select result_id from jobs
+                            where status in ('queued', 'running') and result_id is not null)";
+        let exports = sqlx::query_as(AssertSqlSafe(format!(
+            "select job_id, attempt, format from exports
+             where content is null and result_id in (select id from results where {expired})"
         )))
         .bind(now)
         .fetch_all(&mut *transaction)
         .await?;
+        let results = sqlx::query_as(AssertSqlSafe(format!(
+            "select job_id, attempt from results where rows_kept = 'file' and {expired}"
+        )))
+        .bind(now)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let count = sqlx::query(AssertSqlSafe(format!("delete from results where {expired}")))
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?
+            .rows_affected();
         transaction.commit().await?;
-        Ok((results, exports))
+        Ok(Forgotten {
+            count,
+            results,
+            exports,
+        })
     }
 }

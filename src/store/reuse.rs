@@ -49,9 +49,6 @@ pub(super) async fn fresh(
     new: &NewJob,
     key: &str,
 ) -> Result<Option<Fresh>> {
-    if new.cache_us == 0 {
-        return Ok(None);
-    }
     let now = now_us();
     let result: Option<i64> = sqlx::query_scalar(
         "select id from results

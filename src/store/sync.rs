@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -16,7 +17,7 @@ use crate::error::Result;
 pub(super) struct WalSync {
     path: PathBuf,
     asked: AtomicU64,
-    done: Mutex<Done>,
+    done: Arc<Mutex<Done>>,
 }
 
 #[derive(Default)]
@@ -32,14 +33,14 @@ impl WalSync {
         Self {
             path,
             asked: AtomicU64::new(0),
-            done: Mutex::default(),
+            done: Arc::default(),
         }
     }
 
     /// Returns when all that the caller has committed is on disk.
     pub(super) async fn sync(&self) -> Result<()> {
         let own = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut done = self.done.lock().await;
+        let mut done = self.done.clone().lock_owned().await;
         if done.failed {
             return Err(Error::internal(
                 "an earlier write of the metadata was lost: look into the disk",
@@ -50,17 +51,20 @@ impl WalSync {
         }
         let asked = self.asked.load(Ordering::SeqCst);
         let path = self.path.clone();
-        let synced = tokio::task::spawn_blocking(move || match File::open(path) {
-            Ok(file) => file.sync_data(),
-            // All of it is in the database file, which was synced before the log went.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        })
-        .await
-        .map_err(Error::internal)?;
-        done.failed = synced.is_err();
-        synced?;
-        done.asked = asked;
-        Ok(())
+        // What comes out is noted there: whoever asked for it may be gone by then.
+        let syncing = tokio::task::spawn_blocking(move || {
+            let synced = match File::open(path) {
+                Ok(file) => file.sync_data(),
+                // All of it is in the database file, which was synced before the log went.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            };
+            match synced {
+                Ok(()) => done.asked = asked,
+                Err(_) => done.failed = true,
+            }
+            synced
+        });
+        Ok(syncing.await.map_err(Error::internal)??)
     }
 }

@@ -14,7 +14,6 @@ use crate::objects::Folder;
 use crate::objects::ObjectName;
 use crate::store::now_us;
 use crate::worker::Worker;
-use crate::worker::object_of;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
@@ -33,24 +32,23 @@ impl Worker {
 
     /// First forgets, then removes: a crash in between leaves orphans, never a name without a file.
     pub(crate) async fn sweep(&self) -> Result<()> {
-        let (results, exports) = self.store.forget_expired().await?;
+        let forgotten = self.store.forget_expired().await?;
         // What cannot be removed now is an orphan, which the next sweep removes.
-        for export in &exports {
+        for (job_id, attempt, format) in &forgotten.exports {
             tell(self.objects.remove(&ObjectName::Export {
-                job_id: export.job_id,
-                attempt: export.attempt,
-                format: &export.format,
+                job_id: *job_id,
+                attempt: *attempt,
+                format,
             }));
         }
-        for result in &results {
-            tell(self.objects.remove(&object_of(result)));
+        for (job_id, attempt) in &forgotten.results {
+            tell(self.objects.remove(&ObjectName::Result {
+                job_id: *job_id,
+                attempt: *attempt,
+            }));
         }
-        if !results.is_empty() {
-            info!(
-                results = results.len(),
-                exports = exports.len(),
-                "removed expired results"
-            );
+        if forgotten.count > 0 {
+            info!(results = forgotten.count, "removed expired results");
         }
         self.remove_orphans().await?;
         let lifetime_us = i64::try_from(self.config.job_lifetime.as_micros()).unwrap_or(i64::MAX);

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::exports::Format;
 use crate::exports::encode;
+use crate::exports::options::Compression;
 use crate::exports::options::Options;
 use crate::exports::pipeline::encode_in_order;
 use crate::exports::tests::batch;
@@ -64,9 +65,20 @@ fn megabyte_cell_is_whole() {
     assert!(json[0]["a"] == text);
 }
 
+/// Every way through the encoders.
+fn ways() -> Vec<(Format, Options)> {
+    let compressed = [Compression::Gzip, Compression::Zstd].map(|compression| Options {
+        compress: Some(compression),
+        ..Options::default()
+    });
+    let plain = Format::ALL.map(|format| (format, Options::default()));
+    let compressed = compressed.map(|options| (Format::Csv, options));
+    plain.into_iter().chain(compressed).collect()
+}
+
 #[test]
 fn error_of_the_source_ends_everything() {
-    for format in Format::ALL {
+    for (format, options) in ways() {
         let first = numbered(0, 10);
         let after_error = AtomicUsize::new(0);
         let batches = [Ok(first.clone()), Err(Error::new(ErrorCode::Timeout, "too slow"))]
@@ -76,7 +88,7 @@ fn error_of_the_source_ends_everything() {
                 Ok(numbered(0, 10))
             }));
         let mut out = Vec::new();
-        let error = encode(format, &Options::default(), &first.schema(), batches, 2, &mut out).unwrap_err();
+        let error = encode(format, &options, &first.schema(), batches, 2, &mut out).unwrap_err();
         assert_eq!(error.code, ErrorCode::Timeout);
         assert_eq!(after_error.load(Ordering::Relaxed), 0);
     }
@@ -101,18 +113,10 @@ impl Write for Full {
 
 #[test]
 fn error_of_the_writer_ends_an_endless_source() {
-    for format in Format::ALL {
+    for (format, options) in ways() {
         let batches = std::iter::repeat_with(|| Ok(numbered(0, 5_000)));
         let schema = numbered(0, 1).schema();
-        let error = encode(
-            format,
-            &Options::default(),
-            &schema,
-            batches,
-            4,
-            &mut Full(500_000),
-        )
-        .unwrap_err();
+        let error = encode(format, &options, &schema, batches, 4, &mut Full(500_000)).unwrap_err();
         assert_eq!(error.code, ErrorCode::Internal);
         assert!(error.to_string().contains("no storage space"), "{error}");
     }
@@ -132,29 +136,22 @@ fn panic_of_an_encoder_is_an_error() {
 
 #[test]
 fn panic_of_the_source_is_an_error() {
-    for format in Format::ALL {
+    for (format, options) in ways() {
         let first = numbered(0, 10);
         let batches =
             std::iter::once(Ok(first.clone())).chain(std::iter::repeat_with(|| panic!("broken source")));
-        let error = encode(
-            format,
-            &Options::default(),
-            &first.schema(),
-            batches,
-            2,
-            &mut Vec::new(),
-        );
+        let error = encode(format, &options, &first.schema(), batches, 2, &mut Vec::new());
         assert!(error.unwrap_err().to_string().contains("broken source"));
     }
 }
 
 #[test]
 fn batch_of_other_width_is_an_error() {
-    for format in Format::ALL {
+    for (format, options) in ways() {
         let narrow = batch([("n", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]);
         let batches = std::iter::once(Ok(narrow));
         let schema = numbered(0, 1).schema();
-        let error = encode(format, &Options::default(), &schema, batches, 2, &mut Vec::new());
+        let error = encode(format, &options, &schema, batches, 2, &mut Vec::new());
         assert_eq!(error.unwrap_err().code, ErrorCode::Internal);
     }
 }

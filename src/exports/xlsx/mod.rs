@@ -5,7 +5,6 @@
 //! Control characters are escaped as Excel does (`_x000D_`); openpyxl leaves it to its caller to undo that.
 
 mod cell;
-mod deflate;
 mod parts;
 mod sheet;
 #[cfg(test)]
@@ -21,18 +20,22 @@ use arrow::datatypes::Schema;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::exports::deflate::Deflated;
+use crate::exports::deflate::Deflater;
+use crate::exports::deflate::deflate;
 use crate::exports::pipeline::Piece;
 use crate::exports::pipeline::Pieces;
 use crate::exports::pipeline::in_order;
-use crate::exports::xlsx::deflate::Deflated;
-use crate::exports::xlsx::deflate::Deflater;
-use crate::exports::xlsx::deflate::deflate;
 use crate::exports::xlsx::sheet::SheetRows;
 use crate::exports::xlsx::zip::ZipWriter;
 
 /// Excel's own limits.
 const SHEET_ROWS_MAX: u32 = 1_048_576;
 const COLUMNS_MAX: usize = 16_384;
+
+/// A million rows of TPC-H `lineitem` on two threads: level 1 takes three quarters of the time for 28 % more bytes,
+/// level 4 twice the time for an eighth fewer.
+const LEVEL: u32 = 2;
 
 /// XML is compressed when there is that much of it, while the processor still has it at hand.
 const XML_BYTES: usize = 32 << 10;
@@ -73,11 +76,11 @@ pub(super) fn write_sheets(
         zip: ZipWriter::new(out),
     };
     for (path, content) in parts::FIRST {
-        book.zip.add(path, deflate(content.as_bytes())?)?;
+        book.zip.add(path, deflate(content.as_bytes(), LEVEL)?)?;
     }
     book.begin_sheet()?;
     let new_encoder = || {
-        let mut deflater = Deflater::new();
+        let mut deflater = Deflater::new(LEVEL);
         let mut xml = Vec::with_capacity(2 * XML_BYTES);
         move |piece: Piece| encode_rows(schema, &piece, sheet_rows, &mut xml, &mut deflater)
     };
@@ -141,18 +144,18 @@ impl<W: Write> Book<'_, W> {
         self.sheets += 1;
         self.zip.begin(&parts::sheet_path(self.sheets))?;
         let beginning = sheet::beginning(self.schema, self.sheets == 1)?;
-        self.zip.append(&deflate(&beginning)?)
+        self.zip.append(&deflate(&beginning, LEVEL)?)
     }
 
     fn end_sheet(&mut self) -> Result<()> {
-        self.zip.append(&deflate(sheet::END)?)?;
+        self.zip.append(&deflate(sheet::END, LEVEL)?)?;
         self.zip.end()
     }
 
     fn finish(mut self) -> Result<()> {
         self.end_sheet()?;
         for (path, content) in parts::last(self.sheets) {
-            self.zip.add(path, deflate(content.as_bytes())?)?;
+            self.zip.add(path, deflate(content.as_bytes(), LEVEL)?)?;
         }
         self.zip.finish()
     }

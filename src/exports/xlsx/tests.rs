@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::exports::xlsx::deflate::Deflater;
-use crate::exports::xlsx::deflate::deflate;
+use crate::exports::deflate::Deflater;
+use crate::exports::deflate::deflate;
 use crate::exports::xlsx::text::has_edges;
 use crate::exports::xlsx::text::is_plain;
 use crate::exports::xlsx::text::write_escaped;
@@ -15,9 +15,9 @@ const END_64: &[u8] = b"PK\x06\x06";
 fn archive(wide_from: u64) -> Vec<u8> {
     let mut out = Vec::new();
     let mut zip = ZipWriter::with_wide_from(&mut out, wide_from);
-    zip.add("first.xml", deflate(b"<first/>").unwrap()).unwrap();
+    zip.add("first.xml", deflate(b"<first/>", 2).unwrap()).unwrap();
     zip.begin("sheet.xml").unwrap();
-    let mut deflater = Deflater::new();
+    let mut deflater = Deflater::new(2);
     for piece in 0..10 {
         for line in 0..1_000 {
             deflater

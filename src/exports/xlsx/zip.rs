@@ -9,8 +9,8 @@
 use std::io::Write;
 
 use crate::error::Result;
-use crate::exports::xlsx::deflate::Deflated;
-use crate::exports::xlsx::deflate::END;
+use crate::exports::deflate::Deflated;
+use crate::exports::deflate::END;
 
 const VERSION_DEFLATE: u16 = 20;
 const VERSION_ZIP64: u16 = 45;
