@@ -141,7 +141,7 @@ impl Warehouse {
         let connection = self.connect()?;
         let interrupt = Arc::new(Interrupt::new(&connection));
         let interrupt_on_drop = interrupt.clone();
-        let cancel_on_drop = CancelOnDrop::new(move || interrupt_on_drop.stop());
+        let cancel_on_drop = CancelOnDrop::new(move || interrupt_on_drop.clone().stop());
         let (schema_sender, schema_receiver) = oneshot::channel();
         let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
         let statement = statement.clone();

@@ -11,6 +11,8 @@ mod threads;
 #[cfg(test)]
 mod types;
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use tokio::sync::mpsc;
@@ -62,19 +64,25 @@ impl Batches {
 }
 
 /// Stops a query when dropped; harmless once the query is over.
-pub(crate) struct CancelOnDrop(Option<Box<dyn FnOnce() + Send>>);
+pub(crate) struct CancelOnDrop(Cancel);
+
+/// Stops a query.
+pub(crate) type Cancel = Arc<dyn Fn() + Send + Sync>;
 
 impl CancelOnDrop {
-    pub(crate) fn new(cancel: impl FnOnce() + Send + 'static) -> Self {
-        Self(Some(Box::new(cancel)))
+    pub(crate) fn new(cancel: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(cancel))
+    }
+
+    /// For those who know before its owner that nobody needs the rest.
+    pub(crate) fn cancel(&self) -> Cancel {
+        self.0.clone()
     }
 }
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        if let Some(cancel) = self.0.take() {
-            cancel();
-        }
+        (self.0)();
     }
 }
 

@@ -1,7 +1,8 @@
 //! Makes a file: of a stored result, or of the rows of a query while it runs.
 
+use std::io;
 use std::io::BufWriter;
-use std::io::Write as _;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -10,6 +11,7 @@ use arrow::record_batch::RecordBatch;
 
 use crate::connectors::BatchStream;
 use crate::connectors::Batches;
+use crate::connectors::Cancel;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -123,6 +125,10 @@ impl Worker {
             true => None,
             false => Some(ResultWriter::new(object, &schema, rows_max)?),
         };
+        let encoder = Encoder {
+            on_write_error: Some(cancel_on_drop.cancel()),
+            ..encoder
+        };
         let encoding = tokio::task::spawn_blocking(move || {
             let mut rows = QueryRows {
                 batches,
@@ -155,6 +161,7 @@ impl Worker {
             }),
             threads: self.config.encode_threads,
             given_up: stopping.watch(),
+            on_write_error: None,
         }
     }
 }
@@ -166,6 +173,8 @@ struct Encoder {
     object: ObjectWriter,
     threads: usize,
     given_up: Arc<AtomicBool>,
+    /// Called when the file cannot be written: the query's next rows may be long in coming.
+    on_write_error: Option<Cancel>,
 }
 
 impl Encoder {
@@ -179,7 +188,11 @@ impl Encoder {
             true => Err(Error::new(ErrorCode::Cancelled, "the export was stopped")),
             false => batch,
         });
-        let mut out = BufWriter::with_capacity(BUFFER_BYTES, self.object);
+        let file = File {
+            object: self.object,
+            on_error: self.on_write_error,
+        };
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
         exports::encode(
             self.format,
             &self.options,
@@ -189,7 +202,30 @@ impl Encoder {
             &mut out,
         )?;
         out.flush()?;
-        out.into_inner().map_err(|error| Error::from(error.into_error()))
+        let file = out.into_inner().map_err(|error| error.into_error())?;
+        Ok(file.object)
+    }
+}
+
+/// The file, and who is to hear of an error before the source's next rows are there.
+struct File {
+    object: ObjectWriter,
+    on_error: Option<Cancel>,
+}
+
+impl Write for File {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.object.write(bytes);
+        if written.is_err()
+            && let Some(on_error) = &self.on_error
+        {
+            on_error();
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.object.flush()
     }
 }
 
@@ -237,4 +273,54 @@ fn file_name(report: &Report, time_us: i64, format: Format, options: &Options) -
         name.push_str(compression.extension());
     }
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use arrow::array::ArrayRef;
+    use arrow::array::StringArray;
+    use bytesize::ByteSize;
+
+    use super::*;
+    use crate::objects::Objects;
+
+    /// A query that makes some rows and then none before it is stopped.
+    #[test]
+    fn file_that_cannot_be_written_stops_the_query_while_it_works() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::open(folder.path()).unwrap();
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(100); 1000]));
+        let rows = RecordBatch::try_from_iter([("x", texts)]).unwrap();
+        // The others gather more rows before they write any.
+        for format in [Format::Csv, Format::Json, Format::Ndjson] {
+            let name = ObjectName::Export {
+                job_id: 1,
+                attempt: 1,
+                format: format.extension(),
+            };
+            let (stop, stopped) = mpsc::channel();
+            let encoder = Encoder {
+                format,
+                options: Options::default(),
+                object: objects.create(&name, ByteSize::kib(1)),
+                threads: 2,
+                given_up: Arc::default(),
+                on_write_error: Some(Arc::new(move || {
+                    let _ = stop.send(());
+                })),
+            };
+            let first = std::iter::once(Ok(rows.clone()));
+            let rest = std::iter::once_with(move || {
+                stopped.recv().unwrap();
+                Err(Error::new(ErrorCode::Cancelled, "the query was stopped"))
+            });
+            let error = encoder
+                .encode(&rows.schema(), first.chain(rest))
+                .map(drop)
+                .unwrap_err();
+            assert_eq!(error.code, ErrorCode::TooLarge, "{error}");
+        }
+    }
 }
