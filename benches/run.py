@@ -208,6 +208,8 @@ class Server:
 
     def export(self, report, format_, out):
         """A user's whole wait: submit, run, encode, download."""
+        # The server may have closed a connection that was idle while theirs ran.
+        self.connection.close()
         answer = json.loads(self.get(f"/queries/{report}/submit_export.{format_}?_wait=50"))
         job = answer["job_id"]
         while "export" not in answer:

@@ -153,7 +153,7 @@ impl CsvOptions {
     /// Gives the field that begins at `start` and ends the buffer what it needs for its readers.
     #[inline]
     fn finish_field(&self, start: usize, text: bool, out: &mut Vec<u8>) {
-        if self.excel && text && is_formula(&out[start..]) {
+        if self.excel && is_formula(&out[start..]) && (text || !is_number(&out[start..])) {
             out.insert(start, b'\'');
         }
         let field = &out[start..];
@@ -168,9 +168,16 @@ fn is_mark(byte: u8, delimiter: u8) -> bool {
     (byte == delimiter) | (byte == b'"') | (byte == b'\n') | (byte == b'\r')
 }
 
+/// As numbers are written; an interval or an infinite number is a word with a sign.
+fn is_number(field: &[u8]) -> bool {
+    field
+        .iter()
+        .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte))
+}
+
 /// Whether a spreadsheet may take a text for a formula (OWASP, "CSV Injection"):
 /// it begins with `=`, `+`, `-`, `@`, also in full width, a tab or a carriage return.
-fn is_formula(text: &[u8]) -> bool {
+pub(super) fn is_formula(text: &[u8]) -> bool {
     let full_width = ["\u{ff1d}", "\u{ff0b}", "\u{ff0d}", "\u{ff20}"];
     match text.first() {
         Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r') => true,

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::error::Result;
 use crate::exports::Format;
+use crate::exports::csv::is_formula;
 
 const NULL_CHARACTERS_MAX: usize = 20;
 
@@ -145,6 +146,23 @@ impl Options {
                 "up to {NULL_CHARACTERS_MAX} characters without quotes, delimiters, tabs and line breaks, such as `NULL` or `\\N`"
             );
             return Err(Error::must_be("_null", &wanted, &self.null));
+        }
+        // A lone sign is no formula.
+        if self.profile == Profile::Excel && self.null.len() > 1 && is_formula(self.null.as_bytes()) {
+            let wanted = "no formula with `_profile=excel`: without `=`, `+`, `-` or `@` at its beginning";
+            return Err(Error::must_be("_null", wanted, &self.null));
+        }
+        Ok(())
+    }
+
+    /// Refuses the parameters above where no file is made.
+    pub(crate) fn refuse<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<()> {
+        for name in ["_profile", "_delimiter", "_null", "_compress"] {
+            if get(name).is_some_and(|text| !text.is_empty()) {
+                return Err(Error::invalid(format!(
+                    "`{name}` is for files: it goes with submit_export, not with submit_query"
+                )));
+            }
         }
         Ok(())
     }

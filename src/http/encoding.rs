@@ -1,4 +1,4 @@
-//! The encodings that a client takes. Pure.
+//! The encodings and types that a client takes. Pure.
 
 use crate::exports::options::Compression;
 
@@ -19,8 +19,8 @@ pub(crate) fn accepted(header: Option<&str>) -> Vec<Compression> {
     wanted.into_iter().map(|(_, compression)| compression).collect()
 }
 
-/// How much an encoding is wanted, from 0 to 1, if the header names it.
-fn weight(header: &str, encoding: &str) -> Option<f32> {
+/// How much an encoding or a type is wanted, from 0 to 1, if the header names it.
+pub(crate) fn weight(header: &str, encoding: &str) -> Option<f32> {
     header.split(',').find_map(|entry| {
         let mut parts = entry.split(';').map(str::trim);
         let name = parts.next()?;

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::exports::json_rows::JsonRows;
 use crate::exports::widely_known::known_batch;
 use crate::exports::widely_known::known_schema;
+use crate::http::encoding::weight;
 use crate::http::jobs::iso_time;
 use crate::http::params::count;
 use crate::http::poll::Paginated;
@@ -25,6 +26,7 @@ use crate::store::results::StoredResult;
 const PIECE_BYTES: usize = 256 << 10;
 const PAGE_SIZE_DEFAULT: u64 = 25;
 const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
+const JSON: &str = "application/json";
 
 /// Which page a client wants, and how.
 #[derive(Clone, Debug)]
@@ -36,20 +38,24 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn new(page: Option<&str>, page_size: Option<&str>, headers: &HeaderMap) -> Result<Self> {
-        let accepted = headers.get_all(ACCEPT).iter();
+        let accepted: Vec<&str> = headers
+            .get_all(ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        let accepted = accepted.join(",");
+        let arrow = weight(&accepted, ARROW_STREAM).unwrap_or_default();
         Ok(Self {
             page: count("_page", page, 1)?,
             page_size: count("_page_size", page_size, PAGE_SIZE_DEFAULT)?,
-            arrow: accepted
-                .filter_map(|value| value.to_str().ok())
-                .any(|value| value.contains(ARROW_STREAM)),
+            arrow: arrow > 0.0 && arrow >= weight(&accepted, JSON).unwrap_or_default(),
         })
     }
 
     pub(super) fn content_type(&self) -> &'static str {
         match self.arrow {
             true => ARROW_STREAM,
-            false => "application/json",
+            false => JSON,
         }
     }
 }

@@ -194,14 +194,15 @@ async fn submit(
         &read_body(app, request).await?,
     )?;
     let wait = parse_wait(raw.reserved("_wait"))?;
-    // Nobody else than who waits for a page says which one.
-    let view = match format.is_none() && !wait.is_zero() {
-        true => View::new(raw.reserved("_page"), raw.reserved("_page_size"), &headers)?,
-        false => View::new(None, None, &headers)?,
-    };
+    // Nobody else than who waits for a page says which one; old clients send what they like.
+    let page = |name| raw.reserved(name).filter(|_| format.is_none() && !wait.is_zero());
+    let view = View::new(page("_page"), page("_page_size"), &headers)?;
     let options = match format {
         Some(format) => Options::parse(format, |name| raw.reserved(name))?,
-        None => Options::default(),
+        None => {
+            Options::refuse(|name| raw.reserved(name))?;
+            Options::default()
+        }
     };
     let values = parse_values(&found.report, &raw, chrono::Utc::now().naive_utc())?;
     let new = NewJob {

@@ -99,7 +99,7 @@ impl Store {
     /// Takes the oldest queued job.
     pub(crate) async fn claim(&self) -> Result<Option<Claimed>> {
         Ok(sqlx::query_as(
-            "update jobs set status = 'running', attempt = attempt + 1, started_at = $1
+            "update jobs set status = 'running', attempt = attempt + 1, started_at = max($1, created_at)
              where id = (select id from jobs where status = 'queued' order by id limit 1)
              returning id, kind, format, options, status, user_id, report_id, report_version, attempt,
                     created_at, started_at, ended_at, error_code, error_message, result_id, export_id, statement",

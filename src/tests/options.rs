@@ -125,6 +125,18 @@ async fn wrong_options_are_refused_with_what_would_be_right() {
         answer.line(),
         r#"422 Unprocessable Entity {"errors":["`_compress` must be `gzip` or `zstd`, got `br`"]}"#
     );
+    let answer = app
+        .get("/queries/1/submit_export.csv?_profile=excel&_null==NA")
+        .await;
+    assert_eq!(
+        answer.text(),
+        "`_null` must be no formula with `_profile=excel`: without `=`, `+`, `-` or `@` at its beginning, got `=NA`"
+    );
+    let answer = app.get("/queries/1/submit_query.json?_null=x").await;
+    assert_eq!(
+        answer.line(),
+        r#"422 Unprocessable Entity {"errors":["`_null` is for files: it goes with submit_export, not with submit_query"]}"#
+    );
 }
 
 #[tokio::test]

@@ -175,6 +175,23 @@ async fn pages_come_as_arrow_too() {
     assert_eq!(rows, 30_000);
     let (rows, _) = read(app.get_with(&format!("{path}3"), &arrow).await.body);
     assert_eq!(rows, 0, "past the end there are columns and no rows");
+    for (accept, expected) in [
+        (
+            "application/vnd.apache.arrow.stream;q=0, application/json",
+            "application/json",
+        ),
+        (
+            "application/json, application/vnd.apache.arrow.stream;q=0.5",
+            "application/json",
+        ),
+        (
+            "application/json;q=0.5, application/vnd.apache.arrow.stream",
+            "application/vnd.apache.arrow.stream",
+        ),
+    ] {
+        let answer = app.get_with(&format!("{path}3"), &[("Accept", accept)]).await;
+        assert_eq!(answer.header("content-type"), expected, "{accept}");
+    }
     let pending = app.submit("/queries/1/submit_query.json?n=7").await;
     let answer = app
         .send(

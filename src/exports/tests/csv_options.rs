@@ -6,7 +6,9 @@ use arrow::array::Date32Array;
 use arrow::array::Decimal128Array;
 use arrow::array::Float64Array;
 use arrow::array::Int64Array;
+use arrow::array::IntervalMonthDayNanoArray;
 use arrow::array::RecordBatch;
+use arrow::datatypes::IntervalMonthDayNano;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::Just;
@@ -43,7 +45,8 @@ fn by_the_rules(options: &CsvOptions, rows: &RecordBatch) -> String {
     let delimiter = char::from(options.delimiter);
     let field = |value: &str, text: bool| {
         let signs = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
-        let apostrophe = if options.excel && text && value.starts_with(signs) {
+        let number = value.parse::<f64>().is_ok_and(f64::is_finite);
+        let apostrophe = if options.excel && value.starts_with(signs) && (text || !number) {
             "'"
         } else {
             ""
@@ -105,6 +108,35 @@ fn formulas_become_text_and_numbers_stay() {
         shown,
         "'=text;number\n'=1+1;-15\n'+1;-14\n'-1;-13\n'@SUM(A1);-12\n'\tx;-11\n\"'\rx\";-10\n'＝1;-9\n'＋1;-8\n\
          '－1;-7\n'＠x;-6\n1=1;-5\n\"'=a;b\";-4\n\"\";-3\n;-2\n＃;-1\n"
+    );
+}
+
+#[test]
+fn words_with_a_sign_are_no_numbers() {
+    let rows = batch([
+        (
+            "float",
+            Arc::new(Float64Array::from(vec![
+                -1e300,
+                -0.5,
+                f64::NEG_INFINITY,
+                f64::INFINITY,
+            ])) as _,
+        ),
+        (
+            "interval",
+            Arc::new(IntervalMonthDayNanoArray::from(vec![
+                IntervalMonthDayNano::new(0, -3, 0),
+                IntervalMonthDayNano::new(0, 3, 0),
+                IntervalMonthDayNano::new(-1, 0, 0),
+                IntervalMonthDayNano::new(0, 0, 0),
+            ])) as _,
+        ),
+    ]);
+    let shown = file(&options(b',', "", true), &rows);
+    assert_eq!(
+        shown,
+        "float,interval\n-1e300,'-3 days\n-0.5,3 days\n'-Infinity,'-1 month\nInfinity,00:00:00\n"
     );
 }
 
