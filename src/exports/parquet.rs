@@ -35,7 +35,7 @@ use crate::exports::pipeline;
 use crate::exports::text::TextColumn;
 
 /// Enough to compress well, few enough for some of them to be in memory at a time.
-const GROUP_ROWS: usize = 65_536;
+const GROUP_ROWS: usize = 122_880;
 /// Large cells make smaller groups.
 const GROUP_BYTES: usize = 16 << 20;
 

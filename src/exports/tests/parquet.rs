@@ -59,7 +59,7 @@ print([file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)])
     for threads in [1, 3] {
         let bytes = file_of(Format::Parquet, &batches, threads);
         if let Some(printed) = python(Format::Parquet, &bytes, script) {
-            assert_eq!(printed, "[65536, 65536, 65536, 65536, 65536, 65536, 6784]\n");
+            assert_eq!(printed, "[122880, 122880, 122880, 31360]\n");
         }
     }
     assert_eq!(
