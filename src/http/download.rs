@@ -76,15 +76,17 @@ pub(crate) async fn download(
         None => None,
     };
     let export = export.ok_or(Rejection::NoFile)?;
+    let options: Options = serde_json::from_str(&export.options).map_err(Error::internal)?;
     let is_whole = method == Method::GET && !headers.contains_key(header::RANGE);
     let copy = match is_whole {
-        true => compressed(&app, &export, &headers).await?,
+        true => compressed(&app, &export, &options, &headers).await?,
         false => None,
     };
-    match copy {
-        Some((copy, compression)) => send(&app, &export, &copy, Some(compression), &headers).await,
-        None => send(&app, &export, &export, None, &headers).await,
-    }
+    let (stored, encoding) = match &copy {
+        Some((copy, compression)) => (copy, Some(*compression)),
+        None => (&export, None),
+    };
+    send(&app, &export, &options, stored, encoding, &headers).await
 }
 
 /// A compressed copy of the file that is there already, if the client takes that instead.
@@ -92,9 +94,9 @@ pub(crate) async fn download(
 async fn compressed(
     app: &App,
     export: &StoredExport,
+    options: &Options,
     headers: &HeaderMap,
 ) -> Result<Option<(StoredExport, Compression)>, Rejection> {
-    let options: Options = serde_json::from_str(&export.options).map_err(Error::internal)?;
     if options.compress.is_some() || export.content.is_some() {
         return Ok(None);
     }
@@ -123,6 +125,7 @@ async fn compressed(
 async fn send(
     app: &App,
     export: &StoredExport,
+    options: &Options,
     stored: &StoredExport,
     encoding: Option<Compression>,
     headers: &HeaderMap,
@@ -130,12 +133,8 @@ async fn send(
     let length = u64::try_from(stored.bytes).map_err(Error::internal)?;
     let etag = etag(stored);
     let format = Format::parse(&export.format).ok_or(Rejection::NoFile)?;
-    let options: Options = serde_json::from_str(&export.options).map_err(Error::internal)?;
     let mut answer = HeaderMap::new();
     set(&mut answer, header::VARY, "accept-encoding")?;
-    if let Some(encoding) = encoding {
-        set(&mut answer, header::CONTENT_ENCODING, encoding.content_encoding())?;
-    }
     set(&mut answer, header::ETAG, &etag)?;
     let ranges = if encoding.is_some() { "none" } else { "bytes" };
     set(&mut answer, header::ACCEPT_RANGES, ranges)?;
