@@ -13,6 +13,7 @@ mod error;
 mod exports;
 mod http;
 mod job;
+mod memo;
 mod objects;
 mod query;
 mod report;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Every module, and which it may use; `error` is for everybody. ARCHITECTURE.md explains it.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("config", &[]),
     ("error", &[]),
     ("report", &[]),
@@ -16,13 +16,17 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("user", &[]),
     ("api_key", &[]),
     ("arrow_types", &[]),
+    ("memo", &[]),
     ("exports", &["arrow_types"]),
     ("bench", &["exports"]),
     ("query", &["report", "source"]),
     ("job", &["query"]),
-    ("store", &["report", "source", "user", "query", "job", "api_key"]),
+    (
+        "store",
+        &["report", "source", "user", "query", "job", "api_key", "memo"],
+    ),
     ("objects", &["config"]),
-    ("connectors", &["source", "query", "arrow_types"]),
+    ("connectors", &["source", "query", "arrow_types", "memo"]),
     ("results", &["config", "objects"]),
     (
         "worker",

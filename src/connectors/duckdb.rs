@@ -1,12 +1,9 @@
 //! The embedded engine: the warehouse file of the data folder.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 
 use arrow::datatypes::Schema;
 use arrow::datatypes::SchemaRef;
@@ -38,6 +35,7 @@ use crate::connectors::threads::Threads;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::memo::Memo;
 use crate::query::Bind;
 use crate::query::Statement;
 use crate::query::ValueCheck;
@@ -56,9 +54,6 @@ const TEXT_TYPES: [LogicalTypeId; 7] = [
     LogicalTypeId::Union,
 ];
 
-/// How many texts are remembered; then all are forgotten, which costs each of them one check more.
-const KNOWN_MAX: usize = 1_000;
-
 /// The open warehouse.
 pub(crate) struct Warehouse {
     connection: Mutex<Connection>,
@@ -67,26 +62,7 @@ pub(crate) struct Warehouse {
 }
 
 /// Texts that the guard always lets through, and whether Arrow could hold all of their columns last time.
-#[derive(Default)]
-struct Known(Mutex<HashMap<String, bool>>);
-
-impl Known {
-    fn get(&self, sql: &str) -> Option<bool> {
-        self.lock().get(sql).copied()
-    }
-
-    fn set(&self, sql: &str, exact: bool) {
-        let mut known = self.lock();
-        if known.len() >= KNOWN_MAX {
-            known.clear();
-        }
-        known.insert(sql.to_owned(), exact);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, bool>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+type Known = Memo<String, bool>;
 
 impl Warehouse {
     /// Opens the file, making it if need be, with every way out of it closed for good.
@@ -187,7 +163,7 @@ fn run(
     schema_sender: &mut Option<SchemaSender>,
     sender: &mpsc::Sender<Result<Made>>,
 ) -> Result<()> {
-    let remembered = known.get(&statement.sql);
+    let remembered = known.get(statement.sql.as_str());
     let passed = match remembered {
         Some(_) => Passed::ByText,
         None => guard::check(connection, &statement.sql)?,
@@ -217,7 +193,7 @@ fn run(
         }
     };
     if passed == Passed::ByText && remembered != Some(exact) {
-        known.set(&statement.sql, exact);
+        known.set(statement.sql.clone(), exact);
     }
     let plain = Arc::new(plain_schema(&schema));
     if let Some(waiting) = schema_sender.take()

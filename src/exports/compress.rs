@@ -75,10 +75,7 @@ fn gzip(
             sum.count(&piece);
             Ok(out.write_all(&piece.bytes)?)
         });
-        let written = match writing.join() {
-            Ok(written) => written,
-            Err(panic) => Err(pipeline::panicked(panic.as_ref())),
-        };
+        let written = pipeline::joined(writing);
         // What stopped the taking of blocks is the reason why none could be written any more.
         sent.and(written)
     })?;

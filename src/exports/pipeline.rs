@@ -9,6 +9,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
 use std::thread;
+use std::thread::ScopedJoinHandle;
 
 use arrow::array::Array as _;
 use arrow::array::ArrayRef;
@@ -84,15 +85,21 @@ pub(super) fn in_order<I: Send, T: Send, W: FnMut(I) -> Result<T>>(
         let mut handles = Vec::with_capacity(threads + 1);
         for _ in 0..threads {
             let tasks = Arc::clone(&task_receiver);
-            handles.push(scope.spawn(move || work(&tasks, new_worker())));
+            handles.push(scope.spawn(move || {
+                work(&tasks, new_worker());
+                Ok(())
+            }));
         }
         drop(task_receiver);
-        handles.push(scope.spawn(move || hand_out(items, &task_sender, &outcome_sender)));
+        handles.push(scope.spawn(move || {
+            hand_out(items, &task_sender, &outcome_sender);
+            Ok(())
+        }));
         let written = write_outcomes(outcome_receiver, write);
         // Every handle is joined here, since the scope itself would pass a panic on.
         let mut outcome = Ok(());
         for handle in handles {
-            outcome = outcome.and(handle.join().map_err(|panic| panicked(panic.as_ref())));
+            outcome = outcome.and(joined(handle));
         }
         outcome.and(written)
     })
@@ -100,10 +107,7 @@ pub(super) fn in_order<I: Send, T: Send, W: FnMut(I) -> Result<T>>(
 
 /// Runs `work` on a thread of its own, so that its panic becomes an error.
 pub(super) fn on_one_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    thread::scope(|scope| match scope.spawn(work).join() {
-        Ok(outcome) => outcome,
-        Err(panic) => Err(panicked(panic.as_ref())),
-    })
+    thread::scope(|scope| joined(scope.spawn(work)))
 }
 
 /// Checks that a batch has the columns that were announced.
@@ -232,7 +236,15 @@ fn write_outcomes<T>(outcomes: Receiver<Outcome<T>>, mut write: impl FnMut(T) ->
     Ok(())
 }
 
-pub(super) fn panicked(panic: &(dyn Any + Send)) -> Error {
+/// What a thread has come to; its panic is an error.
+pub(super) fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    match thread.join() {
+        Ok(outcome) => outcome,
+        Err(panic) => Err(panicked(panic.as_ref())),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
     let text = panic
         .downcast_ref::<&str>()
         .copied()

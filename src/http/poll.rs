@@ -34,7 +34,7 @@ use crate::job::Job;
 use crate::job::JobKind;
 use crate::job::JobStatus;
 use crate::objects::ObjectName;
-use crate::results::ResultReader;
+use crate::results::Rows;
 use crate::store::results::StoredResult;
 
 /// How soon a client that does not wait may ask again, in seconds.
@@ -300,33 +300,15 @@ pub(super) async fn page(
     Ok(uncached(([(CONTENT_TYPE, content_type)], body).into_response()))
 }
 
-/// Where the rows of a page are read from.
-enum Rows {
-    Inline(Vec<u8>),
-    File(std::fs::File),
-}
-
-impl Rows {
-    fn open(self) -> Result<ResultReader, Error> {
-        match self {
-            Self::Inline(content) => ResultReader::inline(content),
-            Self::File(file) => ResultReader::open(file),
-        }
-    }
-}
-
 /// `None` if they are gone.
 fn open_rows(app: &App, result: &mut StoredResult) -> Result<Option<Rows>, Error> {
-    if let Some(content) = result.content.take() {
-        return Ok(Some(Rows::Inline(content)));
-    }
-    let file = app.objects.open_object(&ObjectName::Result {
+    let name = ObjectName::Result {
         job_id: result.job_id,
         attempt: result.attempt,
-    });
-    match file {
+    };
+    match Rows::of(result.content.take(), &app.objects, &name) {
         Err(error) if error.code == ErrorCode::NotFound => Ok(None),
-        other => other.map(Rows::File).map(Some),
+        other => other.map(Some),
     }
 }
 

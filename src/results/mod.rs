@@ -27,7 +27,9 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::objects::Object;
+use crate::objects::ObjectName;
 use crate::objects::ObjectWriter;
+use crate::objects::Objects;
 
 /// A stored batch has up to this many rows: enough to compress and encode well, few to read for a page.
 const BATCH_ROWS: usize = 16_384;
@@ -162,6 +164,30 @@ fn depth(data_type: &DataType) -> usize {
     inner + 1
 }
 
+/// The rows of a stored result, not yet looked into.
+pub(crate) enum Rows {
+    Inline(Vec<u8>),
+    File(File),
+}
+
+impl Rows {
+    /// Those that are given, or those of the file of this name.
+    pub(crate) fn of(content: Option<Vec<u8>>, objects: &Objects, name: &ObjectName) -> Result<Self> {
+        match content {
+            Some(content) => Ok(Self::Inline(content)),
+            None => objects.open_object(name).map(Self::File),
+        }
+    }
+
+    /// Reads the index, which may take its time.
+    pub(crate) fn open(self) -> Result<ResultReader> {
+        match self {
+            Self::Inline(content) => ResultReader::new(Box::new(Cursor::new(content))),
+            Self::File(file) => ResultReader::new(Box::new(BufReader::new(file))),
+        }
+    }
+}
+
 /// Where the bytes of a stored result come from: a file, or memory.
 pub(crate) trait Bytes: Read + Seek + Send {}
 impl<T: Read + Seek + Send> Bytes for T {}
@@ -174,14 +200,6 @@ pub(crate) struct ResultReader {
 }
 
 impl ResultReader {
-    pub(crate) fn open(file: File) -> Result<Self> {
-        Self::new(Box::new(BufReader::new(file)))
-    }
-
-    pub(crate) fn inline(content: Vec<u8>) -> Result<Self> {
-        Self::new(Box::new(Cursor::new(content)))
-    }
-
     fn new(bytes: Box<dyn Bytes>) -> Result<Self> {
         let reader = FileReaderBuilder::new().build(bytes)?;
         let index = reader

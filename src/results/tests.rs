@@ -52,7 +52,7 @@ fn write(
 }
 
 fn read(objects: &Objects, range: Range<u64>) -> Vec<i64> {
-    let reader = ResultReader::open(objects.open_object(&NAME).unwrap()).unwrap();
+    let reader = Rows::of(None, objects, &NAME).unwrap().open().unwrap();
     let mut numbers = Vec::new();
     for batch in reader.batches(range).unwrap() {
         let batch = batch.unwrap();
@@ -96,7 +96,7 @@ fn zero_rows_keep_their_columns() {
     let Object::Inline(content) = written.object else {
         panic!("a file without rows is small");
     };
-    let reader = ResultReader::inline(content).unwrap();
+    let reader = Rows::Inline(content).open().unwrap();
     assert_eq!(reader.schema(), schema());
     assert_eq!(reader.batches(0..10).unwrap().count(), 0);
 }
@@ -110,7 +110,7 @@ fn large_cells_are_cut_into_small_batches() {
     let Object::Inline(content) = written.object else {
         panic!("a small file is inline");
     };
-    let reader = ResultReader::inline(content).unwrap();
+    let reader = Rows::Inline(content).open().unwrap();
     assert!(reader.starts.len() > 4, "{:?}", reader.starts);
     let last = reader.batches(39..40).unwrap().next().unwrap().unwrap();
     assert_eq!(last.column(0).as_ref(), &Int64Array::from(vec![39]));

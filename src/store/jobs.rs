@@ -25,6 +25,10 @@ use crate::store::results::NewResult;
 use crate::store::reuse::Fresh;
 use crate::store::reuse::fresh;
 
+/// The columns of a [`Job`].
+const JOB: &str = "id, kind, format, options, status, user_id, report_id, report_version, attempt,
+    created_at, started_at, ended_at, error_code, error_message, result_id, export_id";
+
 /// A job that a worker has taken.
 #[derive(sqlx::FromRow)]
 pub(crate) struct Claimed {
@@ -98,16 +102,16 @@ impl Store {
 
     /// Takes the oldest queued job.
     pub(crate) async fn claim(&self) -> Result<Option<Claimed>> {
-        Ok(sqlx::query_as(
+        let sql = format!(
             "update jobs set status = 'running', attempt = attempt + 1, started_at = max($1, created_at)
              where id = (select id from jobs where status = 'queued' order by id limit 1)
-             returning id, kind, format, options, status, user_id, report_id, report_version, attempt,
-                    created_at, started_at, ended_at, error_code, error_message, result_id, export_id, statement",
-        )
-        .bind(now_us())
-        .fetch_all(&self.writes)
-        .await?
-        .pop())
+             returning {JOB}, statement"
+        );
+        Ok(sqlx::query_as(AssertSqlSafe(sql))
+            .bind(now_us())
+            .fetch_all(&self.writes)
+            .await?
+            .pop())
     }
 
     /// Records the rows that a query job has written; with them it is done.
@@ -239,18 +243,18 @@ impl Store {
 
     /// The job, if this user may see it.
     pub(crate) async fn job_seen_by(&self, id: i64, user_id: i64, is_admin: bool) -> Result<Option<Job>> {
-        Ok(sqlx::query_as(
-            "select id, kind, format, options, status, user_id, report_id, report_version, attempt,
-                    created_at, started_at, ended_at, error_code, error_message, result_id, export_id
+        let sql = format!(
+            "select {JOB}
              from jobs
              where id = $1
-               and ($2 or user_id = $3 or exists (select 1 from job_users where job_id = jobs.id and user_id = $3))",
-        )
-        .bind(id)
-        .bind(is_admin)
-        .bind(user_id)
-        .fetch_optional(&self.reads)
-        .await?)
+               and ($2 or user_id = $3 or exists (select 1 from job_users where job_id = jobs.id and user_id = $3))"
+        );
+        Ok(sqlx::query_as(AssertSqlSafe(sql))
+            .bind(id)
+            .bind(is_admin)
+            .bind(user_id)
+            .fetch_optional(&self.reads)
+            .await?)
     }
 
     /// Begins to wait for a job. Who begins before reading the job's row misses nothing.

@@ -53,7 +53,7 @@ pub(crate) struct Store {
     /// One connection: writers queue here, where they wake each other, and not at the database's lock.
     /// A statement on it that returns rows is read to its end: only there it is committed, or cannot be.
     writes: SqlitePool,
-    versions: KnownVersions,
+    versions: Arc<KnownVersions>,
     wal: Arc<WalSync>,
     finished: Finished,
 }
@@ -86,7 +86,7 @@ impl Store {
         Ok(Self {
             reads,
             writes,
-            versions: KnownVersions::default(),
+            versions: Arc::default(),
             wal: Arc::new(WalSync::new(wal.into())),
             finished: Finished::default(),
         })

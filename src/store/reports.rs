@@ -1,12 +1,9 @@
 //! Reports and their versions.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 
 use crate::error::Result;
+use crate::memo::Memo;
 use crate::report::Report;
 use crate::store::Store;
 use crate::store::now_us;
@@ -26,33 +23,8 @@ pub(crate) enum Change {
     Unchanged,
 }
 
-/// How many versions are remembered; then all are forgotten, which costs each of them one read more.
-const KNOWN_MAX: usize = 1_000;
-
-/// Versions of reports that were read before. A version never changes.
-#[derive(Clone, Default)]
-pub(super) struct KnownVersions(Arc<Mutex<Versions>>);
-
-/// By report and version.
-type Versions = HashMap<(i64, i64), Arc<Report>>;
-
-impl KnownVersions {
-    fn get(&self, id: i64, version: i64) -> Option<Arc<Report>> {
-        self.lock().get(&(id, version)).cloned()
-    }
-
-    fn set(&self, id: i64, version: i64, report: &Arc<Report>) {
-        let mut known = self.lock();
-        if known.len() >= KNOWN_MAX {
-            known.clear();
-        }
-        known.insert((id, version), report.clone());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Versions> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+/// Versions of reports that were read before, by report and version. A version never changes.
+pub(super) type KnownVersions = Memo<(i64, i64), Arc<Report>>;
 
 const CURRENT: &str = "
     select reports.version, definition from reports
@@ -74,7 +46,7 @@ impl Store {
 
     /// A report as it was in this version.
     pub(crate) async fn report_version(&self, id: i64, version: i64) -> Result<Arc<Report>> {
-        if let Some(known) = self.versions.get(id, version) {
+        if let Some(known) = self.versions.get(&(id, version)) {
             return Ok(known);
         }
         let row: (i64, String) = sqlx::query_as(
@@ -85,7 +57,7 @@ impl Store {
         .fetch_one(&self.reads)
         .await?;
         let report = parse(row)?.report;
-        self.versions.set(id, version, &report);
+        self.versions.set((id, version), report.clone());
         Ok(report)
     }
 

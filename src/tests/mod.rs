@@ -231,6 +231,27 @@ pub(crate) async fn add_key(worker: &Worker, user: &User) -> String {
     key.reveal().to_owned()
 }
 
+/// What a script of Python prints that finds a file's path in `sys.argv[1]`, and `arguments` behind it.
+/// It must succeed. `None` where there is no Python.
+pub(crate) fn python(file_name: &str, bytes: &[u8], script: &str, arguments: &[&str]) -> Option<Vec<u8>> {
+    let mut python = reader("python")?;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(file_name);
+    std::fs::write(&path, bytes).unwrap();
+    let output = python
+        .args(["-c", script])
+        .arg(&path)
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Some(output.stdout)
+}
+
 /// A program of the independent readers, which `scripts/test` installs. `None` where they are not,
 /// which only CI does not forgive.
 pub(crate) fn reader(program: &str) -> Option<Command> {

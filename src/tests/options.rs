@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use crate::tests::Answer;
 use crate::tests::TestApp;
-use crate::tests::reader;
+use crate::tests::python;
 
 const REPORT: &str = "---
 id: 1
@@ -96,15 +96,10 @@ async fn compressed_files_hold_the_same() {
             zstd::decode_all(zstd.body.as_slice()).unwrap() == plain,
             "{format}"
         );
-        let Some(mut python) = reader("python") else {
-            continue;
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file.gz");
-        std::fs::write(&path, &gzip.body).unwrap();
         let script = "import gzip, sys; sys.stdout.buffer.write(gzip.open(sys.argv[1]).read())";
-        let output = python.args(["-c", script]).arg(&path).output().unwrap();
-        assert!(output.stdout == plain, "{format}");
+        if let Some(printed) = python("file.gz", &gzip.body, script, &[]) {
+            assert!(printed == plain, "{format}");
+        }
     }
 }
 
@@ -169,17 +164,6 @@ assert table.to_pylist() == [
     ] {
         let file = download(&app, format).await;
         assert_eq!(file.header("content-type"), content_type);
-        let Some(mut python) = reader("python") else {
-            continue;
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(format!("file.{format}"));
-        std::fs::write(&path, &file.body).unwrap();
-        let output = python.args(["-c", script]).arg(&path).output().unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        python(&format!("file.{format}"), &file.body, script, &[]);
     }
 }

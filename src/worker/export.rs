@@ -24,8 +24,8 @@ use crate::objects::ObjectName;
 use crate::objects::ObjectWriter;
 use crate::report::Report;
 use crate::report::slug;
-use crate::results::ResultReader;
 use crate::results::ResultWriter;
+use crate::results::Rows;
 use crate::results::Written;
 use crate::results::rows_over;
 use crate::store::jobs::Claimed;
@@ -67,8 +67,9 @@ impl Worker {
         let encoder = self.encoder(job, format, &options, stopping);
         let (file, made_of, time) = match stored {
             Some(result) => {
-                let rows = self.open_result(&result)?;
+                let rows = Rows::of(result.content.clone(), &self.objects, &object_of(&result))?;
                 let encoding = tokio::task::spawn_blocking(move || {
+                    let rows = rows.open()?;
                     encoder
                         .encode(&rows.schema(), rows.batches(0..u64::MAX)?)?
                         .publish()
@@ -98,14 +99,6 @@ impl Worker {
             lifetime_us: microseconds(self.config.result_lifetime)?,
         };
         self.store.keep_export(job, &export, &made_of).await
-    }
-
-    /// The rows of a stored result.
-    fn open_result(&self, result: &StoredResult) -> Result<ResultReader> {
-        match &result.content {
-            Some(content) => ResultReader::inline(content.clone()),
-            None => ResultReader::open(self.objects.open_object(&object_of(result))?),
-        }
     }
 
     /// Encodes while the query runs. The rows are stored too if a later job may be given them.

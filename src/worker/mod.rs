@@ -177,19 +177,26 @@ impl Worker {
     }
 
     async fn run(&self, claimed: &Claimed, stopping: &StopFlag) -> Result<()> {
-        let result = match claimed.job.result_id {
-            Some(id) => self.store.result(id).await?,
-            None => None,
+        match claimed.job.kind {
+            JobKind::Query => self.run_query(claimed).await,
+            JobKind::Export => {
+                let result = self.stored_result(&claimed.job).await?;
+                self.run_export(claimed, result, stopping).await
+            }
+        }
+    }
+
+    /// The result that a job was given when it was submitted, if its rows are there.
+    async fn stored_result(&self, job: &Job) -> Result<Option<StoredResult>> {
+        let Some(id) = job.result_id else {
+            return Ok(None);
         };
-        let result = result.filter(|result| match result.rows_kept {
+        let result = self.store.result(id).await?;
+        Ok(result.filter(|result| match result.rows_kept {
             Place::File => self.objects.exists(&object_of(result)),
             Place::Inline => true,
             Place::No => false,
-        });
-        match claimed.job.kind {
-            JobKind::Query => self.run_query(claimed).await,
-            JobKind::Export => self.run_export(claimed, result, stopping).await,
-        }
+        }))
     }
 }
 

@@ -10,10 +10,9 @@ use std::process::Command;
 
 use crate::server::BINARY;
 use crate::server::Server;
+use crate::server::apply;
 use crate::server::folder_with_key;
 use crate::server::get;
-use crate::server::holistics;
-use crate::server::stderr;
 
 /// Some 60 MB as CSV: much more than what sockets hold for a client that does not read.
 const LARGE: &str = "select range as n, repeat('x', 1000) as x from range(60000)";
@@ -141,14 +140,7 @@ fn disk_that_fills_up_fails_one_job_and_harms_no_other() {
     )
     .unwrap();
     let data_dir = folder.path().to_str().unwrap();
-    let applied = holistics(&[
-        "reports",
-        "apply",
-        reports.to_str().unwrap(),
-        "--data-dir",
-        data_dir,
-    ]);
-    assert!(applied.status.success(), "{}", stderr(&applied));
+    apply(&reports, folder.path());
     let Some(server) = server_on_small_disk(folder.path(), "160M") else {
         return;
     };

@@ -111,6 +111,19 @@ impl Drop for Server {
     }
 }
 
+/// What a command prints, which must succeed.
+fn succeeded(arguments: &[&str]) -> String {
+    let output = holistics(arguments);
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output)
+}
+
+/// Applies a folder of reports.
+pub(crate) fn apply(reports: &Path, data_dir: &Path) {
+    let [reports, data_dir] = [reports, data_dir].map(|path| path.to_str().unwrap());
+    succeeded(&["reports", "apply", reports, "--data-dir", data_dir]);
+}
+
 pub(crate) fn get(url: &str, key: &str) -> (u16, String) {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -137,15 +150,8 @@ pub(crate) fn folder_with_key(sql: &str) -> (TempDir, String) {
         format!("---\nid: 1\ntitle: One\n---\n{sql}"),
     )
     .unwrap();
-    let applied = holistics(&[
-        "reports",
-        "apply",
-        reports.to_str().unwrap(),
-        "--data-dir",
-        data_dir,
-    ]);
-    assert!(applied.status.success(), "{}", stderr(&applied));
-    let added = holistics(&[
+    apply(&reports, folder.path());
+    succeeded(&[
         "users",
         "add",
         "ann@example.com",
@@ -153,8 +159,7 @@ pub(crate) fn folder_with_key(sql: &str) -> (TempDir, String) {
         "--data-dir",
         data_dir,
     ]);
-    assert!(added.status.success(), "{}", stderr(&added));
-    let key = holistics(&[
+    let key = succeeded(&[
         "keys",
         "create",
         "--user",
@@ -162,8 +167,6 @@ pub(crate) fn folder_with_key(sql: &str) -> (TempDir, String) {
         "--data-dir",
         data_dir,
     ]);
-    assert!(key.status.success(), "{}", stderr(&key));
-    let key = stdout(&key);
     assert_eq!(key.len(), 45, "the key alone and a line end: {key}");
     (folder, key.trim_end().to_owned())
 }

@@ -18,7 +18,7 @@ use crate::exports::encode;
 use crate::exports::options::Options;
 use crate::exports::tests::batch;
 use crate::exports::tests::file_of;
-use crate::tests::reader;
+use crate::tests::python;
 
 fn numbers(from: i64, rows: i64) -> RecordBatch {
     let numbers: ArrayRef = Arc::new((from..from + rows).collect::<Int64Array>());
@@ -31,19 +31,11 @@ fn numbers(from: i64, rows: i64) -> RecordBatch {
 }
 
 /// What a script of Python prints that finds the file's path in `path`.
-fn python(format: Format, bytes: &[u8], script: &str) -> Option<String> {
-    let mut python = reader("python")?;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(format!("file.{}", format.extension()));
-    std::fs::write(&path, bytes).unwrap();
+fn pyarrow(format: Format, bytes: &[u8], script: &str) -> Option<String> {
+    let name = format!("file.{}", format.extension());
     let script = format!("import sys, pyarrow, pyarrow.parquet\npath = sys.argv[1]\n{script}");
-    let output = python.args(["-c", &script]).arg(&path).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Some(String::from_utf8(output.stdout).unwrap())
+    let printed = python(&name, bytes, &script, &[])?;
+    Some(String::from_utf8(printed).unwrap())
 }
 
 #[test]
@@ -58,7 +50,7 @@ print([file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)])
 ";
     for threads in [1, 3] {
         let bytes = file_of(Format::Parquet, &batches, threads);
-        if let Some(printed) = python(Format::Parquet, &bytes, script) {
+        if let Some(printed) = pyarrow(Format::Parquet, &bytes, script) {
             assert_eq!(printed, "[122880, 122880, 122880, 31360]\n");
         }
     }
@@ -72,7 +64,7 @@ batches = list(reader)
 assert [n for batch in batches for n in batch['n'].to_pylist()] == list(range(400000))
 print([batch.num_rows for batch in batches])
 ";
-    if let Some(printed) = python(Format::Arrow, &file_of(Format::Arrow, &batches, 2), script) {
+    if let Some(printed) = pyarrow(Format::Arrow, &file_of(Format::Arrow, &batches, 2), script) {
         assert_eq!(printed, "[66000, 66000, 66000, 66000, 66000, 66000, 4000]\n");
     }
 }
@@ -92,7 +84,7 @@ print([group.column(n).has_dictionary_page for n in range(3)], pyarrow.parquet.r
     // A name that comes twice gets an ending, and one with a dot is one name.
     let columns = [("a.b", repeated), ("own", own.clone()), ("own", own)];
     let bytes = file_of(Format::Parquet, &[batch(columns)], 2);
-    if let Some(printed) = python(Format::Parquet, &bytes, script) {
+    if let Some(printed) = pyarrow(Format::Parquet, &bytes, script) {
         assert_eq!(printed, "[True, False, False] ['a.b', 'own', 'own_2']\n");
     }
 }
@@ -110,7 +102,7 @@ file = pyarrow.parquet.ParquetFile(path)
 assert [len(text) for text in file.read()['wide'].to_pylist()] == [2**19 * len(str(n)) for n in range(64)]
 assert file.num_row_groups > 1
 ";
-    python(Format::Parquet, &bytes, script);
+    pyarrow(Format::Parquet, &bytes, script);
 }
 
 #[test]
@@ -156,7 +148,7 @@ assert table['moment'].cast('int64').to_pylist() == [0, None, 2**63 - 1, -(2**63
 assert table['span'].to_pylist() == ['1 year 2 months -3 days 00:00:04', None, None, None, None], table['span']
 assert table['list'].to_pylist() == [[1, None], None, [], None, [2]]
 ";
-    python(Format::Parquet, &file_of(Format::Parquet, &[rows], 2), script);
+    pyarrow(Format::Parquet, &file_of(Format::Parquet, &[rows], 2), script);
 }
 
 #[test]
@@ -167,7 +159,7 @@ table = pyarrow.parquet.read_table(path) if path.endswith('parquet') else pyarro
 assert table.num_rows == 0 and table.column_names == ['n', 'word'], table
 ";
     for format in [Format::Parquet, Format::Arrow] {
-        python(format, &file_of(format, std::slice::from_ref(&none), 2), script);
+        pyarrow(format, &file_of(format, std::slice::from_ref(&none), 2), script);
     }
 }
 

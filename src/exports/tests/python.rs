@@ -18,26 +18,13 @@ use crate::exports::Format;
 use crate::exports::tests::batch;
 use crate::exports::tests::file;
 use crate::exports::tests::strings;
-use crate::tests::reader;
+use crate::tests::python;
 
 /// Runs a script that finds the file's path in `path`; the script asserts.
 fn check(format: Format, rows: &RecordBatch, script: &str) {
-    let Some(mut python) = reader("python") else {
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(format!("file.{}", format.extension()));
-    std::fs::write(&path, file(format, rows)).unwrap();
-    let output = python
-        .args(["-c", &format!("import sys\npath = sys.argv[1]\n{script}")])
-        .arg(&path)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let name = format!("file.{}", format.extension());
+    let script = format!("import sys\npath = sys.argv[1]\n{script}");
+    python(&name, &file(format, rows), &script, &[]);
 }
 
 fn words() -> RecordBatch {

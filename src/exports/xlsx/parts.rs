@@ -4,14 +4,20 @@ use std::fmt::Write as _;
 
 use crate::exports::xlsx::cell::MomentStyle;
 
+/// A file of these parts, behind what every XML file here begins with.
+macro_rules! xml {
+    ($($part:expr),+ $(,)?) => {
+        concat!(r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>"#, "\n", $($part),+)
+    };
+}
+pub(super) use xml;
+
 /// Name and content of the files that are the same in every workbook; they come first.
 /// That `xml` is a sheet unless said otherwise lets this be written before the number of sheets is known.
 pub(super) const FIRST: [(&str, &str); 3] = [
     (
         "[Content_Types].xml",
-        concat!(
-            r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>"#,
-            "\n",
+        xml!(
             r#"<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">"#,
             r#"<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>"#,
             r#"<Default Extension="xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"/>"#,
@@ -22,9 +28,7 @@ pub(super) const FIRST: [(&str, &str); 3] = [
     ),
     (
         "_rels/.rels",
-        concat!(
-            r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>"#,
-            "\n",
+        xml!(
             r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">"#,
             r#"<Relationship Id="rId1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/>"#,
             "</Relationships>",
@@ -32,9 +36,7 @@ pub(super) const FIRST: [(&str, &str); 3] = [
     ),
     (
         "xl/styles.xml",
-        concat!(
-            r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>"#,
-            "\n",
+        xml!(
             r#"<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">"#,
             r#"<numFmts count="5">"#,
             r#"<numFmt numFmtId="164" formatCode="yyyy-mm-dd"/>"#,
@@ -85,16 +87,12 @@ pub(super) fn sheet_path(number: usize) -> String {
 
 /// Name and content of the files that list the sheets; they come last.
 pub(super) fn last(sheets: usize) -> [(&'static str, String); 2] {
-    let mut book = String::from(concat!(
-        r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>"#,
-        "\n",
+    let mut book = String::from(xml!(
         r#"<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" "#,
         r#"xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships">"#,
         r#"<bookViews><workbookView activeTab="0"/></bookViews><sheets>"#,
     ));
-    let mut relations = String::from(concat!(
-        r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>"#,
-        "\n",
+    let mut relations = String::from(xml!(
         r#"<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">"#,
     ));
     let relation = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";

@@ -32,6 +32,7 @@ use crate::exports::xlsx::cell::date_serial;
 use crate::exports::xlsx::cell::decimal;
 use crate::exports::xlsx::parts::HEADER_STYLE;
 use crate::exports::xlsx::parts::style_of;
+use crate::exports::xlsx::parts::xml;
 use crate::exports::xlsx::text::has_edges;
 use crate::exports::xlsx::text::is_plain;
 use crate::exports::xlsx::text::write_escaped;
@@ -47,9 +48,7 @@ pub(super) const END: &[u8] = b"</sheetData></worksheet>";
 
 /// What precedes the rows of the result: the look of the sheet, and the header.
 pub(super) fn beginning(schema: &Schema, first_sheet: bool) -> Result<Vec<u8>> {
-    let mut xml = String::from(concat!(
-        r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>"#,
-        "\n",
+    let mut xml = String::from(xml!(
         r#"<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetViews><sheetView"#,
     ));
     if first_sheet {
