@@ -15,6 +15,23 @@ use arrow::record_batch::RecordBatchOptions;
 
 use crate::error::Result;
 
+/// What marks a text column whose values are numbers with more digits than a number type holds.
+const EXTENSION: &str = "ARROW:extension:name";
+const NUMBER_AS_TEXT: &str = "holistics.number";
+
+/// The field, marked as numbers that are kept as text.
+pub(crate) fn number_as_text(field: Field) -> Field {
+    field.with_metadata(HashMap::from([(EXTENSION.to_owned(), NUMBER_AS_TEXT.to_owned())]))
+}
+
+/// Whether a column's texts are numbers.
+pub(crate) fn is_number_as_text(field: &Field) -> bool {
+    field
+        .metadata()
+        .get(EXTENSION)
+        .is_some_and(|name| name == NUMBER_AS_TEXT)
+}
+
 /// What a type becomes; `None` leaves it as it is.
 type Change = fn(&DataType) -> Option<DataType>;
 

@@ -15,6 +15,8 @@ pub(crate) struct Error {
     pub(crate) code: ErrorCode,
     /// A lower-case fragment without a final stop that names the thing; never a secret.
     pub(crate) message: String,
+    /// The work may go well if it is done once more: what was found out meanwhile is remembered.
+    pub(crate) again: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -67,12 +69,19 @@ impl Error {
         Self {
             code,
             message: message.into(),
+            again: false,
             source: None,
         }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidRequest, message)
+    }
+
+    /// The same work may go well if it is done once more.
+    pub(crate) fn worth_another_try(mut self) -> Self {
+        self.again = true;
+        self
     }
 
     /// A value that does not fit, named and shown as far as it is short.
@@ -86,6 +95,7 @@ impl Error {
         Self {
             code: ErrorCode::Internal,
             message: "internal error".to_owned(),
+            again: false,
             source: Some(source.into()),
         }
     }

@@ -49,6 +49,8 @@ pub(crate) struct Job {
     pub(crate) user_id: i64,
     pub(crate) report_id: i64,
     pub(crate) report_version: i64,
+    /// What it runs on.
+    pub(crate) source_id: i64,
     /// Counts claims; a number is never used again, so files can be named after it.
     pub(crate) attempt: i64,
     pub(crate) created_at: i64,
@@ -87,7 +89,7 @@ pub(crate) struct NewJob {
     pub(crate) user_id: i64,
     pub(crate) report_id: i64,
     pub(crate) report_version: i64,
-    pub(crate) source: String,
+    pub(crate) source_id: i64,
     pub(crate) statement: Statement,
     /// How old a finished result may be to stand for this run; zero: run.
     pub(crate) cache_us: i64,
@@ -96,7 +98,12 @@ pub(crate) struct NewJob {
 impl NewJob {
     /// Names the work: equal for two submits exactly when they would run the same thing.
     pub(crate) fn result_key(&self) -> Result<String> {
-        let work = serde_json::to_vec(&(self.report_id, self.report_version, &self.source, &self.statement))?;
+        let work = serde_json::to_vec(&(
+            self.report_id,
+            self.report_version,
+            self.source_id,
+            &self.statement,
+        ))?;
         Ok(Sha256::digest(work)
             .iter()
             .map(|byte| format!("{byte:02x}"))

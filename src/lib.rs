@@ -18,6 +18,7 @@ mod objects;
 mod query;
 mod report;
 mod results;
+mod secret;
 mod source;
 mod store;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The data folder of commands that work on it beside a server.
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -29,6 +30,10 @@ impl DataArgs {
     pub(super) async fn open_or_make(&self) -> Result<Store> {
         make_private_folder(&self.data_dir)?;
         Store::open(&Config::in_folder(&self.data_dir)?.metadata_file()).await
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.data_dir
     }
 
     pub(super) fn is_there(&self) -> bool {

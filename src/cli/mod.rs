@@ -14,6 +14,7 @@ mod keys;
 mod login;
 mod reports;
 pub(crate) mod serve;
+mod sources;
 mod tour;
 mod tpch;
 mod users;
@@ -44,6 +45,8 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Reports as files
     Reports(reports::ReportsArgs),
+    /// The databases that reports run on
+    Sources(sources::SourcesArgs),
     /// Who may use the server
     Users(users::UsersArgs),
     /// Keys to the API
@@ -61,6 +64,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(*args),
         Command::Reports(args) => reports::run(args),
+        Command::Sources(args) => sources::run(args),
         Command::Users(args) => users::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Login(args) => login::run(args),

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::query::file::parse_report;
 use crate::report::Report;
-use crate::source::sources;
+use crate::source::WAREHOUSE;
 use crate::store::Store;
 use crate::store::reports::Change;
 
@@ -44,6 +44,7 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
             Command::Apply { dir, dry_run } => {
                 let reports = read_folder(&dir)?;
                 if dry_run && !args.data.is_there() {
+                    check_sources(&reports, &[WAREHOUSE])?;
                     for Report { id, title, .. } in &reports {
                         say!("report {id} `{title}`: would be created");
                     }
@@ -121,9 +122,6 @@ pub(super) fn parse_files(files: &[(&str, &str)]) -> Result<Vec<Report>> {
                 continue;
             }
         };
-        if !sources().iter().any(|source| source.name == report.source) {
-            faults.push(format!("{name}: there is no source `{}`", report.source));
-        }
         if let Some(other) = reports.iter().position(|other| other.id == report.id) {
             faults.push(format!(
                 "{name}: `id: {}` is taken by {}",
@@ -139,8 +137,32 @@ pub(super) fn parse_files(files: &[(&str, &str)]) -> Result<Vec<Report>> {
     }
 }
 
+fn check_sources(reports: &[Report], sources: &[&str]) -> Result<()> {
+    let faults: Vec<String> = reports
+        .iter()
+        .filter(|report| !sources.contains(&report.source.as_str()))
+        .map(
+            |Report {
+                 id, title, source, ..
+             }| {
+                format!(
+                    "report {id} `{title}`: there is no source `{source}`; there are {}",
+                    sources.join(", ")
+                )
+            },
+        )
+        .collect();
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(Error::invalid(faults.join("\n"))),
+    }
+}
+
 /// Applies reports and says in a line each what that did.
 pub(super) async fn apply(store: &Store, reports: &[Report], dry_run: bool) -> Result<Vec<String>> {
+    let sources = store.sources().await?;
+    let sources: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+    check_sources(reports, &sources)?;
     let changes = store.apply_reports(reports, dry_run).await?;
     let would = if dry_run { "would be " } else { "" };
     let lines = reports.iter().zip(changes).map(|(report, change)| {

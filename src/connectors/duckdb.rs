@@ -29,6 +29,7 @@ use crate::connectors::guard;
 use crate::connectors::guard::Passed;
 use crate::connectors::interrupt::Interrupt;
 use crate::connectors::interrupt::Running;
+use crate::connectors::not_listed;
 use crate::connectors::plain::plain_batch;
 use crate::connectors::plain::plain_schema;
 use crate::connectors::threads::Threads;
@@ -240,10 +241,7 @@ fn check_values(connection: &Connection, check: &ValueCheck) -> Result<()> {
         .map_err(failed)?;
     match strangers {
         0 => Ok(()),
-        _ => Err(Error::invalid(format!(
-            "filter `{}` must be one of the values that its `values_sql` lists",
-            check.filter
-        ))),
+        _ => Err(not_listed(&check.filter)),
     }
 }
 

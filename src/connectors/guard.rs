@@ -5,6 +5,7 @@
 use duckdb::Connection;
 use duckdb::types::Value;
 
+use crate::connectors::place;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -80,7 +81,7 @@ pub(crate) fn check(connection: &Connection, sql: &str) -> Result<Passed> {
             ),
             _ => Error::new(
                 ErrorCode::SourceFailed,
-                format!("{message}{}", place(sql, parsed.position)),
+                format!("{message}{}", place(before(sql, parsed.position))),
             ),
         });
     }
@@ -173,14 +174,6 @@ fn refused(what: &str) -> Error {
     )
 }
 
-fn place(sql: &str, position: Option<i64>) -> String {
-    let Some(before) = position
-        .and_then(|position| usize::try_from(position).ok())
-        .and_then(|position| sql.get(..position))
-    else {
-        return String::new();
-    };
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!(" (line {line}, column {column} of the SQL)")
+fn before(sql: &str, position: Option<i64>) -> Option<&str> {
+    sql.get(..usize::try_from(position?).ok()?)
 }

@@ -7,10 +7,15 @@ mod escapes;
 mod guard;
 mod interrupt;
 mod plain;
+mod postgres;
+mod sessions;
+pub(crate) mod sources;
 mod threads;
 #[cfg(test)]
 mod types;
 
+use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -18,7 +23,15 @@ use arrow::record_batch::RecordBatch;
 use tokio::sync::mpsc;
 
 use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::query::ValueCheck;
+use crate::query::scalar::canonical;
+use crate::query::scalar::canonical_as;
+
+/// Rows that a connector gathers into a batch, and bytes after which it takes fewer.
+const BATCH_ROWS: usize = 8_192;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// The rows of a running query.
 pub(crate) struct BatchStream {
@@ -60,6 +73,106 @@ impl Batches {
             Some(Err(error)) => Err(error),
             None => Err(Error::internal("the query broke off before its end")),
         }
+    }
+}
+
+/// What a query runs for, told to the database in a comment so that whoever looks after it can see.
+#[derive(Clone, Debug)]
+pub(crate) struct Purpose {
+    pub(crate) job_id: i64,
+    pub(crate) report_id: i64,
+    /// The e-mail address of who asked for it.
+    pub(crate) user: String,
+}
+
+impl Purpose {
+    /// Stands before the SQL; nothing in it can end it.
+    fn comment(&self) -> String {
+        let user: String = self
+            .user
+            .chars()
+            .map(|character| match character {
+                'a'..='z' | 'A'..='Z' | '0'..='9' | '@' | '.' | '_' | '-' | '+' => character,
+                _ => '?',
+            })
+            .collect();
+        format!(
+            "/* holistics job={} report={} user={user} */ ",
+            self.job_id, self.report_id
+        )
+    }
+}
+
+/// The values of a check that have not been found yet among those that are allowed.
+struct WantedValues<'a> {
+    check: &'a ValueCheck,
+    missing: BTreeSet<String>,
+}
+
+fn wanted_values(check: &ValueCheck) -> WantedValues<'_> {
+    WantedValues {
+        check,
+        missing: check.values.iter().map(canonical).collect(),
+    }
+}
+
+impl WantedValues<'_> {
+    /// One of the allowed values, in its text form.
+    fn found(&mut self, key: &str) {
+        if let Some(first) = self.check.values.first() {
+            self.missing.remove(&canonical_as(first, key));
+        }
+    }
+
+    fn all_found(&self) -> Result<()> {
+        match self.missing.is_empty() {
+            true => Ok(()),
+            false => Err(not_listed(&self.check.filter)),
+        }
+    }
+}
+
+fn not_listed(filter: &str) -> Error {
+    Error::invalid(format!(
+        "filter `{filter}` must be one of the values that its `values_sql` lists"
+    ))
+}
+
+/// Where in the SQL something is wrong, after what stands before it.
+fn place(before: Option<&str>) -> String {
+    let Some(before) = before else {
+        return String::new();
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!(" (line {line}, column {column} of the SQL)")
+}
+
+/// The connection to a source broke off: there is no short result.
+fn lost(source: &str, why: &str) -> Error {
+    Error::new(
+        ErrorCode::SourceFailed,
+        format!("lost the connection to source `{source}`: {why}"),
+    )
+}
+
+fn unreachable(source: &str, why: &str) -> Error {
+    Error::new(
+        ErrorCode::SourceFailed,
+        format!("cannot use source `{source}`: {why}"),
+    )
+}
+
+/// What an error of the system means to who set a source up.
+fn io_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            "connection refused: nothing listens at its host and port".to_owned()
+        }
+        io::ErrorKind::TimedOut => "no answer from its host and port in time".to_owned(),
+        io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
+        _ if error.to_string().contains("lookup") => format!("host unknown: {error}"),
+        _ => error.to_string(),
     }
 }
 

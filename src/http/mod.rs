@@ -14,6 +14,7 @@ mod poll;
 mod queries;
 mod range;
 pub(crate) mod server;
+mod sources;
 mod users;
 mod wait;
 
@@ -63,7 +64,8 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(jobs::get_job))
         .routes(routes!(download::download))
         .routes(routes!(users::get_user_info))
-        .routes(routes!(users::list_data_sources))
+        .routes(routes!(sources::list_data_sources, sources::add_data_source))
+        .routes(routes!(sources::get_data_source))
         .routes(routes!(health))
         .split_for_parts();
     let document = Arc::new(openapi::finish(document));

@@ -41,6 +41,9 @@ use crate::query::Dialect;
 use crate::query::compile::compile;
 use crate::query::raw_values::RawValues;
 use crate::query::values::parse_values;
+use crate::report::Report;
+use crate::source::WAREHOUSE;
+use crate::source::WAREHOUSE_ID;
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -205,6 +208,7 @@ async fn submit(
         }
     };
     let values = parse_values(&found.report, &raw, chrono::Utc::now().naive_utc())?;
+    let (source_id, dialect) = source_of(app, &found.report).await?;
     let new = NewJob {
         kind: match format {
             None => JobKind::Query,
@@ -217,8 +221,8 @@ async fn submit(
         user_id: caller.0.id,
         report_id: id,
         report_version: found.version,
-        source: found.report.source.clone(),
-        statement: compile(&found.report, &values, Dialect::DuckDb)?,
+        source_id,
+        statement: compile(&found.report, &values, dialect)?,
         cache_us: i64::try_from(found.report.cache.as_micros()).unwrap_or(i64::MAX),
     };
     let submitted = queue(app, new).await?;
@@ -238,6 +242,18 @@ async fn submit(
         }
     };
     Ok(with_job_id(response, job_id))
+}
+
+/// Where a report runs, and how SQL is written there.
+async fn source_of(app: &App, report: &Report) -> Result<(i64, Dialect), Rejection> {
+    if report.source == WAREHOUSE {
+        return Ok((WAREHOUSE_ID, Dialect::DuckDb));
+    }
+    let source = app.store.source_named(&report.source).await.map_err(|error| {
+        // The report is there; what it needs is not.
+        Error::new(ErrorCode::SourceFailed, error.message)
+    })?;
+    Ok((source.id, Dialect::of(source.kind)))
 }
 
 /// Submits, and tells the workers; both, even if the client goes away meanwhile.

@@ -101,20 +101,30 @@ fn value_checks(report: &Report, values: &Values) -> Vec<ValueCheck> {
 impl Dialect {
     fn placeholder(self, number: usize) -> String {
         match self {
-            Self::DuckDb => format!("${number}"),
+            Self::DuckDb | Self::Postgres => format!("${number}"),
+            Self::MySql => "?".to_owned(),
+            Self::Sqlite => format!("?{number}"),
         }
     }
 
     fn as_text(self, expression: &str) -> String {
         match self {
             Self::DuckDb => format!("CAST({expression} AS VARCHAR)"),
+            Self::Postgres | Self::Sqlite => format!("CAST({expression} AS TEXT)"),
+            Self::MySql => format!("CAST({expression} AS CHAR)"),
         }
+    }
+
+    /// Whether a placeholder says which value it stands for, so that it can stand twice.
+    fn has_numbers(self) -> bool {
+        !matches!(self, Self::MySql)
     }
 
     fn joined(self, parts: &[String]) -> String {
         match (self, parts) {
-            (Self::DuckDb, [part]) => part.clone(),
-            (Self::DuckDb, parts) => format!("({})", parts.join(" || ")),
+            (_, [part]) => part.clone(),
+            (Self::MySql, parts) => format!("CONCAT({})", parts.join(", ")),
+            (_, parts) => format!("({})", parts.join(" || ")),
         }
     }
 }
@@ -219,11 +229,12 @@ impl<'a> Writer<'a> {
         self.edge = Edge::Placeholder;
     }
 
-    /// Binds the values of a name once and gives their numbers; nothing given is one `Null`.
+    /// Binds the values of a name, once where the dialect can name them, and gives their numbers;
+    /// nothing given is one `Null`.
     fn bind(&mut self, name: &'a str) -> std::ops::RangeInclusive<usize> {
         let given = self.values.get(name);
         let count = given.len().max(1);
-        if let Some(first) = self.placeholders.get(name) {
+        if let Some(first) = self.placeholders.get(name).filter(|_| self.dialect.has_numbers()) {
             return *first..=*first + count - 1;
         }
         let first = self.binds.len() + 1;

@@ -5,6 +5,8 @@ use chrono::NaiveDateTime;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::source::SourceKind;
+
 pub(crate) mod check;
 pub(crate) mod compile;
 mod dates;
@@ -14,7 +16,7 @@ mod file_choices;
 mod file_filter;
 mod lexer;
 pub(crate) mod raw_values;
-mod scalar;
+pub(crate) mod scalar;
 mod tag;
 mod template;
 #[cfg(test)]
@@ -58,4 +60,19 @@ pub(crate) enum Bind {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Dialect {
     DuckDb,
+    Postgres,
+    /// MariaDB as well.
+    MySql,
+    Sqlite,
+}
+
+impl Dialect {
+    pub(crate) fn of(kind: SourceKind) -> Self {
+        match kind {
+            SourceKind::Duckdb => Self::DuckDb,
+            SourceKind::Postgres => Self::Postgres,
+            SourceKind::Mysql => Self::MySql,
+            SourceKind::Sqlite => Self::Sqlite,
+        }
+    }
 }

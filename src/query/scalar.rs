@@ -49,6 +49,18 @@ pub(crate) fn canonical(value: &Bind) -> String {
     }
 }
 
+/// The canonical form of a text that is read as a value of the same type as another.
+pub(crate) fn canonical_as(like: &Bind, text: &str) -> String {
+    let of = match like {
+        Bind::Null | Bind::Text(_) => ValueType::Text,
+        Bind::Integer(_) | Bind::Decimal(_) => ValueType::Number,
+        Bind::Boolean(_) => ValueType::Boolean,
+        Bind::Date(_) => ValueType::Date,
+        Bind::Datetime(_) => ValueType::Datetime,
+    };
+    parse_value(of, text, None).map_or_else(|_| text.to_owned(), |value| canonical(&value))
+}
+
 /// A value as messages quote it: short, and on one line.
 pub(crate) fn shown(text: &str) -> String {
     let mut shown = String::from("`");

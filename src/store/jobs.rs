@@ -26,7 +26,7 @@ use crate::store::reuse::Fresh;
 use crate::store::reuse::fresh;
 
 /// The columns of a [`Job`].
-const JOB: &str = "id, kind, format, options, status, user_id, report_id, report_version, attempt,
+const JOB: &str = "id, kind, format, options, status, user_id, report_id, report_version, source_id, attempt,
     created_at, started_at, ended_at, error_code, error_message, result_id, export_id";
 
 /// A job that a worker has taken.
@@ -318,8 +318,8 @@ async fn insert(
     let now = now_us();
     let id: Vec<i64> = sqlx::query_scalar(
         "insert into jobs (kind, format, options, status, user_id, report_id, report_version, result_key, statement,
-                           created_at, started_at, ended_at, result_id, export_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13)
+                           created_at, started_at, ended_at, result_id, export_id, source_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14)
          on conflict (result_key, kind, format, options) where status in ('queued', 'running') do nothing
          returning id",
     )
@@ -336,6 +336,7 @@ async fn insert(
     .bind(done.then_some(now))
     .bind(fresh.as_ref().map(|fresh| fresh.result_id))
     .bind(fresh.as_ref().and_then(|fresh| fresh.export_id))
+    .bind(new.source_id)
     .fetch_all(database)
     .await?;
     Ok(id.first().map(|id| match done {

@@ -7,6 +7,7 @@ pub(crate) mod jobs;
 pub(crate) mod reports;
 pub(crate) mod results;
 mod reuse;
+mod sources;
 mod sync;
 mod users;
 

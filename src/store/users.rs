@@ -40,6 +40,14 @@ impl Store {
             .await?)
     }
 
+    /// The e-mail address of a user.
+    pub(crate) async fn email_of(&self, id: i64) -> Result<String> {
+        Ok(sqlx::query_scalar("select email from users where id = $1")
+            .bind(id)
+            .fetch_one(&self.reads)
+            .await?)
+    }
+
     pub(crate) async fn users(&self) -> Result<Vec<User>> {
         Ok(sqlx::query_as("select * from users order by id")
             .fetch_all(&self.reads)

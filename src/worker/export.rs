@@ -107,7 +107,7 @@ impl Worker {
             schema,
             batches,
             cancel_on_drop,
-        } = self.warehouse.query(&claimed.statement()?).await?;
+        } = self.query(claimed).await?;
         let job = &claimed.job;
         let rows_max = self.config.result_rows_max;
         let object = self.create(&ObjectName::Result {

@@ -2,6 +2,7 @@
 
 mod export;
 mod query;
+mod source;
 mod sweep;
 
 use std::panic::AssertUnwindSafe;
@@ -20,6 +21,7 @@ use tracing::warn;
 
 use crate::config::Config;
 use crate::connectors::duckdb::Warehouse;
+use crate::connectors::sources::Sources;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -36,12 +38,16 @@ use crate::store::results::StoredResult;
 /// How soon a write to the metadata database that failed is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the server's stop waits for databases to stop queries.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Everything a job needs. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Worker {
     pub(crate) store: Store,
     pub(crate) objects: Objects,
     pub(crate) warehouse: Arc<Warehouse>,
+    sources: Arc<Sources>,
     pub(crate) config: Arc<Config>,
     /// Told when a job is queued.
     pub(crate) queued: Arc<Notify>,
@@ -73,6 +79,7 @@ impl Worker {
             store,
             objects,
             warehouse,
+            sources: Arc::default(),
             config: Arc::new(config),
             queued: Arc::new(Notify::new()),
         };
@@ -96,6 +103,7 @@ impl Worker {
                 error!(%error, "a worker's task ended");
             }
         }
+        self.sources.settle(SETTLE_TIMEOUT).await;
     }
 
     async fn work_alone(self, mut stop: watch::Receiver<bool>) {
@@ -177,6 +185,13 @@ impl Worker {
     }
 
     async fn run(&self, claimed: &Claimed, stopping: &StopFlag) -> Result<()> {
+        match self.run_once(claimed, stopping).await {
+            Err(error) if error.again => self.run_once(claimed, stopping).await,
+            done => done,
+        }
+    }
+
+    async fn run_once(&self, claimed: &Claimed, stopping: &StopFlag) -> Result<()> {
         match claimed.job.kind {
             JobKind::Query => self.run_query(claimed).await,
             JobKind::Export => {

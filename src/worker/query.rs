@@ -75,7 +75,7 @@ impl Worker {
             schema,
             mut batches,
             cancel_on_drop,
-        } = self.warehouse.query(&claimed.statement()?).await?;
+        } = self.query(claimed).await?;
         let object = self.create(&ObjectName::Result {
             job_id: claimed.job.id,
             attempt: claimed.job.attempt,

@@ -92,15 +92,23 @@ fn reports_are_applied_whole_or_not_at_all() {
         "{faults}"
     );
     assert!(
-        faults.contains("3.sql: there is no source `elsewhere`"),
-        "{faults}"
-    );
-    assert!(
         faults.contains("3.sql: `id: 1` is taken by") && faults.contains("1.sql"),
         "{faults}"
     );
     assert!(!data_dir.exists());
     write("2.sql", "---\nid: 2\ntitle: Two\n---\nselect 2");
+    write(
+        "3.sql",
+        "---\nid: 3\ntitle: Three\nsource: elsewhere\n---\nselect 3",
+    );
+    for arguments in [&[][..], &["--dry-run"]] {
+        let faults = stderr(&apply(arguments));
+        assert!(
+            faults.contains("report 3 `Three`: there is no source `elsewhere`; there are warehouse"),
+            "{faults}"
+        );
+    }
+    fs::remove_dir_all(&data_dir).unwrap();
     fs::remove_file(reports.join("3.sql")).unwrap();
     assert!(stdout(&apply(&["--dry-run"])).contains("report 2 `Two`: would be created"));
     assert!(!data_dir.exists());

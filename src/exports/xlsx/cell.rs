@@ -98,6 +98,29 @@ pub(super) fn cells<'a>(array: &'a dyn Array) -> ReadCell<'a> {
     }
 }
 
+/// The cells of a column of texts that are numbers: those that Excel holds exactly become numbers.
+pub(super) fn number_texts<'a>(array: &'a dyn Array) -> ReadCell<'a> {
+    let Some(texts) = array.as_string_opt::<i32>() else {
+        return cells(array);
+    };
+    Box::new(move |row| match exact_number(texts.value(row)) {
+        Some(number) => Cell::Number(number),
+        None => Cell::Text,
+    })
+}
+
+/// The number that a text is, if it has no more than 15 digits that count.
+fn exact_number(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let digits = [whole, fraction].concat();
+    let plain = !whole.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    (plain && digits.trim_start_matches('0').len() <= 15)
+        .then(|| text.parse().ok())
+        .flatten()
+}
+
 fn each<'a, N: ArrowNativeType>(
     array: &dyn Array,
     read: impl Fn(N) -> Cell + Send + Sync + 'a,

@@ -14,6 +14,7 @@ use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::DataType;
 use arrow::datatypes::Schema;
 
+use crate::arrow_types::is_number_as_text;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -30,6 +31,7 @@ use crate::exports::xlsx::cell::ReadCell;
 use crate::exports::xlsx::cell::cells;
 use crate::exports::xlsx::cell::date_serial;
 use crate::exports::xlsx::cell::decimal;
+use crate::exports::xlsx::cell::number_texts;
 use crate::exports::xlsx::parts::HEADER_STYLE;
 use crate::exports::xlsx::parts::style_of;
 use crate::exports::xlsx::parts::xml;
@@ -126,7 +128,10 @@ impl<'a> SheetRows<'a> {
                 .map(|(position, array)| Column {
                     opening: opening(position),
                     text: TextColumn::new(array.as_ref()),
-                    values: Values::of(array.as_ref()),
+                    values: match is_number_as_text(schema.field(position)) {
+                        true => Values::Other(number_texts(array.as_ref())),
+                        false => Values::of(array.as_ref()),
+                    },
                 })
                 .collect(),
             text: Vec::new(),

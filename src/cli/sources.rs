@@ -1,0 +1,203 @@
+//! `holistics sources`: the databases that reports run on.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::Subcommand;
+
+use crate::cli::block_on;
+use crate::cli::data::DataArgs;
+use crate::connectors::sources::Connector;
+use crate::error::Error;
+use crate::error::Result;
+use crate::secret::SecretKey;
+use crate::source::Mismatch;
+use crate::source::NewSource;
+use crate::source::Password;
+use crate::source::Source;
+use crate::source::SourceKind;
+use crate::source::SourceSettings;
+use crate::source::WAREHOUSE;
+
+/// How long `check` lets a database think.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(Args)]
+pub(super) struct SourcesArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Add a source and print its id
+    Add(Box<AddArgs>),
+    /// List sources
+    List,
+    /// Show one source, without its password
+    Show { name: String },
+    /// Connect to a source and say what is there, or what is wrong
+    Check { name: String },
+    /// Remove a source that no report names
+    Remove { name: String },
+}
+
+#[derive(Args)]
+struct AddArgs {
+    /// What reports call it
+    name: String,
+    /// The kind of database; mysql is for MariaDB too
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: SourceKind,
+    /// Where it is: postgres://user@host:5432/database, mysql://user@host:3306/database, or a file's path
+    #[arg(long)]
+    url: String,
+    /// Environment variable that holds the password
+    #[arg(long, value_name = "VAR", conflicts_with = "password_file")]
+    password_env: Option<String>,
+    /// File that holds the password
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Connections at the same time
+    #[arg(long, value_name = "COUNT", default_value_t = SourceSettings::default().concurrency)]
+    concurrency: u32,
+    /// How long the database lets one statement run, such as 5m; else as long as the server's query_timeout
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    statement_timeout: Option<Duration>,
+    /// Time zone of the session, as the database names it
+    #[arg(long, value_name = "ZONE", default_value_t = SourceSettings::default().time_zone)]
+    time_zone: String,
+    /// Let imports write to it; reports never do
+    #[arg(long)]
+    writable: bool,
+    /// How the database's own list of connections names the server
+    #[arg(long, value_name = "NAME", default_value_t = SourceSettings::default().application_name)]
+    application_name: String,
+    /// Of sqlite: what becomes of a value that is not of its column's declared type
+    #[arg(long, value_name = "WHAT", default_value = "error")]
+    mismatch: Mismatch,
+    /// Change the source of this name, which keeps its id
+    #[arg(long)]
+    replace: bool,
+}
+
+pub(super) fn run(args: SourcesArgs) -> Result<()> {
+    block_on(async {
+        match args.command {
+            Command::Add(add) => {
+                let password = password(&add)?;
+                let new = new_source(&add, password)?;
+                let store = args.data.open_or_make().await?;
+                let sealed = match &new.password {
+                    Some(password) => {
+                        let key = SecretKey::load(args.data.folder())?;
+                        Some(key.seal(&new.name, password.reveal())?)
+                    }
+                    None => None,
+                };
+                let id = store.add_source(&new, sealed, add.replace).await?;
+                store.close().await;
+                say!("{id}");
+            }
+            Command::List => {
+                say!("ID | Type | Name");
+                for source in args.data.open().await?.sources().await? {
+                    say!("{} | {} | {}", source.id, source.kind.name(), source.name);
+                }
+            }
+            Command::Show { name } => {
+                let source = args.data.open().await?.source_named(&name).await?;
+                show(&source)?;
+            }
+            Command::Check { name } => {
+                let source = args.data.open().await?.source_named(&name).await?;
+                if source.name == WAREHOUSE {
+                    say!("{name}: the server's own DuckDB file, open while the server runs");
+                    return Ok(());
+                }
+                let password = match &source.sealed_password {
+                    Some(sealed) => {
+                        let key = SecretKey::load(args.data.folder())?;
+                        Some(Password::new(key.open(&source.name, sealed)?))
+                    }
+                    None => None,
+                };
+                let found = Connector::new(&source, password.as_ref(), CHECK_TIMEOUT)?
+                    .check()
+                    .await?;
+                say!("{name}: {found}");
+            }
+            Command::Remove { name } => {
+                let store = args.data.open().await?;
+                store.remove_source(&name).await?;
+                store.close().await;
+                say!("removed source {name}");
+            }
+        }
+        Ok(())
+    })
+}
+
+fn password(add: &AddArgs) -> Result<Option<Password>> {
+    let text = match (&add.password_env, &add.password_file) {
+        (Some(variable), _) => env::var(variable)
+            .map_err(|_| Error::invalid(format!("the environment variable `{variable}` is not set")))?,
+        (None, Some(path)) => fs::read_to_string(path)
+            .map_err(|error| Error::invalid(format!("cannot read `{}`: {error}", path.display())))?
+            .trim_end_matches(['\r', '\n'])
+            .to_owned(),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Password::new(text)))
+}
+
+fn new_source(add: &AddArgs, password: Option<Password>) -> Result<NewSource> {
+    let is_file = matches!(add.kind, SourceKind::Sqlite | SourceKind::Duckdb);
+    let url = match is_file && !add.url.contains(':') {
+        // Here alone is it known what a path starts from.
+        true => std::path::absolute(&add.url)?.display().to_string(),
+        false => add.url.clone(),
+    };
+    let settings = SourceSettings {
+        concurrency: add.concurrency,
+        statement_timeout_secs: add
+            .statement_timeout
+            .map_or(0, |timeout| timeout.as_secs().max(1)),
+        time_zone: add.time_zone.clone(),
+        writable: add.writable,
+        application_name: add.application_name.clone(),
+        mismatch: add.mismatch,
+    };
+    NewSource::new(add.name.clone(), add.kind, &url, password, settings)
+}
+
+fn show(source: &Source) -> Result<()> {
+    let settings = &source.settings;
+    say!("id: {}", source.id);
+    say!("name: {}", source.name);
+    say!("type: {}", source.kind.name());
+    say!("url: {}", source.url);
+    say!(
+        "password: {}",
+        if source.sealed_password.is_some() {
+            "set"
+        } else {
+            "none"
+        }
+    );
+    say!("concurrency: {}", settings.concurrency);
+    let timeout = match settings.statement_timeout_secs {
+        0 => "that of the server (query_timeout)".to_owned(),
+        seconds => humantime::format_duration(Duration::from_secs(seconds)).to_string(),
+    };
+    say!("statement_timeout: {timeout}");
+    say!("time_zone: {}", settings.time_zone);
+    say!("writable: {}", settings.writable);
+    say!("application_name: {}", settings.application_name);
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! PostgreSQL's `numeric` in its binary form: groups of four digits, the weight of the first,
+//! the sign, and how many digits are shown after the point.
+
+use std::fmt;
+
+const NEGATIVE: u16 = 0x4000;
+const NAN: u16 = 0xc000;
+const INFINITY: u16 = 0xd000;
+const MINUS_INFINITY: u16 = 0xf000;
+/// Digits in a group.
+const GROUP: i32 = 4;
+
+/// A value as it was sent.
+pub(super) struct Numeric<'a> {
+    /// Two bytes each.
+    groups: &'a [u8],
+    /// How many groups stand before the point, less one.
+    weight: i16,
+    sign: u16,
+    scale: u16,
+}
+
+impl<'a> Numeric<'a> {
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (head, groups) = bytes.split_first_chunk::<8>()?;
+        let [count, weight, sign, scale] = [0, 2, 4, 6].map(|at| [head[at], head[at + 1]]);
+        (groups.len() == 2 * usize::from(u16::from_be_bytes(count))).then_some(Self {
+            groups,
+            weight: i16::from_be_bytes(weight),
+            sign: u16::from_be_bytes(sign),
+            scale: u16::from_be_bytes(scale),
+        })
+    }
+
+    /// Neither NaN nor an infinity.
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self.sign, 0 | NEGATIVE)
+    }
+
+    fn group(&self, index: i32) -> u16 {
+        let at = usize::try_from(index).unwrap_or(usize::MAX).saturating_mul(2);
+        match self.groups.get(at..at.saturating_add(2)) {
+            Some(pair) => u16::from_be_bytes([pair[0], pair[1]]),
+            None => 0,
+        }
+    }
+
+    /// The value times ten to the power of `scale`, if it has no more digits than that and fits.
+    pub(super) fn unscaled(&self, scale: i16) -> Option<i128> {
+        let mut value: i128 = 0;
+        for pair in self.groups.chunks_exact(2) {
+            let group = u16::from_be_bytes([pair[0], pair[1]]);
+            value = value.checked_mul(10_000)?.checked_add(i128::from(group))?;
+        }
+        let count = i32::try_from(self.groups.len() / 2).ok()?;
+        // How many digits the last group stands before the point.
+        let before = GROUP * (i32::from(self.weight) + 1 - count);
+        let shift = before + i32::from(scale);
+        let power = 10_i128.checked_pow(shift.unsigned_abs());
+        let unsigned = match (shift >= 0, power) {
+            (true, Some(power)) => value.checked_mul(power)?,
+            (false, Some(power)) if value % power == 0 => value / power,
+            (_, _) if value == 0 => 0,
+            _ => return None,
+        };
+        Some(if self.sign == NEGATIVE {
+            -unsigned
+        } else {
+            unsigned
+        })
+    }
+}
+
+/// As the server writes it.
+impl fmt::Display for Numeric<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.sign {
+            NAN => return formatter.write_str("NaN"),
+            INFINITY => return formatter.write_str("Infinity"),
+            MINUS_INFINITY => return formatter.write_str("-Infinity"),
+            NEGATIVE => formatter.write_str("-")?,
+            _ => {}
+        }
+        if self.weight < 0 {
+            formatter.write_str("0")?;
+        }
+        for index in 0..=i32::from(self.weight) {
+            match index {
+                0 => write!(formatter, "{}", self.group(index))?,
+                _ => write!(formatter, "{:04}", self.group(index))?,
+            }
+        }
+        let mut left = usize::from(self.scale);
+        if left > 0 {
+            formatter.write_str(".")?;
+        }
+        let mut index = i32::from(self.weight) + 1;
+        while left > 0 {
+            let digits = format!("{:04}", self.group(index));
+            let shown = digits.get(..left.min(4)).unwrap_or_default();
+            formatter.write_str(shown)?;
+            left -= shown.len();
+            index += 1;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(groups: &[u16], weight: i16, sign: u16, scale: u16) -> Vec<u8> {
+        let count = u16::try_from(groups.len()).unwrap();
+        let mut bytes = [
+            count.to_be_bytes(),
+            weight.to_be_bytes(),
+            sign.to_be_bytes(),
+            scale.to_be_bytes(),
+        ]
+        .concat();
+        bytes.extend(groups.iter().flat_map(|group| group.to_be_bytes()));
+        bytes
+    }
+
+    #[test]
+    fn text_and_decimal_are_exact() {
+        for (groups, weight, sign, scale, text, unscaled) in [
+            (&[][..], 0, 0, 2, "0.00", Some(0)),
+            (&[1234, 5600], 0, 0, 2, "1234.56", Some(123_456)),
+            (&[1], 1, NEGATIVE, 0, "-10000", Some(-1_000_000)),
+            (&[5], -1, 0, 4, "0.0005", None),
+            (&[500], -1, 0, 2, "0.05", Some(5)),
+            (&[12], -2, 0, 8, "0.00000012", None),
+            (&[9, 1, 2500], 1, 0, 2, "90001.25", Some(9_000_125)),
+        ] {
+            let bytes = sent(groups, weight, sign, scale);
+            let numeric = Numeric::parse(&bytes).unwrap();
+            assert_eq!(numeric.to_string(), text);
+            assert_eq!(numeric.unscaled(2), unscaled, "{text}");
+        }
+        for (sign, text) in [
+            (NAN, "NaN"),
+            (INFINITY, "Infinity"),
+            (MINUS_INFINITY, "-Infinity"),
+        ] {
+            let bytes = sent(&[], 0, sign, 0);
+            let numeric = Numeric::parse(&bytes).unwrap();
+            assert!(!numeric.is_number());
+            assert_eq!(numeric.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_is_no_numeric() {
+        let bytes = sent(&[1, 2], 1, 0, 0);
+        for length in 0..bytes.len() {
+            assert!(Numeric::parse(&bytes[..length]).is_none(), "{length}");
+        }
+    }
+}

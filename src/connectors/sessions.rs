@@ -1,0 +1,255 @@
+//! Connections to database servers, used again. Each lives on a thread of its own with a runtime of its own:
+//! rows are then read and turned into batches without waking another thread for each packet.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tracing::debug;
+
+use crate::connectors::BatchStream;
+use crate::connectors::Batches;
+use crate::connectors::CancelOnDrop;
+use crate::connectors::Made;
+use crate::connectors::Purpose;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::query::Statement;
+
+/// How many batches may wait between the database and the reader.
+const BATCHES_IN_FLIGHT: usize = 4;
+/// A connection that nobody uses for so long is closed.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// A kind of database server: how to reach it, ask it and stop it.
+pub(super) trait Server: Send + Sync + 'static {
+    type Connection;
+
+    async fn connect(&self) -> Result<Self::Connection>;
+
+    /// Whether a connection that was used before still is one.
+    async fn is_open(&self, connection: &mut Self::Connection) -> bool;
+
+    /// Runs a statement to its end and leaves the connection as it was.
+    async fn run(&self, connection: &mut Self::Connection, task: &Task, rows: &mut Rows) -> Result<()>;
+
+    /// Stops what the connection does, and returns when the database has.
+    async fn stop(&self, connection: Self::Connection);
+}
+
+/// What a session is to run.
+pub(super) struct Task {
+    pub(super) statement: Statement,
+    pub(super) purpose: Purpose,
+}
+
+/// Where the rows of a query go.
+pub(super) struct Rows {
+    schema: Option<oneshot::Sender<Result<SchemaRef>>>,
+    batches: mpsc::Sender<Result<Made>>,
+}
+
+impl Rows {
+    pub(super) fn schema(&mut self, schema: SchemaRef) -> Result<()> {
+        match self.schema.take() {
+            Some(waiting) => waiting.send(Ok(schema)).map_err(|_| given_up()),
+            None => Err(Error::internal("a query has two schemas")),
+        }
+    }
+
+    /// Waits until there is room; an error if nobody takes rows any more.
+    pub(super) async fn batch(&self, batch: RecordBatch) -> Result<()> {
+        self.batches
+            .send(Ok(Made::Batch(batch)))
+            .await
+            .map_err(|_| given_up())
+    }
+
+    async fn end(self, outcome: Result<()>) {
+        let told = match (outcome, self.schema) {
+            (Err(error), Some(waiting)) => waiting.send(Err(error)).is_ok(),
+            (Err(error), None) => self.batches.send(Err(error)).await.is_ok(),
+            (Ok(()), _) => self.batches.send(Ok(Made::End)).await.is_ok(),
+        };
+        if !told {
+            debug!("a query ended after it was given up");
+        }
+    }
+}
+
+fn given_up() -> Error {
+    Error::new(ErrorCode::Cancelled, "the query was stopped")
+}
+
+/// A task on its way to a session.
+struct Order {
+    task: Task,
+    rows: Rows,
+    /// Turns true when the query is to stop.
+    stop: watch::Receiver<bool>,
+    permit: OwnedSemaphorePermit,
+}
+
+type Idle = Mutex<Vec<mpsc::UnboundedSender<Order>>>;
+
+/// The connections to one source.
+pub(super) struct Sessions<S> {
+    server: Arc<S>,
+    idle: Arc<Idle>,
+    permits: Arc<Semaphore>,
+    concurrency: u32,
+}
+
+impl<S: Server> Sessions<S> {
+    pub(super) fn new(server: S, concurrency: u32) -> Self {
+        Self {
+            server: Arc::new(server),
+            idle: Arc::default(),
+            permits: Arc::new(Semaphore::new(concurrency as usize)),
+            concurrency,
+        }
+    }
+
+    pub(super) fn server(&self) -> &S {
+        &self.server
+    }
+
+    /// Runs a statement as soon as one of the source's connections is free.
+    pub(super) async fn query(&self, statement: &Statement, purpose: Purpose) -> Result<BatchStream> {
+        let permit = self
+            .permits
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(Error::internal)?;
+        let (schema_sender, schema_receiver) = oneshot::channel();
+        let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
+        let (stop_sender, stop) = watch::channel(false);
+        let cancel_on_drop = CancelOnDrop::new(move || {
+            stop_sender.send_replace(true);
+        });
+        self.give(Order {
+            task: Task {
+                statement: statement.clone(),
+                purpose,
+            },
+            rows: Rows {
+                schema: Some(schema_sender),
+                batches: sender,
+            },
+            stop,
+            permit,
+        })?;
+        let schema = schema_receiver
+            .await
+            .map_err(|_| Error::internal("the session ended without an answer"))??;
+        Ok(BatchStream {
+            schema,
+            batches: Batches::new(receiver),
+            cancel_on_drop,
+        })
+    }
+
+    /// Hands a task to a session that waits for one, or to a new one.
+    fn give(&self, order: Order) -> Result<()> {
+        let mut order = order;
+        while let Some(session) = { lock(&self.idle).pop() } {
+            match session.send(order) {
+                Ok(()) => return Ok(()),
+                // It has just ended.
+                Err(mpsc::error::SendError(unsent)) => order = unsent,
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (server, idle) = (self.server.clone(), self.idle.clone());
+        let thread = std::thread::Builder::new().name("session".to_owned());
+        thread.spawn(move || runtime.block_on(session(&*server, &idle, order)))?;
+        Ok(())
+    }
+
+    /// Returns when no query is left at the database, or says that some are.
+    pub(super) async fn settle(&self, patience: Duration) -> bool {
+        let all = self.permits.acquire_many(self.concurrency);
+        tokio::time::timeout(patience, all).await.is_ok()
+    }
+}
+
+/// One connection's life: a task after the other, until there are none for a while or one goes wrong.
+async fn session<S: Server>(server: &S, idle: &Idle, first: Order) {
+    let mut connection = None;
+    let mut next = Some(first);
+    while let Some(order) = next.take() {
+        connection = do_order(server, connection, order).await;
+        if connection.is_none() {
+            return;
+        }
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        lock(idle).push(sender.clone());
+        next = tokio::time::timeout(IDLE_MAX, receiver.recv())
+            .await
+            .ok()
+            .flatten();
+        if next.is_none() {
+            lock(idle).retain(|waiting| !waiting.same_channel(&sender));
+            // Somebody may have found it just before.
+            next = receiver.try_recv().ok();
+        }
+    }
+}
+
+/// Does one task. What is left of the connection is as good as new.
+async fn do_order<S: Server>(
+    server: &S,
+    connection: Option<S::Connection>,
+    order: Order,
+) -> Option<S::Connection> {
+    let Order {
+        task,
+        mut rows,
+        mut stop,
+        permit,
+    } = order;
+    let mut connection = connection;
+    let outcome = {
+        let run = async {
+            if let Some(used) = &mut connection
+                && !server.is_open(used).await
+            {
+                connection = None;
+            }
+            let connection = match &mut connection {
+                Some(connection) => connection,
+                none => none.insert(server.connect().await?),
+            };
+            server.run(connection, &task, &mut rows).await
+        };
+        tokio::select! {
+            outcome = run => outcome,
+            // An error means that the sender is gone, which is a stop too.
+            _ = stop.wait_for(|stop| *stop) => Err(given_up()),
+        }
+    };
+    let is_done = outcome.is_ok();
+    rows.end(outcome).await;
+    if !is_done && let Some(connection) = connection.take() {
+        server.stop(connection).await;
+    }
+    drop(permit);
+    connection
+}
+
+fn lock(idle: &Idle) -> MutexGuard<'_, Vec<mpsc::UnboundedSender<Order>>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}

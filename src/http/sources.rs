@@ -1,0 +1,150 @@
+//! The databases that reports run on. Nobody sees a password; administrators alone see where a database is.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::http::App;
+use crate::http::auth::Caller;
+use crate::http::error::Rejection;
+use crate::http::params::Segments;
+use crate::secret::SecretKey;
+use crate::source::NewSource;
+use crate::source::Password;
+use crate::source::Source;
+use crate::source::SourceKind;
+use crate::source::SourceSettings;
+use crate::user::User;
+
+/// A database that reports run on.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DataSource {
+    id: i64,
+    #[schema(example = "postgres")]
+    dbtype: &'static str,
+    name: String,
+    /// Where it is, without a password; for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    /// For administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    settings: Option<SourceSettings>,
+}
+
+impl DataSource {
+    fn of(source: Source, caller: &User) -> Self {
+        Self {
+            id: source.id,
+            dbtype: source.kind.name(),
+            name: source.name,
+            url: caller.is_admin.then_some(source.url),
+            settings: caller.is_admin.then_some(source.settings),
+        }
+    }
+}
+
+/// A source to be added.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewDataSource {
+    name: String,
+    /// `postgres`, `mysql`, `sqlite` or `duckdb`.
+    #[schema(value_type = String)]
+    dbtype: SourceKind,
+    url: String,
+    password: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    settings: SourceSettings,
+}
+
+/// Lists the sources.
+#[utoipa::path(
+    get,
+    path = "/data_sources.json",
+    responses((status = 200, description = "The sources", body = Vec<DataSource>)),
+    security(("key" = []))
+)]
+pub(crate) async fn list_data_sources(
+    State(app): State<App>,
+    Caller(user): Caller,
+) -> Result<Json<Vec<DataSource>>, Rejection> {
+    let sources = app.store.sources().await?;
+    let shown = sources.into_iter().map(|source| DataSource::of(source, &user));
+    Ok(Json(shown.collect()))
+}
+
+/// One source.
+#[utoipa::path(
+    get,
+    path = "/data_sources/{id}",
+    params(("id" = i64, Path, description = "The source's id")),
+    responses(
+        (status = 200, description = "The source", body = DataSource),
+        (status = 404, description = "Unknown source", body = super::openapi::Errors),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn get_data_source(
+    State(app): State<App>,
+    Caller(user): Caller,
+    Segments(id): Segments<String>,
+) -> Result<Json<DataSource>, Rejection> {
+    let id = id
+        .strip_suffix(".json")
+        .and_then(|id| id.parse().ok())
+        .ok_or(Rejection::NotFound)?;
+    let source = app.store.source(id).await?.ok_or(Rejection::NotFound)?;
+    Ok(Json(DataSource::of(source, &user)))
+}
+
+/// Adds a source; for administrators.
+#[utoipa::path(
+    post,
+    path = "/data_sources.json",
+    request_body = NewDataSource,
+    responses(
+        (status = 200, description = "The source", body = DataSource),
+        (status = 403, description = "The caller is no administrator", body = super::openapi::Errors),
+        (status = 409, description = "There is a source of this name", body = super::openapi::Errors),
+        (status = 422, description = "What is wrong with it", body = super::openapi::Errors),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn add_data_source(
+    State(app): State<App>,
+    Caller(user): Caller,
+    body: Bytes,
+) -> Result<Json<DataSource>, Rejection> {
+    if !user.is_admin {
+        let message = "only an administrator may add a data source";
+        return Err(Error::new(ErrorCode::Forbidden, message).into());
+    }
+    let asked: NewDataSource = serde_json::from_slice(&body).map_err(|error| {
+        // The words of the parser name keys and places, and may quote a value; the password is no place for that.
+        Error::invalid(format!(
+            "the body must be JSON like {{\"name\":…,\"dbtype\":\"postgres\",\"url\":…,\"password\":…}} (line {}, column {})",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    let password = asked.password.map(Password::new);
+    let new = NewSource::new(asked.name, asked.dbtype, &asked.url, password, asked.settings)?;
+    let sealed = match &new.password {
+        Some(password) => {
+            let key = SecretKey::load(&app.config.data_dir)?;
+            Some(key.seal(&new.name, password.reveal())?)
+        }
+        None => None,
+    };
+    let id = app.store.add_source(&new, sealed, false).await?;
+    app.store.sync().await?;
+    let source = app.store.source(id).await?.ok_or(Rejection::NotFound)?;
+    Ok(Json(DataSource::of(source, &user)))
+}
