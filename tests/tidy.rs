@@ -89,7 +89,7 @@ fn module(path: &Path) -> String {
 fn is_test(path: &Path) -> bool {
     let text = path.to_str().unwrap();
     let ends = ["/tests.rs", "/types.rs", "/escapes.rs"];
-    text.contains("/tests/") || ends.iter().any(|end| text.ends_with(end))
+    text.contains("/tests/") || text.contains("/conformance") || ends.iter().any(|end| text.ends_with(end))
 }
 
 /// The modules that the code of a file names, its tests left out.

@@ -1,6 +1,8 @@
 //! Statement in, Arrow batches out; one file per kind of source.
 //! No other module talks to a customer's database.
 
+#[cfg(test)]
+mod conformance;
 pub(crate) mod duckdb;
 #[cfg(test)]
 mod escapes;

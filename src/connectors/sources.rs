@@ -35,7 +35,10 @@ impl Connector {
         match (source.kind, Address::parse(source.kind, &source.url)?) {
             (SourceKind::Postgres, Address::Server(address)) => {
                 let server = Postgres::new(source, &address, password, query_timeout)?;
-                Ok(Self(Database::Postgres(Arc::new(Sessions::new(server, concurrency)))))
+                Ok(Self(Database::Postgres(Arc::new(Sessions::new(
+                    server,
+                    concurrency,
+                )))))
             }
             (kind, _) => Err(Error::new(
                 ErrorCode::SourceFailed,

@@ -191,6 +191,11 @@ impl TestApp {
         .json()
     }
 
+    /// Turns true when the server is told to stop.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
     /// Tells the server to stop.
     pub(crate) fn stop(&self) {
         self.stop.send_replace(true);

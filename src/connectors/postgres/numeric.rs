@@ -48,20 +48,23 @@ impl<'a> Numeric<'a> {
     /// The value times ten to the power of `scale`, if it has no more digits than that and fits.
     pub(super) fn unscaled(&self, scale: i16) -> Option<i128> {
         let mut value: i128 = 0;
+        // Where the last digit of a group stands: units at 0, tenths at -1.
+        let mut place = GROUP * (i32::from(self.weight) + 1);
         for pair in self.groups.chunks_exact(2) {
-            let group = u16::from_be_bytes([pair[0], pair[1]]);
-            value = value.checked_mul(10_000)?.checked_add(i128::from(group))?;
+            let group = i128::from(u16::from_be_bytes([pair[0], pair[1]]));
+            place -= GROUP;
+            // The last group is filled up with zeros.
+            let unwanted = (-place - i32::from(scale)).clamp(0, GROUP).unsigned_abs();
+            let power = 10_i128.pow(unwanted);
+            if group % power != 0 {
+                return None;
+            }
+            value = value.checked_mul(10_000 / power)?.checked_add(group / power)?;
         }
-        let count = i32::try_from(self.groups.len() / 2).ok()?;
-        // How many digits the last group stands before the point.
-        let before = GROUP * (i32::from(self.weight) + 1 - count);
-        let shift = before + i32::from(scale);
-        let power = 10_i128.checked_pow(shift.unsigned_abs());
-        let unsigned = match (shift >= 0, power) {
-            (true, Some(power)) => value.checked_mul(power)?,
-            (false, Some(power)) if value % power == 0 => value / power,
-            (_, _) if value == 0 => 0,
-            _ => return None,
+        let missing = (place + i32::from(scale)).max(0).unsigned_abs();
+        let unsigned = match value {
+            0 => 0,
+            value => value.checked_mul(10_i128.checked_pow(missing)?)?,
         };
         Some(if self.sign == NEGATIVE {
             -unsigned
@@ -133,6 +136,14 @@ mod tests {
             (&[500], -1, 0, 2, "0.05", Some(5)),
             (&[12], -2, 0, 8, "0.00000012", None),
             (&[9, 1, 2500], 1, 0, 2, "90001.25", Some(9_000_125)),
+            (
+                &[17, 141, 1834, 6046, 9231, 7316, 8730, 3715, 8841, 500],
+                8,
+                0,
+                2,
+                "1701411834604692317316873037158841.05",
+                Some(170_141_183_460_469_231_731_687_303_715_884_105),
+            ),
         ] {
             let bytes = sent(groups, weight, sign, scale);
             let numeric = Numeric::parse(&bytes).unwrap();
