@@ -25,12 +25,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Of all subjects; the source that is hurried has a second.
 const ROWS_MAX: u64 = 200_000;
 
+/// Runs SQL and says what comes out.
+type Admin = dyn Fn(&str) -> String;
+
 /// A database and what it is asked in its own words.
 struct Subject {
     kind: SourceKind,
     url: String,
     /// Runs SQL as somebody else than the server, and says what comes out.
-    admin: Box<dyn Fn(&str) -> String>,
+    admin: Box<Admin>,
     /// Declared type, literal, and how the value is handed out.
     types: &'static [(&'static str, &'static str, &'static str)],
     /// A query that takes minutes before its first row.
@@ -40,7 +43,7 @@ struct Subject {
     /// The SQL of queries that run at the moment, but for the one that asks.
     running: Option<&'static str>,
     /// Ends the connections of queries whose text is like `{}`.
-    cut: Option<fn(&dyn Fn(&str) -> String)>,
+    cut: Option<fn(&Admin)>,
     /// What stands in the message for `select 1 +\n  from nowhere where`.
     syntax_error: &'static str,
     /// What quotes a name.

@@ -70,7 +70,7 @@ pub(super) struct Upload {
 pub(super) enum Part {
     Text(String, String),
     /// The file, yet to be received.
-    File(Field<'static>),
+    File(Box<Field<'static>>),
 }
 
 impl Upload {
@@ -94,7 +94,7 @@ impl Upload {
         };
         let name = field.name().unwrap_or_default().to_owned();
         Ok(Some(match name.as_str() {
-            FILE => Part::File(field),
+            FILE => Part::File(Box::new(field)),
             _ => {
                 let text = receive_text(&self.app, &name, field).await?;
                 Part::Text(name, text)
@@ -131,7 +131,7 @@ async fn receive_text(app: &App, name: &str, field: Field<'static>) -> Result<St
     String::from_utf8(text).map_err(|_| Error::invalid(format!("the field `{name}` is not UTF-8")))
 }
 
-pub(super) async fn receive_file(app: &App, field: Field<'static>) -> Result<UploadedFile, Error> {
+pub(super) async fn receive_file(app: &App, field: Box<Field<'static>>) -> Result<UploadedFile, Error> {
     let mut field = field;
     let mut drawn = [0; NAME_BYTES];
     getrandom::fill(&mut drawn).map_err(|error| Error::internal(error.to_string()))?;
