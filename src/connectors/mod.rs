@@ -3,7 +3,9 @@
 
 #[cfg(test)]
 mod conformance;
+mod deadline;
 pub(crate) mod duckdb;
+pub(crate) mod duckdb_file;
 #[cfg(test)]
 mod escapes;
 mod guard;
@@ -12,6 +14,7 @@ mod plain;
 mod postgres;
 mod sessions;
 pub(crate) mod sources;
+mod sqlite;
 mod threads;
 #[cfg(test)]
 mod types;

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use crate::connectors::BatchStream;
 use crate::connectors::Purpose;
+use crate::connectors::duckdb_file::DuckdbFile;
+use crate::connectors::duckdb_file::EngineSettings;
 use crate::connectors::postgres::Postgres;
 use crate::connectors::sessions::Sessions;
+use crate::connectors::sqlite::Sqlite;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -26,11 +29,18 @@ pub(crate) struct Connector(Database);
 #[derive(Clone)]
 enum Database {
     Postgres(Arc<Sessions<Postgres>>),
+    Sqlite(Arc<Sqlite>),
+    Duckdb(Arc<DuckdbFile>),
 }
 
 impl Connector {
     /// Prepares for a source; nothing is connected yet.
-    pub(crate) fn new(source: &Source, password: Option<&Password>, query_timeout: Duration) -> Result<Self> {
+    pub(crate) fn new(
+        source: &Source,
+        password: Option<&Password>,
+        query_timeout: Duration,
+        engine: &EngineSettings,
+    ) -> Result<Self> {
         let concurrency = source.settings.concurrency;
         match (source.kind, Address::parse(source.kind, &source.url)?) {
             (SourceKind::Postgres, Address::Server(address)) => {
@@ -39,6 +49,14 @@ impl Connector {
                     server,
                     concurrency,
                 )))))
+            }
+            (SourceKind::Sqlite, Address::File(path)) => {
+                let sqlite = Sqlite::new(source, &path, query_timeout);
+                Ok(Self(Database::Sqlite(Arc::new(sqlite))))
+            }
+            (SourceKind::Duckdb, Address::File(path)) => {
+                let file = DuckdbFile::new(source, &path, query_timeout, engine);
+                Ok(Self(Database::Duckdb(Arc::new(file))))
             }
             (kind, _) => Err(Error::new(
                 ErrorCode::SourceFailed,
@@ -51,6 +69,8 @@ impl Connector {
     pub(crate) async fn query(&self, statement: &Statement, purpose: Purpose) -> Result<BatchStream> {
         match &self.0 {
             Database::Postgres(sessions) => sessions.query(statement, purpose).await,
+            Database::Sqlite(sqlite) => sqlite.query(statement, &purpose).await,
+            Database::Duckdb(file) => file.query(statement).await,
         }
     }
 
@@ -58,6 +78,8 @@ impl Connector {
     pub(crate) async fn check(&self) -> Result<String> {
         match &self.0 {
             Database::Postgres(sessions) => sessions.server().check().await,
+            Database::Sqlite(sqlite) => sqlite.check().await,
+            Database::Duckdb(file) => file.check().await,
         }
     }
 
@@ -65,6 +87,8 @@ impl Connector {
     async fn settle(&self, patience: Duration) -> bool {
         match &self.0 {
             Database::Postgres(sessions) => sessions.settle(patience).await,
+            Database::Sqlite(sqlite) => sqlite.settle(patience).await,
+            Database::Duckdb(file) => file.settle(patience).await,
         }
     }
 }
