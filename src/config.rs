@@ -229,6 +229,11 @@ impl Config {
     pub(crate) fn warehouse_file(&self) -> PathBuf {
         self.data_dir.join("warehouse.duckdb")
     }
+
+    /// Where the engine puts what does not fit its memory; emptied at start.
+    pub(crate) fn spill_dir(&self) -> PathBuf {
+        self.data_dir.join("tmp").join("spill")
+    }
 }
 
 fn duration<'de, D: serde::Deserializer<'de>>(

@@ -3,7 +3,9 @@
 
 #[cfg(test)]
 mod conformance;
+mod deadline;
 pub(crate) mod duckdb;
+pub(crate) mod duckdb_file;
 mod duckdb_load;
 #[cfg(test)]
 mod escapes;
@@ -14,6 +16,7 @@ mod plain;
 mod postgres;
 mod sessions;
 pub(crate) mod sources;
+mod sqlite;
 mod threads;
 #[cfg(test)]
 mod types;

@@ -13,9 +13,12 @@ use crate::connectors::BatchStream;
 use crate::connectors::Batches;
 use crate::connectors::Purpose;
 use crate::connectors::duckdb::Warehouse;
+use crate::connectors::duckdb_file::DuckdbFile;
+use crate::connectors::duckdb_file::EngineSettings;
 use crate::connectors::load::Destination;
 use crate::connectors::postgres::Postgres;
 use crate::connectors::sessions::Sessions;
+use crate::connectors::sqlite::Sqlite;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -33,11 +36,18 @@ pub(crate) struct Connector(Database);
 enum Database {
     Warehouse(Arc<Warehouse>),
     Postgres(Arc<Sessions<Postgres>>),
+    Sqlite(Arc<Sqlite>),
+    Duckdb(Arc<DuckdbFile>),
 }
 
 impl Connector {
     /// Prepares for a source; nothing is connected yet.
-    pub(crate) fn new(source: &Source, password: Option<&Password>, query_timeout: Duration) -> Result<Self> {
+    pub(crate) fn new(
+        source: &Source,
+        password: Option<&Password>,
+        query_timeout: Duration,
+        engine: &EngineSettings,
+    ) -> Result<Self> {
         let concurrency = source.settings.concurrency;
         match (source.kind, Address::parse(source.kind, &source.url)?) {
             (SourceKind::Postgres, Address::Server(address)) => {
@@ -46,6 +56,14 @@ impl Connector {
                     server,
                     concurrency,
                 )))))
+            }
+            (SourceKind::Sqlite, Address::File(path)) => {
+                let sqlite = Sqlite::new(source, &path, query_timeout);
+                Ok(Self(Database::Sqlite(Arc::new(sqlite))))
+            }
+            (SourceKind::Duckdb, Address::File(path)) => {
+                let file = DuckdbFile::new(source, &path, query_timeout, engine);
+                Ok(Self(Database::Duckdb(Arc::new(file))))
             }
             (kind, _) => Err(Error::new(
                 ErrorCode::SourceFailed,
@@ -63,6 +81,8 @@ impl Connector {
         match &self.0 {
             Database::Warehouse(warehouse) => warehouse.query(statement).await,
             Database::Postgres(sessions) => sessions.query(statement, purpose).await,
+            Database::Sqlite(sqlite) => sqlite.query(statement, &purpose).await,
+            Database::Duckdb(file) => file.query(statement).await,
         }
     }
 
@@ -78,6 +98,8 @@ impl Connector {
                 let _permit = sessions.permit().await?;
                 sessions.server().columns_of(destination).await
             }
+            Database::Sqlite(sqlite) => sqlite.columns_of(destination).await,
+            Database::Duckdb(file) => file.columns_of(destination).await,
         }
     }
 
@@ -94,6 +116,8 @@ impl Connector {
                 let _permit = sessions.permit().await?;
                 sessions.server().load(destination, schema, batches).await
             }
+            Database::Sqlite(sqlite) => sqlite.load(destination, schema, batches).await,
+            Database::Duckdb(file) => file.load(destination, schema, batches).await,
         }
     }
 
@@ -102,6 +126,8 @@ impl Connector {
         match &self.0 {
             Database::Warehouse(_) => Ok("DuckDB".to_owned()),
             Database::Postgres(sessions) => sessions.server().check().await,
+            Database::Sqlite(sqlite) => sqlite.check().await,
+            Database::Duckdb(file) => file.check().await,
         }
     }
 
@@ -110,6 +136,8 @@ impl Connector {
         match &self.0 {
             Database::Warehouse(_) => true,
             Database::Postgres(sessions) => sessions.settle(patience).await,
+            Database::Sqlite(sqlite) => sqlite.settle(patience).await,
+            Database::Duckdb(file) => file.settle(patience).await,
         }
     }
 }

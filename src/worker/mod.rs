@@ -3,7 +3,7 @@
 mod export;
 mod import;
 mod query;
-mod source;
+pub(crate) mod source;
 mod sweep;
 
 use std::panic::AssertUnwindSafe;
@@ -69,7 +69,7 @@ impl Worker {
         let store = Store::open(&config.metadata_file()).await?;
         let warehouse = Warehouse::open(
             &config.warehouse_file(),
-            &config.data_dir.join("tmp").join("spill"),
+            &config.spill_dir(),
             config.warehouse_memory_max,
             config.warehouse_threads,
         )?;

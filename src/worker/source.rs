@@ -1,7 +1,9 @@
 //! Runs a job's statement on its source.
 
+use crate::config::Config;
 use crate::connectors::BatchStream;
 use crate::connectors::Purpose;
+use crate::connectors::duckdb_file::EngineSettings;
 use crate::connectors::sources::Connector;
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -57,7 +59,22 @@ impl Worker {
             }
             None => None,
         };
-        let connector = Connector::new(source, password.as_ref(), self.config.query_timeout)?;
+        let connector = Connector::new(
+            source,
+            password.as_ref(),
+            self.config.query_timeout,
+            &engine_settings(&self.config),
+        )?;
         Ok(self.sources.keep(source, connector))
+    }
+}
+
+/// What the embedded engine gets for a file of its own.
+pub(crate) fn engine_settings(config: &Config) -> EngineSettings {
+    EngineSettings {
+        warehouse_file: config.warehouse_file(),
+        spill_dir: config.spill_dir(),
+        memory_max: config.warehouse_memory_max,
+        threads: config.warehouse_threads,
     }
 }
