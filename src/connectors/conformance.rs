@@ -1,6 +1,7 @@
 //! What every kind of source keeps to: one list of promises, and each database that is held to it.
 //! A report runs on a real database, from the request to the page, and the database is asked what it saw.
 
+pub(super) mod mariadb;
 mod postgres;
 
 use std::time::Duration;

@@ -8,11 +8,13 @@ pub(crate) mod duckdb;
 mod escapes;
 mod guard;
 mod interrupt;
+mod mysql;
 mod plain;
 mod postgres;
 mod sessions;
 pub(crate) mod sources;
 mod threads;
+mod tls;
 #[cfg(test)]
 mod types;
 

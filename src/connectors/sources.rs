@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::connectors::BatchStream;
 use crate::connectors::Purpose;
+use crate::connectors::mysql::MySql;
 use crate::connectors::postgres::Postgres;
 use crate::connectors::sessions::Sessions;
 use crate::error::Error;
@@ -26,6 +27,7 @@ pub(crate) struct Connector(Database);
 #[derive(Clone)]
 enum Database {
     Postgres(Arc<Sessions<Postgres>>),
+    MySql(Arc<Sessions<MySql>>),
 }
 
 impl Connector {
@@ -36,6 +38,13 @@ impl Connector {
             (SourceKind::Postgres, Address::Server(address)) => {
                 let server = Postgres::new(source, &address, password, query_timeout)?;
                 Ok(Self(Database::Postgres(Arc::new(Sessions::new(
+                    server,
+                    concurrency,
+                )))))
+            }
+            (SourceKind::Mysql, Address::Server(address)) => {
+                let server = MySql::new(source, &address, password, query_timeout)?;
+                Ok(Self(Database::MySql(Arc::new(Sessions::new(
                     server,
                     concurrency,
                 )))))
@@ -51,6 +60,7 @@ impl Connector {
     pub(crate) async fn query(&self, statement: &Statement, purpose: Purpose) -> Result<BatchStream> {
         match &self.0 {
             Database::Postgres(sessions) => sessions.query(statement, purpose).await,
+            Database::MySql(sessions) => sessions.query(statement, purpose).await,
         }
     }
 
@@ -58,6 +68,7 @@ impl Connector {
     pub(crate) async fn check(&self) -> Result<String> {
         match &self.0 {
             Database::Postgres(sessions) => sessions.server().check().await,
+            Database::MySql(sessions) => sessions.server().check().await,
         }
     }
 
@@ -65,6 +76,7 @@ impl Connector {
     async fn settle(&self, patience: Duration) -> bool {
         match &self.0 {
             Database::Postgres(sessions) => sessions.settle(patience).await,
+            Database::MySql(sessions) => sessions.settle(patience).await,
         }
     }
 }
