@@ -183,3 +183,44 @@ fn progress(file: &Source) -> ProgressBar {
         Err(_) => progress,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn body_is_as_long_as_it_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("people.csv");
+        fs::write(&path, "id\n1\n").unwrap();
+        let file = File::open(&path).unwrap();
+        let mut upload = Upload::new(vec![("mode", "append".to_owned())], Some(file), "people.csv");
+        let length = upload.length().unwrap();
+        let mut body = String::new();
+        upload.read_to_string(&mut body).unwrap();
+        assert_eq!(body.len() as u64, length);
+        assert!(body.contains(&hex(&Sha256::digest("id\n1\n"))), "{body}");
+    }
+
+    #[test]
+    fn file_that_changes_while_it_is_read_is_no_upload() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("people.csv");
+        for change in ["grow", "shrink"] {
+            fs::write(&path, "id\n".repeat(100_000)).unwrap();
+            let mut upload = Upload::new(Vec::new(), Some(File::open(&path).unwrap()), "people.csv");
+            let mut read = vec![0; 10_000];
+            upload.read_exact(&mut read).unwrap();
+            let mut file = File::options().append(true).open(&path).unwrap();
+            match change {
+                "grow" => file.write_all(b"id\n").unwrap(),
+                _ => file.set_len(20_000).unwrap(),
+            }
+            let error = upload.read_to_end(&mut read).unwrap_err();
+            assert!(error.to_string().contains("the file changed"), "{error}");
+        }
+    }
+}

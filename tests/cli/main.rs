@@ -11,5 +11,6 @@
 mod clients;
 mod commands;
 mod demo;
+mod imports;
 mod server;
 mod serving;
