@@ -200,11 +200,13 @@ impl Leash {
         running
     }
 
-    /// Why a query has ended badly.
-    pub(super) fn why(&self, error: Error) -> Error {
-        match error.code == ErrorCode::Cancelled && self.deadline.has_passed() {
-            true => self.deadline.error(),
-            false => error,
+    /// Why a query has ended badly; without a leash nothing but a cancel stops it.
+    pub(super) fn why(leash: Option<&Self>, error: Error) -> Error {
+        match leash {
+            Some(leash) if error.code == ErrorCode::Cancelled && leash.deadline.has_passed() => {
+                leash.deadline.error()
+            }
+            _ => error,
         }
     }
 }
@@ -218,6 +220,16 @@ fn file_id(path: &Path) -> io::Result<FileId> {
     }
 }
 
+/// Whether this process has a file open.
+#[cfg(test)]
+pub(super) fn is_open(path: &Path) -> bool {
+    let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    file_id(path).is_ok_and(|id| {
+        open.get(&id)
+            .is_some_and(|open| open.warehouse.strong_count() > 0)
+    })
+}
+
 /// What the engine's word on a file means to who set the source up.
 fn why(path: &Path, message: &str) -> String {
     let path = path.display();
@@ -229,7 +241,12 @@ fn why(path: &Path, message: &str) -> String {
             .unwrap_or_default();
         return format!("`{path}` is locked, another process has it open{holder}");
     }
-    if message.contains("not a valid DuckDB database file") {
+    // The engine would read files of other kinds with what it may not load.
+    let other_kind = [
+        "not a valid DuckDB database file",
+        "Loading external extensions is disabled",
+    ];
+    if other_kind.iter().any(|words| message.contains(words)) {
         return format!("`{path}` is not a DuckDB database");
     }
     message.to_owned()
