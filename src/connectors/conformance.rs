@@ -2,7 +2,8 @@
 //! A report runs on a real database, from the request to the page, and the database is asked what it saw.
 
 mod duckdb_file;
-mod postgres;
+mod imports;
+pub(super) mod postgres;
 mod sqlite;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use crate::connectors::conformance::imports::imports_conform;
 use crate::secret::SecretKey;
 use crate::source::NewSource;
 use crate::source::Password;
@@ -25,12 +27,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Of all subjects; the source that is hurried has a second.
 const ROWS_MAX: u64 = 200_000;
 
+/// Runs SQL and says what comes out.
+type Admin = dyn Fn(&str) -> String;
+
 /// A database and what it is asked in its own words.
 struct Subject {
     kind: SourceKind,
     url: String,
     /// Runs SQL as somebody else than the server, and says what comes out.
-    admin: Box<dyn Fn(&str) -> String>,
+    admin: Box<Admin>,
     /// Declared type, literal, and how the value is handed out.
     types: &'static [(&'static str, &'static str, &'static str)],
     /// A query that takes minutes before its first row.
@@ -40,29 +45,47 @@ struct Subject {
     /// The SQL of queries that run at the moment, but for the one that asks.
     running: Option<&'static str>,
     /// Ends the connections of queries whose text is like `{}`.
-    cut: Option<fn(&dyn Fn(&str) -> String)>,
+    cut: Option<fn(&Admin)>,
     /// What stands in the message for `select 1 +\n  from nowhere where`.
     syntax_error: &'static str,
+    /// What quotes a name.
+    quote: char,
 }
 
 /// A subject with a server of ours that has it as a source.
 struct Tested {
     subject: Subject,
     app: TestApp,
+    /// The source that imports may write to.
+    target_id: i64,
 }
 
 impl Tested {
     async fn new(subject: Subject) -> Self {
         let app = TestApp::with_config(|config| config.result_rows_max = ROWS_MAX).await;
-        let tested = Self { subject, app };
-        tested
-            .add_source("db", &tested.subject.url, None, 0)
+        app.worker
+            .store
+            .set_can_import("ann@example.com", true)
             .await
             .unwrap();
-        tested
-            .add_source("hurried", &tested.subject.url, None, 1)
-            .await
-            .unwrap();
+        let mut tested = Self {
+            subject,
+            app,
+            target_id: 0,
+        };
+        let url = tested.subject.url.clone();
+        let settings = SourceSettings::default;
+        tested.add_source("db", &url, None, settings()).await.unwrap();
+        let hurried = SourceSettings {
+            statement_timeout_secs: 1,
+            ..settings()
+        };
+        tested.add_source("hurried", &url, None, hurried).await.unwrap();
+        let writable = SourceSettings {
+            writable: true,
+            ..settings()
+        };
+        tested.target_id = tested.add_source("target", &url, None, writable).await.unwrap();
         tested
     }
 
@@ -71,12 +94,8 @@ impl Tested {
         name: &str,
         url: &str,
         password: Option<&str>,
-        statement_timeout_secs: u64,
+        settings: SourceSettings,
     ) -> Result<i64, crate::error::Error> {
-        let settings = SourceSettings {
-            statement_timeout_secs,
-            ..SourceSettings::default()
-        };
         let password = password.map(|text| Password::new(text.to_owned()));
         let new = NewSource::new(name.to_owned(), self.subject.kind, url, password, settings)?;
         let key = SecretKey::load(self.app.path())?;
@@ -177,6 +196,7 @@ async fn conforms(subject: Subject) {
     result_over_the_limit_fails(&tested).await;
     deadline_stops_the_query(&tested).await;
     lost_connection_is_no_short_result(&tested).await;
+    imports_conform(&tested).await;
     stop_reaches_the_database(tested).await;
 }
 

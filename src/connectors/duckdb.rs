@@ -1,9 +1,11 @@
 //! The embedded engine: the warehouse file of the data folder.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use arrow::datatypes::Schema;
 use arrow::datatypes::SchemaRef;
@@ -62,6 +64,8 @@ pub(crate) struct Warehouse {
     connection: Mutex<Connection>,
     known: Known,
     threads: Threads,
+    /// Who writes to a table holds its lock.
+    tables: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// Texts that the guard always lets through, and whether Arrow could hold all of their columns last time.
@@ -115,7 +119,20 @@ impl Warehouse {
             connection: Mutex::new(connection),
             known: Known::default(),
             threads: Threads::default(),
+            tables: Mutex::default(),
         }))
+    }
+
+    /// Held by who writes to a table.
+    pub(super) fn table_lock(&self, table: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.retain(|_, lock| Arc::strong_count(lock) > 1);
+        tables.entry(table.to_lowercase()).or_default().clone()
+    }
+
+    /// Does what blocks on the engine.
+    pub(super) fn run_on_thread(&self, task: impl FnOnce() + Send + 'static) -> Result<()> {
+        Ok(self.threads.run(task)?)
     }
 
     /// A connection of its own, for one job.
@@ -359,7 +376,7 @@ fn decimal(digits: &str) -> Result<Decimal> {
 }
 
 /// The engine's word on the report's own SQL is what its author needs.
-fn failed(error: duckdb::Error) -> Error {
+pub(super) fn failed(error: duckdb::Error) -> Error {
     let message = message(&error);
     if message.starts_with("INTERRUPT") {
         return Error::new(ErrorCode::Cancelled, "the query was stopped");

@@ -1,6 +1,7 @@
 //! Takes jobs off the queue and does them. A step is `run_next`; the server loops over it, tests call it.
 
 mod export;
+mod import;
 mod query;
 pub(crate) mod source;
 mod sweep;
@@ -88,6 +89,7 @@ impl Worker {
             info!(jobs = taken_up, "queued again what the last process left");
         }
         worker.remove_orphans().await?;
+        worker.remove_unnamed_uploads().await?;
         Ok(worker)
     }
 
@@ -198,6 +200,7 @@ impl Worker {
                 let result = self.stored_result(&claimed.job).await?;
                 self.run_export(claimed, result, stopping).await
             }
+            JobKind::Import => self.run_import(&claimed.job, stopping).await,
         }
     }
 

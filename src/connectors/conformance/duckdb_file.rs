@@ -79,6 +79,7 @@ async fn duckdb_file_conforms() {
         running: None,
         cut: None,
         syntax_error: "syntax error at or near \"from\" (line 2, column 3 of the SQL)",
+        quote: '\"',
     })
     .await;
 }

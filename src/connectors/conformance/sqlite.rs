@@ -78,6 +78,7 @@ async fn sqlite_conforms() {
         running: None,
         cut: None,
         syntax_error: "near \"from\": syntax error (line 2, column 3 of the SQL)",
+        quote: '\"',
     })
     .await;
 }

@@ -16,7 +16,10 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::Weak;
 use std::time::Duration;
+use std::time::Instant;
 
+use arrow::datatypes::DataType;
+use arrow::datatypes::SchemaRef;
 use bytesize::ByteSize;
 use duckdb::AccessMode;
 use tokio::sync::OwnedSemaphorePermit;
@@ -24,10 +27,12 @@ use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 
 use crate::connectors::BatchStream;
+use crate::connectors::Batches;
 use crate::connectors::deadline::Deadline;
 use crate::connectors::deadline::timeout_of;
 use crate::connectors::duckdb::Warehouse;
 use crate::connectors::interrupt::Interrupt;
+use crate::connectors::load::Destination;
 use crate::connectors::unreachable;
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -38,6 +43,10 @@ use crate::source::Source;
 /// The files that this process has open, whichever source they were opened for. The locks on a file belong to
 /// the process: a second engine on it would not be kept out, and would let go of the locks of the first.
 static OPEN: LazyLock<Mutex<HashMap<FileId, Open>>> = LazyLock::new(Mutex::default);
+
+/// How long whoever writes waits for queries of sources that are not writable, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Device and inode.
 type FileId = (u64, u64);
@@ -63,6 +72,7 @@ pub(super) struct DuckdbFile {
     path: PathBuf,
     is_writable: bool,
     timeout: Duration,
+    patience: Duration,
     engine: EngineSettings,
     concurrency: u32,
     permits: Arc<Semaphore>,
@@ -90,6 +100,7 @@ impl DuckdbFile {
             path: path.to_owned(),
             is_writable: source.settings.writable,
             timeout: timeout_of(source, query_timeout),
+            patience: PATIENCE,
             engine,
             concurrency,
             permits: Arc::new(Semaphore::new(concurrency as usize)),
@@ -104,6 +115,26 @@ impl DuckdbFile {
             deadline: Deadline::new(&self.name, self.timeout),
         };
         self.open().await?.query_on(statement, Some(leash)).await
+    }
+
+    /// The columns of the table if it is there, each with the type that a file's values must have for it.
+    pub(super) async fn columns_of(
+        self: &Arc<Self>,
+        destination: &Destination,
+    ) -> Result<Option<Vec<(String, Option<DataType>)>>> {
+        let _permit = self.permits.acquire().await.map_err(Error::internal)?;
+        self.open().await?.columns_of(destination).await
+    }
+
+    /// Loads all batches or nothing, and says how many rows there were.
+    pub(super) async fn load(
+        self: &Arc<Self>,
+        destination: &Destination,
+        schema: SchemaRef,
+        batches: Batches,
+    ) -> Result<u64> {
+        let _permit = self.permits.acquire().await.map_err(Error::internal)?;
+        self.open().await?.load(destination, schema, batches).await
     }
 
     /// Says what is found there, or what is wrong.
@@ -129,12 +160,24 @@ impl DuckdbFile {
 
     /// The file, opened if it is not. It is closed when nobody holds what this returns.
     async fn open(self: &Arc<Self>) -> Result<Arc<Warehouse>> {
-        let file = self.clone();
-        let opening = tokio::task::spawn_blocking(move || file.blocking_open());
-        opening.await.map_err(Error::internal)?
+        let began = Instant::now();
+        loop {
+            let file = self.clone();
+            let opening = tokio::task::spawn_blocking(move || file.blocking_open());
+            match opening.await.map_err(Error::internal)?? {
+                Some(warehouse) => return Ok(warehouse),
+                None if began.elapsed() < self.patience => tokio::time::sleep(LOOK_EVERY).await,
+                None => {
+                    let path = self.path.display();
+                    let why = format!("`{path}` is being read by a source that is not writable");
+                    return Err(unreachable(&self.name, &why));
+                }
+            }
+        }
     }
 
-    fn blocking_open(&self) -> Result<Arc<Warehouse>> {
+    /// `None` while it is open for reading and this source is to write.
+    fn blocking_open(&self) -> Result<Option<Arc<Warehouse>>> {
         let path = self.path.display();
         let wrong = |why: String| unreachable(&self.name, &why);
         let id = match file_id(&self.path) {
@@ -154,12 +197,8 @@ impl DuckdbFile {
         if let Some(open) = open.get(&id)
             && let Some(warehouse) = open.warehouse.upgrade()
         {
-            return match open.is_writable || !self.is_writable {
-                true => Ok(warehouse),
-                false => Err(wrong(format!(
-                    "`{path}` is being read by a source that is not writable: try again when its queries are over"
-                ))),
-            };
+            let fits = open.is_writable || !self.is_writable;
+            return Ok(fits.then_some(warehouse));
         }
         let mode = match self.is_writable {
             true => AccessMode::ReadWrite,
@@ -182,7 +221,7 @@ impl DuckdbFile {
             is_writable: self.is_writable,
         };
         open.insert(id, opened);
-        Ok(warehouse)
+        Ok(Some(warehouse))
     }
 }
 

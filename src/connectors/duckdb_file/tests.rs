@@ -168,7 +168,7 @@ async fn file_is_opened_read_only_unless_imports_may_write_to_it() {
         writable: true,
         ..SourceSettings::default()
     };
-    let target = file(test.folder.path(), "файл.duckdb", writable);
+    let target = file(test.folder.path(), "файл.duckdb", writable.clone());
     let refused = test
         .file
         .open()
@@ -190,16 +190,19 @@ async fn file_is_opened_read_only_unless_imports_may_write_to_it() {
     test.is_closed().await;
     // The other way round there would be two engines on one file.
     let reading = test.start(ENDLESS, &[]).await.unwrap();
-    let error = target.open().await.err().unwrap();
+    let mut impatient = self::file(test.folder.path(), "файл.duckdb", writable);
+    Arc::get_mut(&mut impatient).unwrap().patience = Duration::ZERO;
+    let error = impatient.open().await.err().unwrap();
     assert!(
         error
             .message
             .contains("is being read by a source that is not writable"),
         "{error}"
     );
+    let mut waiting = Box::pin(target.open());
+    assert!(futures::poll!(&mut waiting).is_pending());
     drop(reading);
-    test.is_closed().await;
-    assert!(target.open().await.is_ok());
+    assert!(waiting.await.is_ok());
 }
 
 #[tokio::test]

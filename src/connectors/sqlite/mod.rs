@@ -5,6 +5,7 @@ mod cells;
 mod columns;
 mod guard;
 mod kinds;
+mod load;
 mod moments;
 mod open;
 mod rows;

@@ -134,7 +134,7 @@ fn sqlite(path: &std::path::Path, settings: &SourceSettings) -> Sqlite {
 fn purpose() -> Purpose {
     Purpose {
         job_id: 1,
-        report_id: 2,
+        subject: "report=2".to_owned(),
         user: "ann@example.com".to_owned(),
     }
 }
