@@ -1,8 +1,9 @@
 //! What every kind of source keeps to: one list of promises, and each database that is held to it.
 //! A report runs on a real database, from the request to the page, and the database is asked what it saw.
 
-mod duckdb_file;
+mod duckdb;
 mod imports;
+pub(super) mod mariadb;
 pub(super) mod postgres;
 mod sqlite;
 

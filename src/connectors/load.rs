@@ -118,6 +118,18 @@ impl Batches {
         let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
         (BatchSender(sender), Self::new(receiver))
     }
+
+    /// Takes all batches and keeps none, for an import that was done before: whoever sends them
+    /// comes to an end, and not to a closed door.
+    pub(super) fn blocking_pass_over(mut self) -> Result<()> {
+        while self.blocking_next()?.is_some() {}
+        Ok(())
+    }
+
+    pub(super) async fn pass_over(self) -> Result<()> {
+        let passing = tokio::task::spawn_blocking(move || self.blocking_pass_over());
+        passing.await.map_err(Error::internal)?
+    }
 }
 
 /// How a database declares a column of a type that imports make.

@@ -12,12 +12,14 @@ mod escapes;
 mod guard;
 mod interrupt;
 pub(crate) mod load;
+mod mysql;
 mod plain;
 mod postgres;
 mod sessions;
 pub(crate) mod sources;
 mod sqlite;
 mod threads;
+mod tls;
 #[cfg(test)]
 mod types;
 

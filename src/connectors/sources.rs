@@ -16,11 +16,11 @@ use crate::connectors::duckdb::Warehouse;
 use crate::connectors::duckdb_file::DuckdbFile;
 use crate::connectors::duckdb_file::EngineSettings;
 use crate::connectors::load::Destination;
+use crate::connectors::mysql::MySql;
 use crate::connectors::postgres::Postgres;
 use crate::connectors::sessions::Sessions;
 use crate::connectors::sqlite::Sqlite;
 use crate::error::Error;
-use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::query::Statement;
 use crate::source::Address;
@@ -38,6 +38,7 @@ enum Database {
     Postgres(Arc<Sessions<Postgres>>),
     Sqlite(Arc<Sqlite>),
     Duckdb(Arc<DuckdbFile>),
+    MySql(Arc<Sessions<MySql>>),
 }
 
 impl Connector {
@@ -65,10 +66,17 @@ impl Connector {
                 let file = DuckdbFile::new(source, &path, query_timeout, engine);
                 Ok(Self(Database::Duckdb(Arc::new(file))))
             }
-            (kind, _) => Err(Error::new(
-                ErrorCode::SourceFailed,
-                format!("sources of type {} cannot be used yet", kind.name()),
-            )),
+            (SourceKind::Mysql, Address::Server(address)) => {
+                let server = MySql::new(source, &address, password, query_timeout)?;
+                Ok(Self(Database::MySql(Arc::new(Sessions::new(
+                    server,
+                    concurrency,
+                )))))
+            }
+            (kind, _) => Err(Error::internal(format!(
+                "an address that is none of {}",
+                kind.name()
+            ))),
         }
     }
 
@@ -83,6 +91,7 @@ impl Connector {
             Database::Postgres(sessions) => sessions.query(statement, purpose).await,
             Database::Sqlite(sqlite) => sqlite.query(statement, &purpose).await,
             Database::Duckdb(file) => file.query(statement).await,
+            Database::MySql(sessions) => sessions.query(statement, purpose).await,
         }
     }
 
@@ -100,6 +109,10 @@ impl Connector {
             }
             Database::Sqlite(sqlite) => sqlite.columns_of(destination).await,
             Database::Duckdb(file) => file.columns_of(destination).await,
+            Database::MySql(sessions) => {
+                let _permit = sessions.permit().await?;
+                sessions.server().columns_of(destination).await
+            }
         }
     }
 
@@ -118,6 +131,10 @@ impl Connector {
             }
             Database::Sqlite(sqlite) => sqlite.load(destination, schema, batches).await,
             Database::Duckdb(file) => file.load(destination, schema, batches).await,
+            Database::MySql(sessions) => {
+                let _permit = sessions.permit().await?;
+                sessions.server().load(destination, schema, batches).await
+            }
         }
     }
 
@@ -128,6 +145,7 @@ impl Connector {
             Database::Postgres(sessions) => sessions.server().check().await,
             Database::Sqlite(sqlite) => sqlite.check().await,
             Database::Duckdb(file) => file.check().await,
+            Database::MySql(sessions) => sessions.server().check().await,
         }
     }
 
@@ -138,6 +156,7 @@ impl Connector {
             Database::Postgres(sessions) => sessions.settle(patience).await,
             Database::Sqlite(sqlite) => sqlite.settle(patience).await,
             Database::Duckdb(file) => file.settle(patience).await,
+            Database::MySql(sessions) => sessions.settle(patience).await,
         }
     }
 }

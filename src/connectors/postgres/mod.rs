@@ -9,7 +9,6 @@ mod load;
 mod numeric;
 #[cfg(test)]
 mod tests;
-mod tls;
 
 use std::time::Duration;
 
@@ -35,6 +34,7 @@ use crate::connectors::postgres::columns::needs_text;
 use crate::connectors::sessions::Rows;
 use crate::connectors::sessions::Server;
 use crate::connectors::sessions::Task;
+use crate::connectors::tls;
 use crate::connectors::wanted_values;
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -82,7 +82,7 @@ impl Postgres {
         Ok(Self {
             name: source.name.clone(),
             config: connect::config(address, password, &source.settings.application_name),
-            tls: tls::connector(address)?,
+            tls: MakeRustlsConnect::new(tls::config(address)?),
             time_zone: source.settings.time_zone.clone(),
             statement_timeout: match timeout.is_zero() {
                 true => query_timeout,

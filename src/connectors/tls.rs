@@ -24,14 +24,13 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::ServerName;
 use rustls_pki_types::UnixTime;
 use rustls_pki_types::pem::PemObject as _;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::Error;
 use crate::error::Result;
 use crate::source::ServerAddress;
 use crate::source::SslMode;
 
-pub(super) fn connector(address: &ServerAddress) -> Result<MakeRustlsConnect> {
+pub(super) fn config(address: &ServerAddress) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let with_roots = |accept_any_name| -> Result<Arc<dyn ServerCertVerifier>> {
         let (roots, trusted) = roots(address.sslrootcert.as_deref())?;
@@ -51,13 +50,12 @@ pub(super) fn connector(address: &ServerAddress) -> Result<MakeRustlsConnect> {
         SslMode::Require if address.sslrootcert.is_some() => with_roots(true)?,
         SslMode::Disable | SslMode::Prefer | SslMode::Require => Arc::new(AnyCertificate(provider.clone())),
     };
-    let config = ClientConfig::builder_with_provider(provider)
+    Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(Error::internal)?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+        .with_no_client_auth())
 }
 
 /// The certificates of a file, also as they are, or the system's.
