@@ -10,11 +10,13 @@ mod sqlite;
 use std::time::Duration;
 use std::time::Instant;
 
+use bytesize::ByteSize;
 use serde_json::Value;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::connectors::conformance::imports::imports_conform;
+use crate::connectors::duckdb_file::EngineSettings;
 use crate::secret::SecretKey;
 use crate::source::NewSource;
 use crate::source::Password;
@@ -51,6 +53,16 @@ struct Subject {
     syntax_error: &'static str,
     /// What quotes a name.
     quote: char,
+}
+
+/// What connectors get that do not run inside the server.
+pub(super) fn no_engine() -> EngineSettings {
+    EngineSettings {
+        warehouse_file: "/none".into(),
+        spill_dir: "/none".into(),
+        memory_max: ByteSize::mib(1),
+        threads: 1,
+    }
 }
 
 /// A subject with a server of ours that has it as a source.

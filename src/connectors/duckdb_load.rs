@@ -127,7 +127,7 @@ fn load_within(
 ) -> Result<u64> {
     let once = qualified(destination, ONCE_TABLE);
     if destination.is_once() && was_done(connection, &once, destination)? {
-        return batches.blocking_pass_over().map(|()| 0);
+        return batches.blocking_skip();
     }
     let known = columns(connection, destination)?;
     if known.is_some() && destination.mode == Mode::Fail {

@@ -114,21 +114,24 @@ impl BatchSender {
 }
 
 impl Batches {
+    /// Takes all batches and does nothing with them but count their rows: they are in the table already,
+    /// and whoever reads the file still has its rejected rows to write down.
+    pub(super) fn blocking_skip(mut self) -> Result<u64> {
+        let mut rows = 0;
+        while let Some(batch) = self.blocking_next()? {
+            rows += batch.num_rows() as u64;
+        }
+        Ok(rows)
+    }
+
+    pub(super) async fn skip(self) -> Result<u64> {
+        let skipping = tokio::task::spawn_blocking(move || self.blocking_skip());
+        skipping.await.map_err(Error::internal)?
+    }
+
     pub(crate) fn channel() -> (BatchSender, Self) {
         let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
         (BatchSender(sender), Self::new(receiver))
-    }
-
-    /// Takes all batches and keeps none, for an import that was done before: whoever sends them
-    /// comes to an end, and not to a closed door.
-    pub(super) fn blocking_pass_over(mut self) -> Result<()> {
-        while self.blocking_next()?.is_some() {}
-        Ok(())
-    }
-
-    pub(super) async fn pass_over(self) -> Result<()> {
-        let passing = tokio::task::spawn_blocking(move || self.blocking_pass_over());
-        passing.await.map_err(Error::internal)?
     }
 }
 

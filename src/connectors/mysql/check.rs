@@ -31,9 +31,7 @@ const READABLE: &str = "
            exists (select 1 from information_schema.user_privileges where privilege_type = 'SELECT')
            or exists (select 1 from information_schema.schema_privileges where privilege_type = 'SELECT')
     from information_schema.tables as known
-    where table_schema = database()
-       or (database() is null
-           and table_schema not in ('information_schema', 'mysql', 'performance_schema', 'sys'))";
+    where table_schema = database()";
 
 impl MySql {
     /// Says what is found there, or what is wrong.

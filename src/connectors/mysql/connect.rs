@@ -86,7 +86,7 @@ impl Target {
             let why = match refusal {
                 Refusal::Words(words) => words,
                 Refusal::Fault(Fault::Io(error)) => io_words(&error),
-                Refusal::Fault(Fault::Told { code, message }) => told_words(code, message),
+                Refusal::Fault(Fault::Told { code, message }) => self.told_words(code, message),
             };
             unreachable(&self.name, &why)
         })
@@ -185,8 +185,24 @@ impl Target {
             .await
             .map_err(|error| Refusal::Words(format!("no TLS connection: {}", io_words(&error))))?;
         let mut wire = Wire::new(Box::new(socket));
-        wire.count_from(counter.wrapping_add(1));
+        wire.count_from(counter);
         Ok(wire)
+    }
+
+    /// What the server said, in words that name what to mend.
+    fn told_words(&self, code: u16, message: String) -> String {
+        let is_plain = self.address.sslmode == SslMode::Disable && self.address.socket.is_none();
+        match code {
+            // Users who must come with TLS are told no more than this.
+            ACCESS_DENIED if is_plain => {
+                format!("wrong user or password, or TLS required (`?sslmode=require` in its URL): {message}")
+            }
+            ACCESS_DENIED | ACCESS_DENIED_WITHOUT_PASSWORD => format!("wrong user or password: {message}"),
+            NO_RIGHT_TO_DATABASE => format!("no right to use this database: {message}"),
+            NO_SUCH_DATABASE => format!("no such database: {message}"),
+            TLS_REQUIRED => format!("TLS required: {message}; add `?sslmode=require` to its URL"),
+            _ => message,
+        }
     }
 }
 
@@ -194,17 +210,4 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = Vec::new();
     write(&mut out);
     out
-}
-
-/// What the server said, in words that name what to mend.
-fn told_words(code: u16, message: String) -> String {
-    match code {
-        ACCESS_DENIED | ACCESS_DENIED_WITHOUT_PASSWORD => {
-            format!("wrong user or password: {message}")
-        }
-        NO_RIGHT_TO_DATABASE => format!("no right to use this database: {message}"),
-        NO_SUCH_DATABASE => format!("no such database: {message}"),
-        TLS_REQUIRED => format!("TLS required: {message}; add `?sslmode=require` to its URL"),
-        _ => message,
-    }
 }

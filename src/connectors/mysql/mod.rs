@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod columns;
 mod connect;
+mod guard;
 mod inserts;
 mod load;
 mod login;
@@ -32,6 +33,7 @@ use crate::connectors::mysql::client::Prepared;
 use crate::connectors::mysql::columns::AsText;
 use crate::connectors::mysql::columns::Columns;
 use crate::connectors::mysql::connect::Target;
+use crate::connectors::mysql::guard::is_query;
 use crate::connectors::sessions::Rows;
 use crate::connectors::sessions::Server;
 use crate::connectors::sessions::Task;
@@ -126,7 +128,8 @@ impl MySql {
             ));
         }
         let prepared = self.heard(client.prepare(sql).await)?;
-        if prepared.columns == 0 {
+        // What the server cannot read is said first, in its own words.
+        if prepared.columns == 0 || !is_query(sql) {
             return failed("a report must be a query that returns rows".to_owned());
         }
         if prepared.values != binds.len() {

@@ -144,7 +144,9 @@ pub(super) fn write_time(out: &mut StringBuilder, sent: &[u8], decimals: u8) -> 
 /// As many digits as the column has; all where it does not say or some would be lost.
 fn write_fraction(out: &mut StringBuilder, microsecond: u32, decimals: u8) -> std::fmt::Result {
     let decimals = match decimals {
-        0..=FRACTION_MAX if microsecond % 10_u32.pow((FRACTION_MAX - decimals).into()) == 0 => decimals,
+        0..=FRACTION_MAX if microsecond.is_multiple_of(10_u32.pow((FRACTION_MAX - decimals).into())) => {
+            decimals
+        }
         _ if microsecond == 0 => 0,
         _ => FRACTION_MAX,
     };

@@ -87,7 +87,7 @@ impl Postgres {
         )
         .await?;
         if destination.is_once() && self.was_done(client, &once, destination).await? {
-            return batches.pass_over().await.map(|()| 0);
+            return batches.skip().await;
         }
         let table = self.table(client, destination).await?;
         if table.is_some() && destination.mode == Mode::Fail {

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use bytesize::ByteSize;
-
+use crate::connectors::conformance::no_engine;
 use crate::connectors::conformance::postgres::Server;
 use crate::connectors::conformance::postgres::free_port;
-use crate::connectors::duckdb_file::EngineSettings;
 use crate::connectors::sources::Connector;
 use crate::source::NewSource;
 use crate::source::Password;
@@ -27,14 +25,12 @@ async fn check(url: &str, password: Option<&str>) -> Result<String, String> {
         settings: new.settings,
         updated_at: 0,
     };
-    // For sources that are files.
-    let engine = EngineSettings {
-        warehouse_file: "/none".into(),
-        spill_dir: "/none".into(),
-        memory_max: ByteSize::mib(1),
-        threads: 1,
-    };
-    let connector = Connector::new(&source, new.password.as_ref(), Duration::from_secs(10), &engine);
+    let connector = Connector::new(
+        &source,
+        new.password.as_ref(),
+        Duration::from_secs(10),
+        &no_engine(),
+    );
     let checked = match connector {
         Ok(connector) => connector.check().await,
         Err(error) => Err(error),

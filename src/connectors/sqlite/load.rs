@@ -93,7 +93,7 @@ fn load(path: &Path, destination: &Destination, schema: &Schema, mut batches: Ba
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .map_err(failed)?;
     if destination.is_once() && was_done(&transaction, destination)? {
-        return batches.blocking_pass_over().map(|()| 0);
+        return batches.blocking_skip();
     }
     let known = columns(&transaction, destination)?;
     if known.is_some() && destination.mode == Mode::Fail {
