@@ -90,7 +90,13 @@ impl Warehouse {
         threads: usize,
     ) -> Result<Arc<Self>> {
         fs::create_dir_all(spill_dir)?;
-        let config = Config::default().access_mode(mode).map_err(Error::internal)?;
+        // From the start: a file of another kind is no reason to load, let alone fetch, what can read it.
+        let config = Config::default()
+            .access_mode(mode)
+            .and_then(|config| config.enable_autoload_extension(false))
+            .and_then(|config| config.with("temp_directory", spill_dir.display().to_string()))
+            .and_then(|config| config.enable_external_access(false))
+            .map_err(Error::internal)?;
         let connection = Connection::open_with_flags(path, config).map_err(|error| {
             Error::new(
                 ErrorCode::Conflict,
@@ -101,13 +107,8 @@ impl Warehouse {
             "set arrow_output_version = '1.5';
              set memory_limit = '{}B';
              set threads = {threads};
-             set temp_directory = '{}';
-             set autoinstall_known_extensions = false;
-             set autoload_known_extensions = false;
-             set enable_external_access = false;
              set lock_configuration = true;",
             memory_max.as_u64(),
-            spill_dir.display().to_string().replace('\'', "''"),
         );
         // Only an engine with ICU knows of time zones; one without it, as the bundled build is, is in UTC.
         if let Err(error) = connection.execute_batch("set TimeZone = 'UTC'") {
@@ -176,10 +177,7 @@ impl Warehouse {
                 &mut schema_sender,
                 &sender,
             ) {
-                let error = match &leash {
-                    Some(leash) => leash.why(error),
-                    None => error,
-                };
+                let error = Leash::why(leash.as_ref(), error);
                 match schema_sender.take() {
                     // Nobody waits any more; the query was given up.
                     Some(waiting) => drop(waiting.send(Err(error))),

@@ -16,15 +16,15 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::Weak;
 use std::time::Duration;
+use std::time::Instant;
 
+use arrow::datatypes::DataType;
+use arrow::datatypes::SchemaRef;
 use bytesize::ByteSize;
 use duckdb::AccessMode;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
-
-use arrow::datatypes::DataType;
-use arrow::datatypes::SchemaRef;
 
 use crate::connectors::BatchStream;
 use crate::connectors::Batches;
@@ -43,6 +43,10 @@ use crate::source::Source;
 /// The files that this process has open, whichever source they were opened for. The locks on a file belong to
 /// the process: a second engine on it would not be kept out, and would let go of the locks of the first.
 static OPEN: LazyLock<Mutex<HashMap<FileId, Open>>> = LazyLock::new(Mutex::default);
+
+/// How long whoever writes waits for queries of sources that are not writable, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Device and inode.
 type FileId = (u64, u64);
@@ -68,6 +72,7 @@ pub(super) struct DuckdbFile {
     path: PathBuf,
     is_writable: bool,
     timeout: Duration,
+    patience: Duration,
     engine: EngineSettings,
     concurrency: u32,
     permits: Arc<Semaphore>,
@@ -95,6 +100,7 @@ impl DuckdbFile {
             path: path.to_owned(),
             is_writable: source.settings.writable,
             timeout: timeout_of(source, query_timeout),
+            patience: PATIENCE,
             engine,
             concurrency,
             permits: Arc::new(Semaphore::new(concurrency as usize)),
@@ -154,12 +160,24 @@ impl DuckdbFile {
 
     /// The file, opened if it is not. It is closed when nobody holds what this returns.
     async fn open(self: &Arc<Self>) -> Result<Arc<Warehouse>> {
-        let file = self.clone();
-        let opening = tokio::task::spawn_blocking(move || file.blocking_open());
-        opening.await.map_err(Error::internal)?
+        let began = Instant::now();
+        loop {
+            let file = self.clone();
+            let opening = tokio::task::spawn_blocking(move || file.blocking_open());
+            match opening.await.map_err(Error::internal)?? {
+                Some(warehouse) => return Ok(warehouse),
+                None if began.elapsed() < self.patience => tokio::time::sleep(LOOK_EVERY).await,
+                None => {
+                    let path = self.path.display();
+                    let why = format!("`{path}` is being read by a source that is not writable");
+                    return Err(unreachable(&self.name, &why));
+                }
+            }
+        }
     }
 
-    fn blocking_open(&self) -> Result<Arc<Warehouse>> {
+    /// `None` while it is open for reading and this source is to write.
+    fn blocking_open(&self) -> Result<Option<Arc<Warehouse>>> {
         let path = self.path.display();
         let wrong = |why: String| unreachable(&self.name, &why);
         let id = match file_id(&self.path) {
@@ -179,12 +197,8 @@ impl DuckdbFile {
         if let Some(open) = open.get(&id)
             && let Some(warehouse) = open.warehouse.upgrade()
         {
-            return match open.is_writable || !self.is_writable {
-                true => Ok(warehouse),
-                false => Err(wrong(format!(
-                    "`{path}` is being read by a source that is not writable: try again when its queries are over"
-                ))),
-            };
+            let fits = open.is_writable || !self.is_writable;
+            return Ok(fits.then_some(warehouse));
         }
         let mode = match self.is_writable {
             true => AccessMode::ReadWrite,
@@ -207,7 +221,7 @@ impl DuckdbFile {
             is_writable: self.is_writable,
         };
         open.insert(id, opened);
-        Ok(warehouse)
+        Ok(Some(warehouse))
     }
 }
 
@@ -225,11 +239,13 @@ impl Leash {
         running
     }
 
-    /// Why a query has ended badly.
-    pub(super) fn why(&self, error: Error) -> Error {
-        match error.code == ErrorCode::Cancelled && self.deadline.has_passed() {
-            true => self.deadline.error(),
-            false => error,
+    /// Why a query has ended badly; without a leash nothing but a cancel stops it.
+    pub(super) fn why(leash: Option<&Self>, error: Error) -> Error {
+        match leash {
+            Some(leash) if error.code == ErrorCode::Cancelled && leash.deadline.has_passed() => {
+                leash.deadline.error()
+            }
+            _ => error,
         }
     }
 }
@@ -243,6 +259,16 @@ fn file_id(path: &Path) -> io::Result<FileId> {
     }
 }
 
+/// Whether this process has a file open.
+#[cfg(test)]
+pub(super) fn is_open(path: &Path) -> bool {
+    let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    file_id(path).is_ok_and(|id| {
+        open.get(&id)
+            .is_some_and(|open| open.warehouse.strong_count() > 0)
+    })
+}
+
 /// What the engine's word on a file means to who set the source up.
 fn why(path: &Path, message: &str) -> String {
     let path = path.display();
@@ -254,7 +280,12 @@ fn why(path: &Path, message: &str) -> String {
             .unwrap_or_default();
         return format!("`{path}` is locked, another process has it open{holder}");
     }
-    if message.contains("not a valid DuckDB database file") {
+    // The engine would read files of other kinds with what it may not load.
+    let other_kind = [
+        "not a valid DuckDB database file",
+        "Loading external extensions is disabled",
+    ];
+    if other_kind.iter().any(|words| message.contains(words)) {
         return format!("`{path}` is not a DuckDB database");
     }
     message.to_owned()

@@ -12,8 +12,7 @@ use tempfile::TempDir;
 use crate::connectors::BatchStream;
 use crate::connectors::duckdb_file::DuckdbFile;
 use crate::connectors::duckdb_file::EngineSettings;
-use crate::connectors::duckdb_file::OPEN;
-use crate::connectors::duckdb_file::file_id;
+use crate::connectors::duckdb_file::is_open;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::exports::text::page_values;
@@ -98,13 +97,7 @@ fn file(folder: &std::path::Path, name: &str, settings: SourceSettings) -> Arc<D
 
 /// A query's thread lets go of its file just after its last row is read.
 async fn wait_until_closed(path: &std::path::Path) {
-    let id = file_id(path).unwrap();
-    let is_open = || {
-        let open = OPEN.lock().unwrap();
-        open.get(&id)
-            .is_some_and(|open| open.warehouse.strong_count() > 0)
-    };
-    while is_open() {
+    while is_open(path) {
         tokio::task::yield_now().await;
     }
 }
@@ -175,7 +168,7 @@ async fn file_is_opened_read_only_unless_imports_may_write_to_it() {
         writable: true,
         ..SourceSettings::default()
     };
-    let target = file(test.folder.path(), "файл.duckdb", writable);
+    let target = file(test.folder.path(), "файл.duckdb", writable.clone());
     let refused = test
         .file
         .open()
@@ -197,16 +190,19 @@ async fn file_is_opened_read_only_unless_imports_may_write_to_it() {
     test.is_closed().await;
     // The other way round there would be two engines on one file.
     let reading = test.start(ENDLESS, &[]).await.unwrap();
-    let error = target.open().await.err().unwrap();
+    let mut impatient = self::file(test.folder.path(), "файл.duckdb", writable);
+    Arc::get_mut(&mut impatient).unwrap().patience = Duration::ZERO;
+    let error = impatient.open().await.err().unwrap();
     assert!(
         error
             .message
             .contains("is being read by a source that is not writable"),
         "{error}"
     );
+    let mut waiting = Box::pin(target.open());
+    assert!(futures::poll!(&mut waiting).is_pending());
     drop(reading);
-    test.is_closed().await;
-    assert!(target.open().await.is_ok());
+    assert!(waiting.await.is_ok());
 }
 
 #[tokio::test]
@@ -265,6 +261,8 @@ async fn file_that_another_process_writes_to_is_locked() {
 async fn what_is_wrong_with_a_file_is_said_in_words() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("text"), "this is no database ".repeat(1_000)).unwrap();
+    let sqlite = rusqlite::Connection::open(folder.path().join("sqlite.db")).unwrap();
+    sqlite.execute_batch("create table t (n integer)").unwrap();
     let warehouse = folder.path().join("warehouse.duckdb");
     let own = Connection::open(&warehouse).unwrap();
     own.execute_batch("create table t (n integer)").unwrap();
@@ -274,6 +272,7 @@ async fn what_is_wrong_with_a_file_is_said_in_words() {
         ("none", "no such file `"),
         (".", "it is not a file"),
         ("text", "is not a DuckDB database"),
+        ("sqlite.db", "is not a DuckDB database"),
         (
             "warehouse.duckdb",
             "is the server's own warehouse: its reports name the source `warehouse`",
