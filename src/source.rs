@@ -158,6 +158,12 @@ impl NewSource {
                 kind.name()
             )));
         }
+        if is_file && settings.time_zone != SourceSettings::default().time_zone {
+            return Err(Error::invalid(format!(
+                "a source of type {} has no `time_zone`: it is UTC",
+                kind.name()
+            )));
+        }
         let new = Self {
             name,
             kind,

@@ -59,6 +59,7 @@ struct Subject {
 pub(super) fn no_engine() -> EngineSettings {
     EngineSettings {
         warehouse_file: "/none".into(),
+        metadata_file: "/none".into(),
         spill_dir: "/none".into(),
         memory_max: ByteSize::mib(1),
         threads: 1,

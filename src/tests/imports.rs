@@ -403,3 +403,30 @@ async fn uploads_that_nothing_names_go_at_the_next_start() {
         .collect();
     assert_eq!(left.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_are_no_source() {
+    let app = app().await;
+    let url = app.path().join("metadata.sqlite").display().to_string();
+    let settings = SourceSettings {
+        writable: true,
+        ..SourceSettings::default()
+    };
+    let new = NewSource::new("own".to_owned(), SourceKind::Sqlite, &url, None, settings).unwrap();
+    let id = app
+        .worker
+        .store
+        .add_source(&new, None, false)
+        .await
+        .unwrap()
+        .to_string();
+    let fields = [("dest_ds_id", id.as_str()), ("dest_table_name", "users")];
+    let job = job_of(&app, &app.upload(&fields, b"id\n1\n").await).await;
+    assert!(
+        job["error"]
+            .as_str()
+            .unwrap()
+            .contains("the server's own metadata"),
+        "{job}"
+    );
+}

@@ -73,6 +73,7 @@ impl Worker {
 pub(crate) fn engine_settings(config: &Config) -> EngineSettings {
     EngineSettings {
         warehouse_file: config.warehouse_file(),
+        metadata_file: config.metadata_file(),
         spill_dir: config.spill_dir(),
         memory_max: config.warehouse_memory_max,
         threads: config.warehouse_threads,

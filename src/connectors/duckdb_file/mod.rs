@@ -59,8 +59,9 @@ struct Open {
 /// What the server gives an engine that runs inside it.
 #[derive(Clone, Debug)]
 pub(crate) struct EngineSettings {
-    /// The server's own file, which is no source's.
+    /// The server's own files, which are no source's.
     pub(crate) warehouse_file: PathBuf,
+    pub(crate) metadata_file: PathBuf,
     pub(crate) spill_dir: PathBuf,
     pub(crate) memory_max: ByteSize,
     pub(crate) threads: usize,
@@ -251,7 +252,7 @@ impl Leash {
 }
 
 /// Without opening it: closing it again would take away the locks that an engine has on it.
-fn file_id(path: &Path) -> io::Result<FileId> {
+pub(super) fn file_id(path: &Path) -> io::Result<FileId> {
     let found = fs::metadata(path)?;
     match found.is_file() {
         true => Ok((found.dev(), found.ino())),

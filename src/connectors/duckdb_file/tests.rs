@@ -88,6 +88,7 @@ fn file(folder: &std::path::Path, name: &str, settings: SourceSettings) -> Arc<D
     };
     let engine = EngineSettings {
         warehouse_file: folder.join("warehouse.duckdb"),
+        metadata_file: folder.join("metadata.sqlite"),
         spill_dir: folder.join("spill"),
         memory_max: ByteSize::mib(256),
         threads: 2,
