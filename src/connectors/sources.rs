@@ -73,7 +73,7 @@ impl Connector {
     }
 
     /// Waits until nothing runs there any more, but not longer.
-    pub(super) async fn settle(&self, patience: Duration) -> bool {
+    async fn settle(&self, patience: Duration) -> bool {
         match &self.0 {
             Database::Postgres(sessions) => sessions.settle(patience).await,
             Database::MySql(sessions) => sessions.settle(patience).await,
