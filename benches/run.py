@@ -19,6 +19,8 @@ import time
 import urllib.parse
 import venv
 
+import databases
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "bench"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
@@ -103,6 +105,7 @@ class Environment:
         self.copy = WORK / f"copy-{scale}.duckdb"
         self.parquet = WORK / f"lineitem-{scale}.parquet"
         self.sqlite = WORK / f"lineitem-{scale}.db"
+        self.csv = WORK / f"lineitem-{scale}.csv"
         self.shell = self.python.parent / "duckdb"
         self.prepare(scale)
 
@@ -398,11 +401,106 @@ book.close()
             best = min(theirs, key=lambda other: statistics.median(theirs[other]))
             rates = ", ".join(f"{other} {1 / statistics.median(times):.0f}/s" for other, times in theirs.items())
             self.keep(name, goal, ours, theirs[best], f"{best} of {rates}; ours {1 / statistics.median(ours):.0f}/s")
-    def finish(self):
+
+    def sources(self):
+        """Reports on other databases, and files into them."""
+        names = ["pg_csv", "mariadb_csv", "pg_import", "duckdb_import", "import_rss"]
+        if not any(self.wanted(name) for name in names):
+            return
+        environment = self.environment
+        if not environment.csv.exists():
+            environment.duckdb(f"copy lineitem to '{environment.csv}' (format csv, header)")
+        if self.wanted("mariadb_csv"):
+            mariadb = databases.MariaDb(environment.data, environment.csv, MILLION)
+            try:
+                self.mariadb_csv(mariadb)
+            finally:
+                mariadb.stop()
+        if not any(self.wanted(name) for name in names if name != "mariadb_csv"):
+            return
+        postgres = databases.Postgres(environment.data, environment.csv)
+        try:
+            self.pg_csv(postgres)
+            self.imports(postgres)
+        finally:
+            postgres.stop()
+
+    def on_source(self, name, kind, url, number, sql):
+        """Makes a database a source, with one report."""
+        holistics, data = self.environment.holistics, self.environment.data
+        run(holistics, "sources", "add", name, "--type", kind, "--url", url, "--writable", "--replace",
+            "--data-dir", data, stdout=subprocess.DEVNULL)
+        reports = WORK / f"reports-{name}"
+        reports.mkdir(exist_ok=True)
+        (reports / "report.sql").write_text(f"---\nid: {number}\ntitle: {name}\nsource: {name}\n---\n{sql}\n")
+        run(holistics, "reports", "apply", reports, "--data-dir", data, stdout=subprocess.DEVNULL)
+
+    def pg_csv(self, postgres):
+        if not self.wanted("pg_csv"):
+            return
+        self.on_source("bench_postgres", "postgres", postgres.url, 30, "select * from lineitem")
+        self.files("pg_csv", 1.00, "psql, \\copy to CSV", 30, "csv",
+                   lambda out: postgres.psql(f"\\copy (select * from lineitem) to '{out}' csv header"))
+
+    def mariadb_csv(self, mariadb):
+        sql = f"select * from lineitem limit {MILLION}"
+        self.on_source("bench_mariadb", "mysql", mariadb.url, 31, sql)
+        command = " ".join(map(str, mariadb.client("--batch", "--quick", "bench", "-e", f"'{sql}'")))
+        self.files("mariadb_csv", 1.10, "mariadb --batch --quick", 31, "csv", lambda out: ["sh", "-c", f"{command} > {out}"])
+
+    def imports(self, postgres):
+        environment = self.environment
+        # Its peak is that of imports alone.
+        self.server.stop()
+        self.server = Server(environment)
+        home = WORK / "home"
+        home.mkdir(exist_ok=True)
+        environment_of = {**os.environ, "HOME": str(home), "HOLISTICS_HOST": f"http://{self.server.host}"}
+        user = "demo@example.com"
+        run(environment.holistics, "users", "imports", user, "on", "--data-dir", environment.data, stdout=subprocess.DEVNULL)
+        run(environment.holistics, "login", self.server.key, env=environment_of, stdout=subprocess.DEVNULL)
+        self.on_source("bench_postgres", "postgres", postgres.url, 30, "select * from lineitem")
+        ids = {source["name"]: source["id"] for source in json.loads(self.server.get("/data_sources.json"))}
+
+        def ours(name):
+            run(environment.holistics, "import", "csv", "-d", ids[name], "-f", environment.csv, "-t", "imported",
+                env=environment_of, stdout=subprocess.DEVNULL)
+
+        if self.wanted("pg_import"):
+            mine, theirs = [], []
+            for _ in range(self.rounds):
+                postgres.run("drop table if exists ready", databases.TABLE.format(name="ready", text="text"), "checkpoint")
+                theirs.append(timed(lambda: postgres.run(f"\\copy ready from '{environment.csv}' csv header")))
+                postgres.run("drop table ready", "drop table if exists imported", "checkpoint")
+                mine.append(timed(lambda: ours("bench_postgres")))
+            postgres.run("drop table if exists imported", "checkpoint")
+            self.keep("pg_import", 1.20, mine, theirs, "psql, \\copy from CSV into a table that is ready")
+        if self.wanted("duckdb_import"):
+            mine, theirs, peaks = [], [], []
+            scratch = WORK / "import.duckdb"
+            sql = f"create table imported as from read_csv('{environment.csv}', all_varchar=false, sample_size=-1)"
+            for _ in range(self.rounds):
+                scratch.unlink(missing_ok=True)
+                seconds, peak = watched([environment.shell, scratch, "-c", sql], stdout=subprocess.DEVNULL)
+                theirs.append(seconds)
+                peaks.append(peak)
+                mine.append(timed(lambda: ours("warehouse")))
+            self.keep("duckdb_import", 1.30, mine, theirs, "DuckDB shell, create table as read_csv", max(peaks))
+        if self.wanted("import_rss"):
+            if not self.wanted("duckdb_import"):
+                ours("warehouse")
+            rss = peak_mb(self.server.process.pid)
+            self.results["import_rss"] = {"ours_rss_mb": round(rss), "ratio": round(rss / 400, 3), "goal": 1.0,
+                                          "other": "400 MB"}
+            print(f"{'import_rss':18} the server's peak while importing: {rss:.0f} MB (goal: 400 MB)")
+
+    def rss(self):
         rss = peak_mb(self.server.process.pid)
         self.results["rss"] = {"ours_rss_mb": round(rss), "ratio": round(rss / 400, 3), "goal": 1.0,
                                "other": "400 MB"}
         print(f"{'rss':18} the server's peak over all of this: {rss:.0f} MB (goal: 400 MB)")
+
+    def finish(self):
         self.server.stop()
         path = WORK / "results.json"
         kept = json.loads(path.read_text()) if self.only and path.exists() else {}
@@ -428,6 +526,8 @@ def main():
         bench.throughput()
         bench.exports()
         bench.pages()
+        bench.rss()
+        bench.sources()
     finally:
         if bench.server.process.poll() is None:
             bench.finish()

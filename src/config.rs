@@ -63,6 +63,13 @@ pub(crate) struct Settings {
     /// Size that a request's body may have
     #[arg(long, env = "HOLISTICS_REQUEST_BYTES_MAX", value_name = "SIZE")]
     request_bytes_max: Option<ByteSize>,
+    /// Size that an uploaded file may have, also when it is unpacked
+    #[arg(long, env = "HOLISTICS_UPLOAD_BYTES_MAX", value_name = "SIZE")]
+    upload_bytes_max: Option<ByteSize>,
+    /// How long an uploaded file can be imported again, such as 7d
+    #[arg(long, env = "HOLISTICS_UPLOAD_LIFETIME", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[serde(default, deserialize_with = "duration")]
+    upload_lifetime: Option<Duration>,
     /// Memory that the warehouse's engine may use; beyond it spills to disk
     #[arg(long, env = "HOLISTICS_WAREHOUSE_MEMORY_MAX", value_name = "SIZE")]
     warehouse_memory_max: Option<ByteSize>,
@@ -100,6 +107,8 @@ pub(crate) struct Config {
     pub(crate) result_rows_max: u64,
     pub(crate) result_bytes_max: ByteSize,
     pub(crate) request_bytes_max: ByteSize,
+    pub(crate) upload_bytes_max: ByteSize,
+    pub(crate) upload_lifetime: Duration,
     pub(crate) warehouse_memory_max: ByteSize,
     pub(crate) warehouse_threads: usize,
     pub(crate) log: String,
@@ -131,6 +140,8 @@ impl Settings {
             result_rows_max: self.result_rows_max.or(other.result_rows_max),
             result_bytes_max: self.result_bytes_max.or(other.result_bytes_max),
             request_bytes_max: self.request_bytes_max.or(other.request_bytes_max),
+            upload_bytes_max: self.upload_bytes_max.or(other.upload_bytes_max),
+            upload_lifetime: self.upload_lifetime.or(other.upload_lifetime),
             warehouse_memory_max: self.warehouse_memory_max.or(other.warehouse_memory_max),
             warehouse_threads: self.warehouse_threads.or(other.warehouse_threads),
             log: self.log.or(other.log),
@@ -157,6 +168,8 @@ impl Settings {
             result_rows_max: self.result_rows_max.unwrap_or(1_000_000_000),
             result_bytes_max: self.result_bytes_max.unwrap_or(ByteSize::gib(20)),
             request_bytes_max: self.request_bytes_max.unwrap_or(ByteSize::mib(10)),
+            upload_bytes_max: self.upload_bytes_max.unwrap_or(ByteSize::gib(20)),
+            upload_lifetime: self.upload_lifetime.unwrap_or(Duration::from_hours(7 * 24)),
             warehouse_memory_max: self
                 .warehouse_memory_max
                 .unwrap_or_else(|| ByteSize::mib(MEMORY_PER_THREAD_MIB * warehouse_threads.max(2) as u64)),
@@ -179,6 +192,7 @@ impl Settings {
             ("result_lifetime", config.result_lifetime),
             ("job_lifetime", config.job_lifetime),
             ("query_timeout", config.query_timeout),
+            ("upload_lifetime", config.upload_lifetime),
         ] {
             if value.is_zero() || value > DURATION_MAX {
                 return Err(Error::invalid(format!(
@@ -214,6 +228,11 @@ impl Config {
 
     pub(crate) fn warehouse_file(&self) -> PathBuf {
         self.data_dir.join("warehouse.duckdb")
+    }
+
+    /// Where the engine puts what does not fit its memory; emptied at start.
+    pub(crate) fn spill_dir(&self) -> PathBuf {
+        self.data_dir.join("tmp").join("spill")
     }
 }
 
@@ -325,6 +344,14 @@ mod tests {
         assert_eq!(
             config.request_bytes_max,
             default("request_bytes_max").parse().unwrap()
+        );
+        assert_eq!(
+            config.upload_bytes_max,
+            default("upload_bytes_max").parse().unwrap()
+        );
+        assert_eq!(
+            config.upload_lifetime,
+            humantime::parse_duration(&default("upload_lifetime")).unwrap()
         );
         assert_eq!(default("warehouse_memory_max"), "64MiB a thread, at least 128MiB");
         let of_threads = |threads| Settings {

@@ -1,4 +1,4 @@
-//! A job: one run of a report, or one file made of it. Plain data and its state machine.
+//! A job: one run of a report, one file made of it, or one run of an import. Plain data and its state machine.
 
 use sha2::Digest as _;
 use sha2::Sha256;
@@ -18,6 +18,8 @@ pub(crate) enum JobKind {
     Query,
     /// Leaves a result and a file made of it.
     Export,
+    /// Leaves rows in a table of a source.
+    Import,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, sqlx::Type)]
@@ -47,8 +49,10 @@ pub(crate) struct Job {
     pub(crate) options: String,
     pub(crate) status: JobStatus,
     pub(crate) user_id: i64,
-    pub(crate) report_id: i64,
-    pub(crate) report_version: i64,
+    /// The report and its version, unless the job is of an import.
+    pub(crate) report_id: Option<i64>,
+    pub(crate) report_version: Option<i64>,
+    pub(crate) import_id: Option<i64>,
     /// What it runs on.
     pub(crate) source_id: i64,
     /// Counts claims; a number is never used again, so files can be named after it.
@@ -58,6 +62,8 @@ pub(crate) struct Job {
     pub(crate) ended_at: Option<i64>,
     error_code: Option<String>,
     error_message: Option<String>,
+    /// Rows of an import that were left out.
+    pub(crate) rejected: i64,
     pub(crate) result_id: Option<i64>,
     pub(crate) export_id: Option<i64>,
 }

@@ -44,7 +44,7 @@ impl SecretKey {
     }
 
     fn of(text: &str) -> Self {
-        Self(XChaCha20Poly1305::new(&Sha256::digest(text.trim()).into()))
+        Self(XChaCha20Poly1305::new(&Sha256::digest(text.trim())))
     }
 
     fn of_file(path: &Path) -> Result<Self> {

@@ -10,4 +10,6 @@ pub(crate) struct User {
     pub(crate) is_admin: bool,
     /// Without it the user's keys open nothing.
     pub(crate) api_access: bool,
+    /// May import files into sources that are writable.
+    pub(crate) can_import: bool,
 }

@@ -8,11 +8,13 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Every module, and which it may use; `error` is for everybody. ARCHITECTURE.md explains it.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("config", &[]),
     ("error", &[]),
     ("report", &[]),
     ("source", &[]),
+    ("secret", &[]),
+    ("data_import", &[]),
     ("user", &[]),
     ("api_key", &[]),
     ("arrow_types", &[]),
@@ -23,10 +25,23 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("job", &["query"]),
     (
         "store",
-        &["report", "source", "user", "query", "job", "api_key", "memo"],
+        &[
+            "report",
+            "source",
+            "user",
+            "query",
+            "job",
+            "api_key",
+            "memo",
+            "data_import",
+        ],
     ),
+    ("imports", &[]),
     ("objects", &["config"]),
-    ("connectors", &["source", "query", "arrow_types", "memo"]),
+    (
+        "connectors",
+        &["source", "query", "arrow_types", "memo", "data_import"],
+    ),
     ("results", &["config", "objects"]),
     (
         "worker",
@@ -43,13 +58,28 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "objects",
             "connectors",
             "results",
+            "secret",
+            "imports",
+            "data_import",
         ],
     ),
     (
         "http",
         &[
-            "config", "report", "source", "user", "api_key", "exports", "query", "job", "store", "objects",
+            "config",
+            "report",
+            "source",
+            "user",
+            "api_key",
+            "exports",
+            "query",
+            "job",
+            "store",
+            "objects",
             "results",
+            "secret",
+            "imports",
+            "data_import",
         ],
     ),
 ];

@@ -1,4 +1,4 @@
--- The databases that reports run on; the warehouse is always the first.
+-- The databases that reports run on and imports write to; the warehouse is always the first.
 create table sources (
     id integer primary key autoincrement,
     name text not null unique,
@@ -14,6 +14,3 @@ create table sources (
 );
 insert into sources (id, name, kind, url, settings, created_at, updated_at)
 values (1, 'warehouse', 'duckdb', '', '{"writable":true}', 0, 0);
-
--- What a job runs on. The source may be gone by now.
-alter table jobs add column source_id integer not null default 1;

@@ -142,6 +142,8 @@ async fn demo_key(store: &Store, path: &Path) -> Result<String> {
         Some(user) => user,
         None => store.add_user(EMAIL, "Demo", false, true).await?,
     };
+    // The demo's warehouse is there to be tried.
+    store.set_can_import(EMAIL, true).await?;
     let key = PlainKey::generate()?;
     let mut options = File::options();
     options.write(true).create(true).truncate(true);

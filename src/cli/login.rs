@@ -31,6 +31,7 @@ pub(super) struct LoginArgs {
 #[derive(Default, Deserialize)]
 struct Remembered {
     host: Option<String>,
+    token: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +75,16 @@ pub(super) fn run(args: LoginArgs) -> Result<()> {
     say!("- ID: {}", info.id);
     say!("- Email: {}", info.email);
     Ok(())
+}
+
+/// A client of the server that somebody logged in to.
+pub(super) fn client(host: Option<&str>) -> Result<Client> {
+    let remembered = remembered(&file()?)?;
+    let token = remembered
+        .token
+        .ok_or_else(|| Error::invalid("no server is known: run `holistics login` first"))?;
+    let host = host.or(remembered.host.as_deref()).unwrap_or(HOST_DEFAULT);
+    Ok(Client::new(host, &token))
 }
 
 fn file() -> Result<PathBuf> {

@@ -9,7 +9,10 @@ macro_rules! say {
 
 mod client;
 mod data;
+mod data_sources;
 mod demo;
+mod follow;
+mod import;
 mod keys;
 mod login;
 mod reports;
@@ -17,6 +20,7 @@ pub(crate) mod serve;
 mod sources;
 mod tour;
 mod tpch;
+mod upload;
 mod users;
 
 use std::io::ErrorKind;
@@ -47,6 +51,11 @@ enum Command {
     Reports(reports::ReportsArgs),
     /// The databases that reports run on
     Sources(sources::SourcesArgs),
+    /// Files into tables of data sources
+    Import(import::ImportArgs),
+    /// The data sources of a server
+    #[command(name = "data_sources")]
+    DataSources(data_sources::DataSourcesArgs),
     /// Who may use the server
     Users(users::UsersArgs),
     /// Keys to the API
@@ -65,6 +74,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => serve::run(*args),
         Command::Reports(args) => reports::run(args),
         Command::Sources(args) => sources::run(args),
+        Command::Import(args) => import::run(args),
+        Command::DataSources(args) => data_sources::run(args),
         Command::Users(args) => users::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Login(args) => login::run(args),

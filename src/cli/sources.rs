@@ -10,6 +10,7 @@ use clap::Subcommand;
 
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
+use crate::config::Config;
 use crate::connectors::sources::Connector;
 use crate::error::Error;
 use crate::error::Result;
@@ -21,6 +22,7 @@ use crate::source::Source;
 use crate::source::SourceKind;
 use crate::source::SourceSettings;
 use crate::source::WAREHOUSE;
+use crate::worker::source::engine_settings;
 
 /// How long `check` lets a database think.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -127,7 +129,8 @@ pub(super) fn run(args: SourcesArgs) -> Result<()> {
                     }
                     None => None,
                 };
-                let found = Connector::new(&source, password.as_ref(), CHECK_TIMEOUT)?
+                let engine = engine_settings(&Config::in_folder(args.data.folder())?);
+                let found = Connector::new(&source, password.as_ref(), CHECK_TIMEOUT, &engine)?
                     .check()
                     .await?;
                 say!("{name}: {found}");

@@ -30,9 +30,18 @@ enum Command {
         /// May use keys
         #[arg(long)]
         api_access: bool,
+        /// May import files into sources that are writable
+        #[arg(long)]
+        can_import: bool,
     },
     /// Switch a user's API access on or off; off stops all their keys at once
     ApiAccess {
+        email: String,
+        #[arg(value_parser = ["on", "off"])]
+        switch: String,
+    },
+    /// Let a user import files, or no more
+    Imports {
         email: String,
         #[arg(value_parser = ["on", "off"])]
         switch: String,
@@ -49,6 +58,7 @@ pub(super) fn run(args: UsersArgs) -> Result<()> {
                 name,
                 admin,
                 api_access,
+                can_import,
             } => {
                 plain(&email)?;
                 plain(name.as_deref().unwrap_or_default())?;
@@ -59,6 +69,9 @@ pub(super) fn run(args: UsersArgs) -> Result<()> {
                 let store = args.data.open_or_make().await?;
                 let name = name.unwrap_or(before_at);
                 let user = store.add_user(&email, &name, admin, api_access).await?;
+                if can_import {
+                    store.set_can_import(&email, true).await?;
+                }
                 store.close().await;
                 say!("added user {} with id {}", user.email, user.id);
             }
@@ -68,17 +81,24 @@ pub(super) fn run(args: UsersArgs) -> Result<()> {
                 store.close().await;
                 say!("API access of {email} is {switch}");
             }
+            Command::Imports { email, switch } => {
+                let store = args.data.open().await?;
+                store.set_can_import(&email, switch == "on").await?;
+                store.close().await;
+                say!("imports of {email} are {switch}");
+            }
             Command::List => {
                 let users = args.data.open().await?.users().await?;
-                say!("ID | Email | Name | Admin | API access");
+                say!("ID | Email | Name | Admin | API access | Imports");
                 for user in users {
                     say!(
-                        "{} | {} | {} | {} | {}",
+                        "{} | {} | {} | {} | {} | {}",
                         user.id,
                         user.email,
                         user.name,
                         user.is_admin,
-                        user.api_access
+                        user.api_access,
+                        user.can_import
                     );
                 }
             }

@@ -1,16 +1,22 @@
 //! What every kind of source keeps to: one list of promises, and each database that is held to it.
 //! A report runs on a real database, from the request to the page, and the database is asked what it saw.
 
+mod duckdb;
+mod imports;
 pub(super) mod mariadb;
-mod postgres;
+pub(super) mod postgres;
+mod sqlite;
 
 use std::time::Duration;
 use std::time::Instant;
 
+use bytesize::ByteSize;
 use serde_json::Value;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use crate::connectors::conformance::imports::imports_conform;
+use crate::connectors::duckdb_file::EngineSettings;
 use crate::secret::SecretKey;
 use crate::source::NewSource;
 use crate::source::Password;
@@ -24,12 +30,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Of all subjects; the source that is hurried has a second.
 const ROWS_MAX: u64 = 200_000;
 
+/// Runs SQL and says what comes out.
+type Admin = dyn Fn(&str) -> String;
+
 /// A database and what it is asked in its own words.
 struct Subject {
     kind: SourceKind,
     url: String,
     /// Runs SQL as somebody else than the server, and says what comes out.
-    admin: Box<dyn Fn(&str) -> String>,
+    admin: Box<Admin>,
     /// Declared type, literal, and how the value is handed out.
     types: &'static [(&'static str, &'static str, &'static str)],
     /// A query that takes minutes before its first row.
@@ -39,29 +48,57 @@ struct Subject {
     /// The SQL of queries that run at the moment, but for the one that asks.
     running: Option<&'static str>,
     /// Ends the connections of queries whose text is like `{}`.
-    cut: Option<fn(&dyn Fn(&str) -> String)>,
+    cut: Option<fn(&Admin)>,
     /// What stands in the message for `select 1 +\n  from nowhere where`.
     syntax_error: &'static str,
+    /// What quotes a name.
+    quote: char,
+}
+
+/// What connectors get that do not run inside the server.
+pub(super) fn no_engine() -> EngineSettings {
+    EngineSettings {
+        warehouse_file: "/none".into(),
+        spill_dir: "/none".into(),
+        memory_max: ByteSize::mib(1),
+        threads: 1,
+    }
 }
 
 /// A subject with a server of ours that has it as a source.
 struct Tested {
     subject: Subject,
     app: TestApp,
+    /// The source that imports may write to.
+    target_id: i64,
 }
 
 impl Tested {
     async fn new(subject: Subject) -> Self {
         let app = TestApp::with_config(|config| config.result_rows_max = ROWS_MAX).await;
-        let tested = Self { subject, app };
-        tested
-            .add_source("db", &tested.subject.url, None, 0)
+        app.worker
+            .store
+            .set_can_import("ann@example.com", true)
             .await
             .unwrap();
-        tested
-            .add_source("hurried", &tested.subject.url, None, 1)
-            .await
-            .unwrap();
+        let mut tested = Self {
+            subject,
+            app,
+            target_id: 0,
+        };
+        let url = tested.subject.url.clone();
+        let settings = SourceSettings::default;
+        tested.add_source("db", &url, None, settings()).await.unwrap();
+        let hurried = SourceSettings {
+            statement_timeout_secs: 1,
+            ..settings()
+        };
+        tested.add_source("hurried", &url, None, hurried).await.unwrap();
+        let writable = SourceSettings {
+            writable: true,
+            ..settings()
+        };
+        tested.target_id = tested.add_source("target", &url, None, writable).await.unwrap();
         tested
     }
 
@@ -70,12 +107,8 @@ impl Tested {
         name: &str,
         url: &str,
         password: Option<&str>,
-        statement_timeout_secs: u64,
+        settings: SourceSettings,
     ) -> Result<i64, crate::error::Error> {
-        let settings = SourceSettings {
-            statement_timeout_secs,
-            ..SourceSettings::default()
-        };
         let password = password.map(|text| Password::new(text.to_owned()));
         let new = NewSource::new(name.to_owned(), self.subject.kind, url, password, settings)?;
         let key = SecretKey::load(self.app.path())?;
@@ -176,6 +209,7 @@ async fn conforms(subject: Subject) {
     result_over_the_limit_fails(&tested).await;
     deadline_stops_the_query(&tested).await;
     lost_connection_is_no_short_result(&tested).await;
+    imports_conform(&tested).await;
     stop_reaches_the_database(tested).await;
 }
 

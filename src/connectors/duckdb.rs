@@ -1,14 +1,17 @@
 //! The embedded engine: the warehouse file of the data folder.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use arrow::datatypes::Schema;
 use arrow::datatypes::SchemaRef;
 use bytesize::ByteSize;
 use chrono::NaiveDate;
+use duckdb::AccessMode;
 use duckdb::Config;
 use duckdb::Connection;
 use duckdb::core::LogicalTypeHandle;
@@ -25,6 +28,7 @@ use crate::connectors::BatchStream;
 use crate::connectors::Batches;
 use crate::connectors::CancelOnDrop;
 use crate::connectors::Made;
+use crate::connectors::duckdb_file::Leash;
 use crate::connectors::guard;
 use crate::connectors::guard::Passed;
 use crate::connectors::interrupt::Interrupt;
@@ -60,6 +64,8 @@ pub(crate) struct Warehouse {
     connection: Mutex<Connection>,
     known: Known,
     threads: Threads,
+    /// Who writes to a table holds its lock.
+    tables: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// Texts that the guard always lets through, and whether Arrow could hold all of their columns last time.
@@ -73,8 +79,19 @@ impl Warehouse {
         memory_max: ByteSize,
         threads: usize,
     ) -> Result<Arc<Self>> {
+        Self::open_as(AccessMode::Automatic, path, spill_dir, memory_max, threads)
+    }
+
+    pub(super) fn open_as(
+        mode: AccessMode,
+        path: &Path,
+        spill_dir: &Path,
+        memory_max: ByteSize,
+        threads: usize,
+    ) -> Result<Arc<Self>> {
         fs::create_dir_all(spill_dir)?;
-        let connection = Connection::open_with_flags(path, Config::default()).map_err(|error| {
+        let config = Config::default().access_mode(mode).map_err(Error::internal)?;
+        let connection = Connection::open_with_flags(path, config).map_err(|error| {
             Error::new(
                 ErrorCode::Conflict,
                 format!("cannot open `{}`: {}", path.display(), message(&error)),
@@ -101,7 +118,20 @@ impl Warehouse {
             connection: Mutex::new(connection),
             known: Known::default(),
             threads: Threads::default(),
+            tables: Mutex::default(),
         }))
+    }
+
+    /// Held by who writes to a table.
+    pub(super) fn table_lock(&self, table: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.retain(|_, lock| Arc::strong_count(lock) > 1);
+        tables.entry(table.to_lowercase()).or_default().clone()
+    }
+
+    /// Does what blocks on the engine.
+    pub(super) fn run_on_thread(&self, task: impl FnOnce() + Send + 'static) -> Result<()> {
+        Ok(self.threads.run(task)?)
     }
 
     /// A connection of its own, for one job.
@@ -115,8 +145,17 @@ impl Warehouse {
 
     /// Runs a statement. Rows come as the engine makes them, held back while nobody takes them.
     pub(crate) async fn query(self: &Arc<Self>, statement: &Statement) -> Result<BatchStream> {
+        self.query_on(statement, None).await
+    }
+
+    pub(super) async fn query_on(
+        self: &Arc<Self>,
+        statement: &Statement,
+        leash: Option<Leash>,
+    ) -> Result<BatchStream> {
         let connection = self.connect()?;
         let interrupt = Arc::new(Interrupt::new(&connection));
+        let watch = leash.as_ref().map(|leash| leash.watch(interrupt.clone()));
         let interrupt_on_drop = interrupt.clone();
         let cancel_on_drop = CancelOnDrop::new(move || interrupt_on_drop.clone().stop());
         let (schema_sender, schema_receiver) = oneshot::channel();
@@ -137,12 +176,17 @@ impl Warehouse {
                 &mut schema_sender,
                 &sender,
             ) {
+                let error = match &leash {
+                    Some(leash) => leash.why(error),
+                    None => error,
+                };
                 match schema_sender.take() {
                     // Nobody waits any more; the query was given up.
                     Some(waiting) => drop(waiting.send(Err(error))),
                     None => drop(sender.blocking_send(Err(error))),
                 }
             }
+            drop(watch);
         })?;
         let schema = schema_receiver
             .await
@@ -334,7 +378,7 @@ fn decimal(digits: &str) -> Result<Decimal> {
 }
 
 /// The engine's word on the report's own SQL is what its author needs.
-fn failed(error: duckdb::Error) -> Error {
+pub(super) fn failed(error: duckdb::Error) -> Error {
     let message = message(&error);
     if message.starts_with("INTERRUPT") {
         return Error::new(ErrorCode::Cancelled, "the query was stopped");

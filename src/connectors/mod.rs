@@ -3,16 +3,21 @@
 
 #[cfg(test)]
 mod conformance;
+mod deadline;
 pub(crate) mod duckdb;
+pub(crate) mod duckdb_file;
+mod duckdb_load;
 #[cfg(test)]
 mod escapes;
 mod guard;
 mod interrupt;
+pub(crate) mod load;
 mod mysql;
 mod plain;
 mod postgres;
 mod sessions;
 pub(crate) mod sources;
+mod sqlite;
 mod threads;
 mod tls;
 #[cfg(test)]
@@ -84,7 +89,8 @@ impl Batches {
 #[derive(Clone, Debug)]
 pub(crate) struct Purpose {
     pub(crate) job_id: i64,
-    pub(crate) report_id: i64,
+    /// Such as `report=7` or `import=3`.
+    pub(crate) subject: String,
     /// The e-mail address of who asked for it.
     pub(crate) user: String,
 }
@@ -101,8 +107,8 @@ impl Purpose {
             })
             .collect();
         format!(
-            "/* holistics job={} report={} user={user} */ ",
-            self.job_id, self.report_id
+            "/* holistics job={} {} user={user} */ ",
+            self.job_id, self.subject
         )
     }
 }

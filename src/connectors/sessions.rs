@@ -124,14 +124,18 @@ impl<S: Server> Sessions<S> {
         &self.server
     }
 
-    /// Runs a statement as soon as one of the source's connections is free.
-    pub(super) async fn query(&self, statement: &Statement, purpose: Purpose) -> Result<BatchStream> {
-        let permit = self
-            .permits
+    /// Leave to have a connection, once one of those that the source allows is free.
+    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        self.permits
             .clone()
             .acquire_owned()
             .await
-            .map_err(Error::internal)?;
+            .map_err(Error::internal)
+    }
+
+    /// Runs a statement as soon as one of the source's connections is free.
+    pub(super) async fn query(&self, statement: &Statement, purpose: Purpose) -> Result<BatchStream> {
+        let permit = self.permit().await?;
         let (schema_sender, schema_receiver) = oneshot::channel();
         let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
         let (stop_sender, stop) = watch::channel(false);

@@ -6,13 +6,21 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use arrow::datatypes::DataType;
+use arrow::datatypes::SchemaRef;
+
 use crate::connectors::BatchStream;
+use crate::connectors::Batches;
 use crate::connectors::Purpose;
+use crate::connectors::duckdb::Warehouse;
+use crate::connectors::duckdb_file::DuckdbFile;
+use crate::connectors::duckdb_file::EngineSettings;
+use crate::connectors::load::Destination;
 use crate::connectors::mysql::MySql;
 use crate::connectors::postgres::Postgres;
 use crate::connectors::sessions::Sessions;
+use crate::connectors::sqlite::Sqlite;
 use crate::error::Error;
-use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::query::Statement;
 use crate::source::Address;
@@ -26,13 +34,21 @@ pub(crate) struct Connector(Database);
 
 #[derive(Clone)]
 enum Database {
+    Warehouse(Arc<Warehouse>),
     Postgres(Arc<Sessions<Postgres>>),
+    Sqlite(Arc<Sqlite>),
+    Duckdb(Arc<DuckdbFile>),
     MySql(Arc<Sessions<MySql>>),
 }
 
 impl Connector {
     /// Prepares for a source; nothing is connected yet.
-    pub(crate) fn new(source: &Source, password: Option<&Password>, query_timeout: Duration) -> Result<Self> {
+    pub(crate) fn new(
+        source: &Source,
+        password: Option<&Password>,
+        query_timeout: Duration,
+        engine: &EngineSettings,
+    ) -> Result<Self> {
         let concurrency = source.settings.concurrency;
         match (source.kind, Address::parse(source.kind, &source.url)?) {
             (SourceKind::Postgres, Address::Server(address)) => {
@@ -42,6 +58,14 @@ impl Connector {
                     concurrency,
                 )))))
             }
+            (SourceKind::Sqlite, Address::File(path)) => {
+                let sqlite = Sqlite::new(source, &path, query_timeout);
+                Ok(Self(Database::Sqlite(Arc::new(sqlite))))
+            }
+            (SourceKind::Duckdb, Address::File(path)) => {
+                let file = DuckdbFile::new(source, &path, query_timeout, engine);
+                Ok(Self(Database::Duckdb(Arc::new(file))))
+            }
             (SourceKind::Mysql, Address::Server(address)) => {
                 let server = MySql::new(source, &address, password, query_timeout)?;
                 Ok(Self(Database::MySql(Arc::new(Sessions::new(
@@ -49,25 +73,78 @@ impl Connector {
                     concurrency,
                 )))))
             }
-            (kind, _) => Err(Error::new(
-                ErrorCode::SourceFailed,
-                format!("sources of type {} cannot be used yet", kind.name()),
-            )),
+            (kind, _) => Err(Error::internal(format!(
+                "an address that is none of {}",
+                kind.name()
+            ))),
         }
+    }
+
+    pub(crate) fn of_warehouse(warehouse: Arc<Warehouse>) -> Self {
+        Self(Database::Warehouse(warehouse))
     }
 
     /// Runs a statement. Rows come as the database makes them, held back while nobody takes them.
     pub(crate) async fn query(&self, statement: &Statement, purpose: Purpose) -> Result<BatchStream> {
         match &self.0 {
+            Database::Warehouse(warehouse) => warehouse.query(statement).await,
             Database::Postgres(sessions) => sessions.query(statement, purpose).await,
+            Database::Sqlite(sqlite) => sqlite.query(statement, &purpose).await,
+            Database::Duckdb(file) => file.query(statement).await,
             Database::MySql(sessions) => sessions.query(statement, purpose).await,
+        }
+    }
+
+    /// The columns of a table if it is there, each with the type that a file's values must have for it;
+    /// none if the database is to read their text.
+    pub(crate) async fn columns_of(
+        &self,
+        destination: &Destination,
+    ) -> Result<Option<Vec<(String, Option<DataType>)>>> {
+        match &self.0 {
+            Database::Warehouse(warehouse) => warehouse.columns_of(destination).await,
+            Database::Postgres(sessions) => {
+                let _permit = sessions.permit().await?;
+                sessions.server().columns_of(destination).await
+            }
+            Database::Sqlite(sqlite) => sqlite.columns_of(destination).await,
+            Database::Duckdb(file) => file.columns_of(destination).await,
+            Database::MySql(sessions) => {
+                let _permit = sessions.permit().await?;
+                sessions.server().columns_of(destination).await
+            }
+        }
+    }
+
+    /// Loads all batches into a table or leaves everything as it was; says how many rows there were.
+    pub(crate) async fn load(
+        &self,
+        destination: &Destination,
+        schema: SchemaRef,
+        batches: Batches,
+    ) -> Result<u64> {
+        match &self.0 {
+            Database::Warehouse(warehouse) => warehouse.load(destination, schema, batches).await,
+            Database::Postgres(sessions) => {
+                let _permit = sessions.permit().await?;
+                sessions.server().load(destination, schema, batches).await
+            }
+            Database::Sqlite(sqlite) => sqlite.load(destination, schema, batches).await,
+            Database::Duckdb(file) => file.load(destination, schema, batches).await,
+            Database::MySql(sessions) => {
+                let _permit = sessions.permit().await?;
+                sessions.server().load(destination, schema, batches).await
+            }
         }
     }
 
     /// Says what is found there, or what is wrong.
     pub(crate) async fn check(&self) -> Result<String> {
         match &self.0 {
+            Database::Warehouse(_) => Ok("DuckDB".to_owned()),
             Database::Postgres(sessions) => sessions.server().check().await,
+            Database::Sqlite(sqlite) => sqlite.check().await,
+            Database::Duckdb(file) => file.check().await,
             Database::MySql(sessions) => sessions.server().check().await,
         }
     }
@@ -75,7 +152,10 @@ impl Connector {
     /// Waits until nothing runs there any more, but not longer.
     async fn settle(&self, patience: Duration) -> bool {
         match &self.0 {
+            Database::Warehouse(_) => true,
             Database::Postgres(sessions) => sessions.settle(patience).await,
+            Database::Sqlite(sqlite) => sqlite.settle(patience).await,
+            Database::Duckdb(file) => file.settle(patience).await,
             Database::MySql(sessions) => sessions.settle(patience).await,
         }
     }

@@ -14,10 +14,12 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::danger::ServerCertVerified;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring;
 use rustls::crypto::verify_tls12_signature;
 use rustls::crypto::verify_tls13_signature;
+use rustls::server::ParsedCertificate;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::ServerName;
 use rustls_pki_types::UnixTime;
@@ -31,14 +33,15 @@ use crate::source::SslMode;
 pub(super) fn config(address: &ServerAddress) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let with_roots = |accept_any_name| -> Result<Arc<dyn ServerCertVerifier>> {
-        let roots = roots(address.sslrootcert.as_deref())?;
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        let (roots, trusted) = roots(address.sslrootcert.as_deref())?;
+        let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
             .build()
             .map_err(|error| Error::invalid(format!("`sslrootcert`: {error}")))?;
-        Ok(match accept_any_name {
-            false => verifier,
-            true => Arc::new(AnyName(verifier)),
-        })
+        Ok(Arc::new(Trusted {
+            chain,
+            trusted,
+            accept_any_name,
+        }))
     };
     let verifier: Arc<dyn ServerCertVerifier> = match address.sslmode {
         SslMode::VerifyFull => with_roots(false)?,
@@ -55,23 +58,27 @@ pub(super) fn config(address: &ServerAddress) -> Result<ClientConfig> {
         .with_no_client_auth())
 }
 
-/// The certificates of a file, or the system's.
-fn roots(file: Option<&Path>) -> Result<RootCertStore> {
+/// The certificates of a file, also as they are, or the system's.
+fn roots(file: Option<&Path>) -> Result<(RootCertStore, Vec<CertificateDer<'static>>)> {
     let mut roots = RootCertStore::empty();
     let Some(path) = file else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
+        return Ok((roots, Vec::new()));
     };
     let wrong =
         |error: String| Error::invalid(format!("cannot use `sslrootcert` {}: {error}", path.display()));
     let text = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let mut trusted = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+        roots
+            .add(certificate.clone())
+            .map_err(|error| wrong(error.to_string()))?;
+        trusted.push(certificate);
     }
-    match roots.is_empty() {
+    match trusted.is_empty() {
         true => Err(wrong("it holds no certificate in PEM form".to_owned())),
-        false => Ok(roots),
+        false => Ok((roots, trusted)),
     }
 }
 
@@ -124,11 +131,17 @@ impl ServerCertVerifier for AnyCertificate {
     }
 }
 
-/// A certificate that somebody trusted has signed, for whichever host.
+/// A certificate that somebody trusted has signed, or that is trusted itself: a server's own, signed by nobody else,
+/// is what many have.
 #[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
+struct Trusted {
+    chain: Arc<WebPkiServerVerifier>,
+    trusted: Vec<CertificateDer<'static>>,
+    /// It may be of another host.
+    accept_any_name: bool,
+}
 
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for Trusted {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -137,11 +150,18 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        let verified = match self.trusted.contains(certificate) {
+            true => verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
+                .map(|()| ServerCertVerified::assertion()),
+            false => self
+                .chain
+                .verify_server_cert(certificate, others, name, ocsp, now),
+        };
         // The name is looked at last: when it alone is wrong, the rest is right.
-        match self.0.verify_server_cert(certificate, others, name, ocsp, now) {
+        match verified {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
+            )) if self.accept_any_name => Ok(ServerCertVerified::assertion()),
             verified => verified,
         }
     }
@@ -152,7 +172,7 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
+        self.chain.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -161,10 +181,10 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
+        self.chain.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.chain.supported_verify_schemes()
     }
 }

@@ -4,7 +4,6 @@
 
 use arrow::array::Array;
 use arrow::array::AsArray;
-#[cfg(test)]
 use arrow::array::RecordBatch;
 use arrow::buffer::NullBuffer;
 use arrow::buffer::ScalarBuffer;
@@ -95,7 +94,6 @@ impl<'a> TextColumn<'a> {
 }
 
 /// The rows of a batch as text; NULL is `None`.
-#[cfg(test)]
 pub(crate) fn page_values(batch: &RecordBatch) -> Vec<Vec<Option<String>>> {
     let columns: Vec<TextColumn> = batch
         .columns()

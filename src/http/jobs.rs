@@ -32,14 +32,15 @@ pub(crate) struct JobInfo {
     end_time: Option<String>,
     /// Seconds; below 0 while not started.
     duration: f64,
-    /// The report's id.
+    /// The id of the report or the import.
     source_id: i64,
     #[schema(example = "QueryReport")]
     source_type: &'static str,
-    /// `query` or `export`.
+    /// `query`, `export` or `import`.
     source_method: &'static str,
     /// The version of the report that it runs.
-    report_version: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report_version: Option<i64>,
     user_id: i64,
     tenant_id: i64,
     cancellable: bool,
@@ -79,27 +80,35 @@ fn info(job: &Job) -> JobInfo {
     };
     JobInfo {
         id: job.id,
-        status: match job.status {
-            JobStatus::Queued => "queued",
-            JobStatus::Running => "running",
-            JobStatus::Success => "success",
-            JobStatus::Failure => "failure",
-        },
+        status: status_name(job.status),
         created_at: iso_time(job.created_at),
         start_time: job.started_at.map(iso_time),
         end_time: job.ended_at.map(iso_time),
         duration,
-        source_id: job.report_id,
-        source_type: "QueryReport",
+        source_id: job.report_id.or(job.import_id).unwrap_or_default(),
+        source_type: match job.kind {
+            JobKind::Query | JobKind::Export => "QueryReport",
+            JobKind::Import => "DataImport",
+        },
         source_method: match job.kind {
             JobKind::Query => "query",
             JobKind::Export => "export",
+            JobKind::Import => "import",
         },
         report_version: job.report_version,
         user_id: job.user_id,
         tenant_id: TENANT_ID,
         cancellable: false,
         error: job.error().map(|error| error.message),
+    }
+}
+
+pub(super) fn status_name(status: JobStatus) -> &'static str {
+    match status {
+        JobStatus::Queued => "queued",
+        JobStatus::Running => "running",
+        JobStatus::Success => "success",
+        JobStatus::Failure => "failure",
     }
 }
 

@@ -5,6 +5,9 @@ mod auth;
 mod download;
 mod encoding;
 mod error;
+mod import_fields;
+mod imports;
+mod job_logs;
 mod jobs;
 pub(crate) mod layers;
 mod openapi;
@@ -15,6 +18,7 @@ mod queries;
 mod range;
 pub(crate) mod server;
 mod sources;
+mod upload;
 mod users;
 mod wait;
 
@@ -66,6 +70,12 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(users::get_user_info))
         .routes(routes!(sources::list_data_sources, sources::add_data_source))
         .routes(routes!(sources::get_data_source))
+        .routes(routes!(imports::import_csv))
+        .routes(routes!(imports::list_imports))
+        .routes(routes!(imports::get_import))
+        .routes(routes!(imports::execute_import))
+        .routes(routes!(job_logs::get_logs))
+        .routes(routes!(job_logs::get_rejects))
         .routes(routes!(health))
         .split_for_parts();
     let document = Arc::new(openapi::finish(document));

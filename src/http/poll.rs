@@ -145,7 +145,7 @@ pub(crate) async fn get_report(
     }
     let report_id = report_id(&report)?;
     let job = job_after(&app, &caller, params.job_id()?, wait(&params)?).await?;
-    if job.report_id != report_id {
+    if job.report_id != Some(report_id) {
         return Err(Rejection::NotFound);
     }
     page(&app, &job, &view(&params, &headers)?, None).await
@@ -172,6 +172,9 @@ pub(crate) async fn get_export_results(
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
     let job = job_after(&app, &caller, params.job_id()?, wait(&params)?).await?;
+    if job.kind == JobKind::Import {
+        return Err(of_import(&job).into());
+    }
     if job.kind == JobKind::Query {
         let message = format!(
             "job `{}` makes no file: it is polled at get_query_results.json",
@@ -205,6 +208,7 @@ pub(crate) async fn get_results(
     match job.kind {
         JobKind::Query => page(&app, &job, &view(&params, &headers)?, None).await,
         JobKind::Export => export(&app, &job, &headers, None).await,
+        JobKind::Import => Ok(import(&job)),
     }
 }
 
@@ -256,6 +260,21 @@ pub(super) async fn export(
     Ok(uncached(Json(ready).into_response()))
 }
 
+/// What an import has come to: it has nothing to fetch but that.
+fn import(job: &Job) -> Response {
+    match (job.status, job.error()) {
+        (_, Some(error)) => failure(error.message, None),
+        (JobStatus::Queued, _) => pending("queued"),
+        (JobStatus::Running, _) => pending("running"),
+        (JobStatus::Success | JobStatus::Failure, None) => pending("success"),
+    }
+}
+
+fn of_import(job: &Job) -> Error {
+    let message = format!("job `{0}` is of an import: it is polled at jobs/{0}.json", job.id);
+    Error::invalid(message)
+}
+
 /// A page of a query job's result, or how far the job is. `submitted` as in [`export`].
 pub(super) async fn page(
     app: &App,
@@ -263,6 +282,9 @@ pub(super) async fn page(
     view: &View,
     submitted: Option<i64>,
 ) -> Result<Response, Rejection> {
+    if job.kind == JobKind::Import {
+        return Err(of_import(job).into());
+    }
     if job.kind == JobKind::Export {
         let message = format!(
             "job `{}` makes a file: it is polled at get_export_results.json",

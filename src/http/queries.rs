@@ -288,7 +288,7 @@ async fn answer_of(
     }
     Ok(Some(match job.kind {
         JobKind::Query => page(app, &job, view, Some(job_id)).await?,
-        JobKind::Export => export(app, &job, headers, Some(job_id)).await?,
+        JobKind::Export | JobKind::Import => export(app, &job, headers, Some(job_id)).await?,
     }))
 }
 

@@ -23,6 +23,7 @@ pub(crate) use crate::objects::writer::Object;
 pub(crate) use crate::objects::writer::ObjectWriter;
 
 const TEMP: &str = "tmp";
+const UPLOADS: &str = "uploads";
 
 /// Names one stored file: by the job and the attempt that wrote it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,6 +36,10 @@ pub(crate) enum ObjectName<'a> {
         attempt: i64,
         format: &'a str,
     },
+    /// A file that somebody uploaded, by a name that was drawn for it.
+    Upload { name: &'a str },
+    /// The rows that an import left out.
+    Rejects { job_id: i64, attempt: i64 },
 }
 
 impl ObjectName<'_> {
@@ -48,6 +53,10 @@ impl ObjectName<'_> {
                 attempt,
                 format,
             } => Path::new(Folder::Exports.name()).join(format!("{job_id}-{attempt}.{format}")),
+            Self::Upload { name } => Path::new(UPLOADS).join(name),
+            Self::Rejects { job_id, attempt } => {
+                Path::new(Folder::Rejects.name()).join(format!("{job_id}-{attempt}.csv"))
+            }
         }
     }
 
@@ -74,7 +83,13 @@ impl Objects {
             root: root.to_owned(),
             _lock: Arc::new(lock(root)?),
         };
-        for folder in [Folder::Results.name(), Folder::Exports.name(), TEMP] {
+        for folder in [
+            Folder::Results.name(),
+            Folder::Exports.name(),
+            Folder::Rejects.name(),
+            UPLOADS,
+            TEMP,
+        ] {
             make_private_folder(&root.join(folder))?;
         }
         for entry in fs::read_dir(objects.temp_dir())? {
@@ -122,6 +137,25 @@ impl Objects {
         }
     }
 
+    /// The files that somebody uploaded, by their names.
+    pub(crate) fn uploads(&self) -> Result<Vec<String>> {
+        let names = fs::read_dir(self.root.join(UPLOADS))?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect::<io::Result<_>>().map_err(Error::from)
+    }
+
+    /// Where an uploaded file is, for those who read it themselves.
+    pub(crate) fn upload_path(&self, name: &str) -> PathBuf {
+        self.root.join(ObjectName::Upload { name }.path())
+    }
+
+    /// A folder for one attempt of a job, gone when dropped.
+    pub(crate) fn work_folder(&self, job_id: i64, attempt: i64) -> Result<WorkFolder> {
+        let path = self.temp_dir().join(format!("job-{job_id}-{attempt}"));
+        make_private_folder(&path)?;
+        Ok(WorkFolder(path))
+    }
+
     /// The stored files of one folder, with the job and attempt that wrote each.
     pub(crate) fn list(&self, folder: Folder) -> Result<Vec<(PathBuf, i64, i64)>> {
         let mut files = Vec::new();
@@ -132,6 +166,22 @@ impl Objects {
             }
         }
         Ok(files)
+    }
+}
+
+/// A folder that goes with its owner.
+pub(crate) struct WorkFolder(PathBuf);
+
+impl WorkFolder {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for WorkFolder {
+    fn drop(&mut self) {
+        // Left behind at worst until the next start, which empties the folder around it.
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -192,6 +242,7 @@ pub(crate) fn make_private_file(path: &Path) -> Result<()> {
 pub(crate) enum Folder {
     Results,
     Exports,
+    Rejects,
 }
 
 impl Folder {
@@ -199,6 +250,7 @@ impl Folder {
         match self {
             Self::Results => "results",
             Self::Exports => "exports",
+            Self::Rejects => "rejects",
         }
     }
 }

@@ -125,6 +125,12 @@ impl ObjectWriter {
         Ok(Object::File { bytes: self.bytes })
     }
 
+    /// As `publish`, but even a small one becomes a file.
+    pub(crate) fn publish_file(mut self) -> Result<u64> {
+        self.file()?;
+        Ok(self.publish()?.bytes())
+    }
+
     /// The file, begun with what has been written so far.
     fn file(&mut self) -> io::Result<&mut File> {
         let file = match self.file.take() {

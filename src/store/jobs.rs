@@ -26,8 +26,10 @@ use crate::store::reuse::Fresh;
 use crate::store::reuse::fresh;
 
 /// The columns of a [`Job`].
-const JOB: &str = "id, kind, format, options, status, user_id, report_id, report_version, source_id, attempt,
-    created_at, started_at, ended_at, error_code, error_message, result_id, export_id";
+const JOB: &str = "id, kind, format, options, status, user_id, report_id, report_version, import_id,
+    source_id, attempt,
+    created_at, started_at, ended_at, error_code, error_message, rejected, result_id,
+    export_id";
 
 /// A job that a worker has taken.
 #[derive(sqlx::FromRow)]
@@ -194,7 +196,7 @@ impl Store {
     }
 
     /// Tells those who wait that a job is done, if that is what was written.
-    fn finish(&self, job: &Job, changed: Option<i64>) -> Result<()> {
+    pub(super) fn finish(&self, job: &Job, changed: Option<i64>) -> Result<()> {
         if changed.is_none() {
             return Err(Error::new(
                 ErrorCode::Conflict,
@@ -313,7 +315,7 @@ async fn insert(
 ) -> Result<Option<Submitted>> {
     let done = fresh.as_ref().is_some_and(|fresh| match new.kind {
         JobKind::Query => true,
-        JobKind::Export => fresh.export_id.is_some(),
+        JobKind::Export | JobKind::Import => fresh.export_id.is_some(),
     });
     let now = now_us();
     let id: Vec<i64> = sqlx::query_scalar(

@@ -3,7 +3,9 @@
 
 mod api_keys;
 pub(crate) mod finished;
+pub(crate) mod imports;
 pub(crate) mod jobs;
+pub(crate) mod logs;
 pub(crate) mod reports;
 pub(crate) mod results;
 mod reuse;

@@ -48,6 +48,14 @@ impl Store {
             .await?)
     }
 
+    /// The user of an id that something else names.
+    pub(crate) async fn user_named(&self, id: i64) -> Result<User> {
+        Ok(sqlx::query_as("select * from users where id = $1")
+            .bind(id)
+            .fetch_one(&self.reads)
+            .await?)
+    }
+
     pub(crate) async fn users(&self) -> Result<Vec<User>> {
         Ok(sqlx::query_as("select * from users order by id")
             .fetch_all(&self.reads)
@@ -56,8 +64,27 @@ impl Store {
 
     /// Switches "Allow API access" of a user; their keys stop or start to work at once.
     pub(crate) async fn set_api_access(&self, email: &str, api_access: bool) -> Result<()> {
-        let changed = sqlx::query("update users set api_access = $1 where email = $2")
-            .bind(api_access)
+        self.switch(
+            email,
+            "update users set api_access = $1 where email = $2",
+            api_access,
+        )
+        .await
+    }
+
+    /// Switches whether a user may import files.
+    pub(crate) async fn set_can_import(&self, email: &str, can_import: bool) -> Result<()> {
+        self.switch(
+            email,
+            "update users set can_import = $1 where email = $2",
+            can_import,
+        )
+        .await
+    }
+
+    async fn switch(&self, email: &str, sql: &'static str, on: bool) -> Result<()> {
+        let changed = sqlx::query(sql)
+            .bind(on)
             .bind(email)
             .execute(&self.writes)
             .await?

@@ -4,6 +4,7 @@
 mod api;
 mod bad_input;
 mod downloads;
+mod imports;
 mod keys;
 mod options;
 mod pages;
@@ -123,7 +124,33 @@ impl TestApp {
             ("X-Holistics-Key", self.key.as_str()),
             ("Content-Type", "application/json"),
         ];
-        self.send(Method::POST, path, &headers, body).await
+        self.send(Method::POST, path, &headers, body.to_owned()).await
+    }
+
+    /// Uploads a file to be imported, the fields before it.
+    pub(crate) async fn upload(&self, fields: &[(&str, &str)], file: &[u8]) -> Answer {
+        let mut body = Vec::new();
+        for (name, value) in fields {
+            let part =
+                format!("--between\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            body.extend_from_slice(part.as_bytes());
+        }
+        let part =
+            "--between\r\nContent-Disposition: form-data; name=\"file\"; filename=\"people.csv\"\r\n\r\n";
+        body.extend_from_slice(part.as_bytes());
+        body.extend_from_slice(file);
+        body.extend_from_slice(b"\r\n--between--\r\n");
+        self.send_upload(body).await
+    }
+
+    /// Sends the body of an upload as it is.
+    pub(crate) async fn send_upload(&self, body: impl Into<Body>) -> Answer {
+        let headers = [
+            ("X-Holistics-Key", self.key.as_str()),
+            ("Content-Type", "multipart/form-data; boundary=between"),
+        ];
+        self.send(Method::POST, "/data_imports/import_csv.json", &headers, body)
+            .await
     }
 
     pub(crate) async fn send(
@@ -131,13 +158,13 @@ impl TestApp {
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
-        body: &str,
+        body: impl Into<Body>,
     ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let request = request.body(body.into()).unwrap();
         let response = self
             .router
             .clone()

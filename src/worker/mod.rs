@@ -1,8 +1,9 @@
 //! Takes jobs off the queue and does them. A step is `run_next`; the server loops over it, tests call it.
 
 mod export;
+mod import;
 mod query;
-mod source;
+pub(crate) mod source;
 mod sweep;
 
 use std::panic::AssertUnwindSafe;
@@ -68,7 +69,7 @@ impl Worker {
         let store = Store::open(&config.metadata_file()).await?;
         let warehouse = Warehouse::open(
             &config.warehouse_file(),
-            &config.data_dir.join("tmp").join("spill"),
+            &config.spill_dir(),
             config.warehouse_memory_max,
             config.warehouse_threads,
         )?;
@@ -88,6 +89,7 @@ impl Worker {
             info!(jobs = taken_up, "queued again what the last process left");
         }
         worker.remove_orphans().await?;
+        worker.remove_unnamed_uploads().await?;
         Ok(worker)
     }
 
@@ -198,6 +200,7 @@ impl Worker {
                 let result = self.stored_result(&claimed.job).await?;
                 self.run_export(claimed, result, stopping).await
             }
+            JobKind::Import => self.run_import(&claimed.job, stopping).await,
         }
     }
 

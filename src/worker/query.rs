@@ -30,7 +30,10 @@ impl Worker {
     }
 
     pub(super) async fn report_of(&self, job: &Job) -> Result<Arc<Report>> {
-        self.store.report_version(job.report_id, job.report_version).await
+        match (job.report_id, job.report_version) {
+            (Some(id), Some(version)) => self.store.report_version(id, version).await,
+            _ => Err(Error::internal("a job without a report")),
+        }
     }
 
     /// Dropping what runs a query, as the deadline does, stops it at the database.

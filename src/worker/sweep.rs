@@ -50,6 +50,9 @@ impl Worker {
         if forgotten.count > 0 {
             info!(results = forgotten.count, "removed expired results");
         }
+        for name in self.store.forget_uploads().await? {
+            tell(self.objects.remove(&ObjectName::Upload { name: &name }));
+        }
         self.remove_orphans().await?;
         let lifetime_us = i64::try_from(self.config.job_lifetime.as_micros()).unwrap_or(i64::MAX);
         self.store
@@ -64,7 +67,21 @@ impl Worker {
         let results = self.objects.list(Folder::Results)?;
         remove_unnamed(results, &self.store.kept_results().await?)?;
         let exports = self.objects.list(Folder::Exports)?;
-        remove_unnamed(exports, &self.store.kept_exports().await?)
+        remove_unnamed(exports, &self.store.kept_exports().await?)?;
+        let rejects = self.objects.list(Folder::Rejects)?;
+        remove_unnamed(rejects, &self.store.kept_rejects().await?)
+    }
+
+    /// Removes uploads that a crash left before an import named them. Only while nobody uploads.
+    pub(super) async fn remove_unnamed_uploads(&self) -> Result<()> {
+        let kept = self.store.kept_uploads().await?;
+        for name in self.objects.uploads()? {
+            if !kept.contains(&name) {
+                info!(name, "removing an upload that no import names");
+                self.objects.remove(&ObjectName::Upload { name: &name })?;
+            }
+        }
+        Ok(())
     }
 }
 

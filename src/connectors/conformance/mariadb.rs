@@ -132,6 +132,7 @@ async fn mariadb_conforms() {
             admin(&kills);
         }),
         syntax_error: "near 'from nowhere where' at line 2",
+        quote: '`',
     })
     .await;
 }

@@ -126,6 +126,7 @@ async fn postgres_conforms() {
             admin("select pg_terminate_backend(pid) from pg_stat_activity where query like '/* holistics job=%' and state = 'active'");
         }),
         syntax_error: "syntax error at or near \"from\" (line 2, column 3 of the SQL)",
+        quote: '"',
     })
     .await;
 }
@@ -138,10 +139,11 @@ pub(in crate::connectors) struct Server {
 
 impl Server {
     pub(in crate::connectors) fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_with("host all all all trust", false)
     }
 
-    pub(in crate::connectors) fn start_with(settings: &[&str]) -> Self {
+    /// With these rules of who may come in how, and a certificate of its own if it is to speak TLS.
+    pub(in crate::connectors) fn start_with(rules: &str, with_tls: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let server = Self { folder, port };
@@ -149,24 +151,24 @@ impl Server {
             succeed(Command::new("chown").arg("postgres").arg(server.folder.path()));
         }
         let data = server.data();
-        succeed(
-            program("initdb")
-                .args([
-                    "--username=postgres",
-                    "--auth=trust",
-                    "--encoding=UTF8",
-                    "--locale=C",
-                    "--no-sync",
-                    "-D",
-                ])
-                .arg(&data),
-        );
+        let initdb = [
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "-D",
+        ];
+        succeed(program("initdb").args(initdb).arg(&data));
+        let rules = format!("local all all trust\n{rules}\n");
+        std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
         let mut options = format!(
             "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='{}' -c fsync=off",
             server.folder.path().display()
         );
-        for setting in settings {
-            options.push_str(&format!(" -c {setting}"));
+        if with_tls {
+            server.make_certificate();
+            options.push_str(" -c ssl=on");
         }
         succeed(
             program("pg_ctl")
@@ -179,21 +181,55 @@ impl Server {
         server
     }
 
-    pub(in crate::connectors) fn data(&self) -> PathBuf {
+    fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
+    /// What the server's certificate is signed by: itself.
+    pub(in crate::connectors) fn certificate(&self) -> PathBuf {
+        self.data().join("server.crt")
+    }
+
+    fn make_certificate(&self) {
+        let key = self.data().join("server.key");
+        let what = [
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ];
+        let whose = ["-addext", "subjectAltName=DNS:localhost"];
+        succeed(
+            Command::new("openssl")
+                .arg("req")
+                .args(what)
+                .args(whose)
+                .arg("-keyout")
+                .arg(&key)
+                .arg("-out")
+                .arg(self.certificate()),
+        );
+        if is_root() {
+            succeed(Command::new("chown").arg("postgres").arg(&key));
+        }
+        succeed(Command::new("chmod").arg("600").arg(&key));
+    }
+
     pub(in crate::connectors) fn url(&self) -> String {
-        format!(
-            "postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable",
-            self.port
-        )
+        self.url_of("postgres@127.0.0.1", "postgres?sslmode=disable")
+    }
+
+    pub(in crate::connectors) fn url_of(&self, user_and_host: &str, rest: &str) -> String {
+        format!("postgres://{user_and_host}:{}/{rest}", self.port)
     }
 
     /// What psql says.
     pub(in crate::connectors) fn run(&self, sql: &str) -> String {
-        let mut psql = Command::new("psql");
-        psql.args([
+        let flags = [
             "-X",
             "-q",
             "-A",
@@ -202,13 +238,16 @@ impl Server {
             "ON_ERROR_STOP=1",
             "-U",
             "postgres",
-            "-h",
-            "127.0.0.1",
             "-p",
-        ])
-        .arg(self.port.to_string())
-        .args(["-c", sql, "postgres"]);
-        succeed(&mut psql)
+        ];
+        succeed(
+            Command::new("psql")
+                .args(flags)
+                .arg(self.port.to_string())
+                .arg("-h")
+                .arg(self.folder.path())
+                .args(["-c", sql, "postgres"]),
+        )
     }
 }
 

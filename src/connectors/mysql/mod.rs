@@ -7,6 +7,8 @@ mod client;
 mod columns;
 mod connect;
 mod guard;
+mod inserts;
+mod load;
 mod login;
 #[cfg(test)]
 mod tests;

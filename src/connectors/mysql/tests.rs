@@ -7,8 +7,8 @@ use crate::connectors::BatchStream;
 use crate::connectors::Purpose;
 use crate::connectors::conformance::mariadb::Server;
 use crate::connectors::conformance::mariadb::succeed;
-use crate::connectors::mysql::MySql;
-use crate::connectors::sessions::Sessions;
+use crate::connectors::conformance::no_engine;
+use crate::connectors::sources::Connector;
 use crate::connectors::types::statement;
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -38,17 +38,13 @@ fn connector(url: &str, password: Option<&str>, time_zone: &str) -> Sessions<MyS
         updated_at: 0,
     };
     let password = password.map(|text| Password::new(text.to_owned()));
-    let Address::Server(address) = Address::parse(source.kind, url).unwrap() else {
-        panic!("{url}");
-    };
-    let server = MySql::new(&source, &address, password.as_ref(), TIMEOUT).unwrap();
-    Sessions::new(server, source.settings.concurrency)
+    Connector::new(&source, password.as_ref(), TIMEOUT, &no_engine()).unwrap()
 }
 
 async fn start(connector: &Sessions<MySql>, statement: &Statement) -> Result<BatchStream, Error> {
     let purpose = Purpose {
         job_id: 1,
-        report_id: 1,
+        subject: "report=1".to_owned(),
         user: "ann@example.com".to_owned(),
     };
     connector.query(statement, purpose).await

@@ -40,8 +40,8 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 
-const DAYS_TO_2000: i32 = 10_957;
-const MICROSECONDS_TO_2000: i64 = 946_684_800_000_000;
+pub(super) const DAYS_TO_2000: i32 = 10_957;
+pub(super) const MICROSECONDS_TO_2000: i64 = 946_684_800_000_000;
 /// What a 128-bit decimal holds, and a 64-bit one.
 const PRECISION_MAX: i32 = 38;
 const NARROW_PRECISION_MAX: u8 = 18;

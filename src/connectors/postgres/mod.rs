@@ -4,7 +4,11 @@ mod binds;
 mod check;
 mod columns;
 mod connect;
+mod copy;
+mod load;
 mod numeric;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

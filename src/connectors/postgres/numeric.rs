@@ -74,6 +74,71 @@ impl<'a> Numeric<'a> {
     }
 }
 
+/// Groups that a value of 128 bits has at most, before the point and after it.
+const GROUPS_MAX: usize = 20;
+
+/// Writes a decimal's length and form: `unscaled` over ten to the power of `scale`.
+pub(super) fn write(unscaled: i128, scale: u16, out: &mut Vec<u8>) {
+    let mut groups = [0_u16; GROUPS_MAX];
+    // Filled from its end, the last group first.
+    let mut first = GROUPS_MAX;
+    let magnitude = unscaled.unsigned_abs();
+    let after_point = usize::from(scale).div_ceil(4);
+    match u64::try_from(magnitude) {
+        Ok(small) => push_groups(small, scale, &mut groups, &mut first, |value, by| {
+            (value / by, (value % by) as u16)
+        }),
+        Err(_) => push_groups(magnitude, scale, &mut groups, &mut first, |value, by| {
+            (value / u128::from(by), (value % u128::from(by)) as u16)
+        }),
+    }
+    let mut last = GROUPS_MAX;
+    while first < last && groups[first] == 0 {
+        first += 1;
+    }
+    while first < last && groups[last - 1] == 0 {
+        last -= 1;
+    }
+    let kept = &groups[first..last];
+    // How many groups stand before the point, less one; of a number below 1 it is negative.
+    let weight = (GROUPS_MAX - after_point) as i16 - first as i16 - 1;
+    let weight = if kept.is_empty() { 0 } else { weight };
+    let sign = if unscaled < 0 { NEGATIVE } else { 0 };
+    out.extend_from_slice(&(8 + 2 * kept.len() as u32).to_be_bytes());
+    out.extend_from_slice(&(kept.len() as u16).to_be_bytes());
+    out.extend_from_slice(&weight.to_be_bytes());
+    out.extend_from_slice(&sign.to_be_bytes());
+    out.extend_from_slice(&scale.to_be_bytes());
+    for group in kept {
+        out.extend_from_slice(&group.to_be_bytes());
+    }
+}
+
+/// Takes a number apart from its end; the last group is filled up with zeros.
+fn push_groups<T: Copy + Default + PartialEq>(
+    magnitude: T,
+    scale: u16,
+    groups: &mut [u16; GROUPS_MAX],
+    first: &mut usize,
+    divide: impl Fn(T, u64) -> (T, u16),
+) {
+    let mut left = magnitude;
+    let partial = scale % 4;
+    if partial > 0 {
+        let (rest, group) = divide(left, 10_u64.pow(u32::from(partial)));
+        left = rest;
+        *first -= 1;
+        groups[*first] = group * 10_u16.pow(u32::from(4 - partial));
+    }
+    let wanted = GROUPS_MAX - usize::from(scale).div_ceil(4);
+    while left != T::default() || *first > wanted {
+        let (rest, group) = divide(left, 10_000);
+        left = rest;
+        *first -= 1;
+        groups[*first] = group;
+    }
+}
+
 /// As the server writes it.
 impl fmt::Display for Numeric<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -159,6 +224,36 @@ mod tests {
             let numeric = Numeric::parse(&bytes).unwrap();
             assert!(!numeric.is_number());
             assert_eq!(numeric.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for unscaled in [
+            0,
+            1,
+            -1,
+            9_999,
+            10_000,
+            123_456_789,
+            i128::from(u64::MAX) + 1,
+            10_i128.pow(38) - 1,
+        ] {
+            for scale in [0, 1, 2, 3, 4, 5, 9, 37, 38] {
+                for value in [unscaled, -unscaled] {
+                    let mut written = Vec::new();
+                    write(value, scale, &mut written);
+                    let (length, form) = written.split_first_chunk::<4>().unwrap();
+                    assert_eq!(u32::from_be_bytes(*length) as usize, form.len());
+                    let numeric = Numeric::parse(form).unwrap();
+                    assert_eq!(
+                        numeric.unscaled(i16::try_from(scale).unwrap()),
+                        Some(value),
+                        "{value} {scale}"
+                    );
+                    assert_eq!(numeric.scale, scale);
+                }
+            }
         }
     }
 

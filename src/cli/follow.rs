@@ -1,0 +1,91 @@
+//! Follows a job on a server to its end, by its log.
+
+use std::thread;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::cli::client::Client;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+
+/// How soon a job is looked at again, at first and later.
+const LOOK_AGAIN_MIN: Duration = Duration::from_millis(50);
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
+/// How often in a row the server may be out of reach.
+const FAILURES_MAX: u32 = 30;
+
+#[derive(Deserialize)]
+struct Logs {
+    logs: Vec<Line>,
+    has_more: bool,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    id: i64,
+    level: String,
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct Job {
+    status: String,
+    error: Option<String>,
+}
+
+/// Prints what the job tells, and fails if it does.
+pub(super) fn follow(client: &Client, job_id: i64) -> Result<()> {
+    let mut last_id = 0;
+    let mut status = String::new();
+    let mut pause = LOOK_AGAIN_MIN;
+    let mut failures = 0;
+    loop {
+        match look(client, job_id, last_id) {
+            Ok((job, logs)) => {
+                failures = 0;
+                if job.status != status {
+                    say!("[job:{job_id}] Status: {}", job.status);
+                    status.clone_from(&job.status);
+                }
+                for line in &logs.logs {
+                    last_id = line.id;
+                    pause = LOOK_AGAIN_MIN;
+                    match line.level.as_str() {
+                        // It comes once more, as the job's error.
+                        "ERROR" => {}
+                        _ => say!("[job:{job_id}] {}", line.message),
+                    }
+                }
+                if !logs.has_more {
+                    return end(job_id, client);
+                }
+            }
+            Err(error) if error.code == ErrorCode::SourceFailed && failures < FAILURES_MAX => failures += 1,
+            Err(error) => return Err(error),
+        }
+        thread::sleep(pause);
+        pause = (pause * 3 / 2).min(LOOK_AGAIN_MAX);
+    }
+}
+
+fn look(client: &Client, job_id: i64, last_id: i64) -> Result<(Job, Logs)> {
+    let job: Job = client.get_json(&format!("/jobs/{job_id}.json"))?;
+    let logs = client.get_json(&format!("/jobs/{job_id}/logs.json?last_id={last_id}"))?;
+    Ok((job, logs))
+}
+
+fn end(job_id: i64, client: &Client) -> Result<()> {
+    let job: Job = client.get_json(&format!("/jobs/{job_id}.json"))?;
+    match job.status.as_str() {
+        "success" => {
+            say!("[job:{job_id}] Done.");
+            Ok(())
+        }
+        _ => Err(Error::new(
+            ErrorCode::SourceFailed,
+            format!("[job:{job_id}] {}: {}", job.status, job.error.unwrap_or_default()),
+        )),
+    }
+}

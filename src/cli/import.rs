@@ -1,0 +1,256 @@
+//! `holistics import csv`: a file into a table of a data source.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+
+use arrow::record_batch::RecordBatch;
+use clap::Args;
+use clap::Subcommand;
+use serde::Deserialize;
+
+use crate::cli::client::Client;
+use crate::cli::follow::follow;
+use crate::cli::login::client;
+use crate::cli::upload::Upload;
+use crate::data_import::Mode;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::exports::text::page_values;
+use crate::imports;
+use crate::imports::CsvOptions;
+
+/// What standard input is called.
+const STANDARD_INPUT: &str = "-";
+/// Rows that a dry run shows.
+const ROWS_SHOWN: usize = 10;
+
+#[derive(Args)]
+pub(super) struct ImportArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Upload a CSV file, plain or compressed by gzip or zstd, into a table
+    Csv(Box<CsvArgs>),
+}
+
+#[derive(Args)]
+struct CsvArgs {
+    /// The data source that the table is in; `holistics data_sources list` shows their ids
+    #[arg(short = 'd', long, value_name = "ID", required_unless_present = "dry_run")]
+    dest_ds_id: Option<i64>,
+    /// The file; - is standard input
+    #[arg(short = 'f', long, value_name = "PATH")]
+    filepath: PathBuf,
+    /// The table
+    #[arg(short = 't', long, value_name = "NAME", required_unless_present = "dry_run")]
+    dest_table_name: Option<String>,
+    /// The table's schema; else the data source's own default
+    #[arg(long, value_name = "NAME")]
+    dest_schema_name: Option<String>,
+    /// What becomes of a table that is there already
+    #[arg(long, default_value = "replace")]
+    mode: Mode,
+    /// Types of columns, such as id:integer,price:decimal(12,2),note:text; the others are found out
+    #[arg(long, value_name = "COLUMN:TYPE,…")]
+    schema: Option<String>,
+    /// What stands between two fields, such as ; or tab; else it is found out
+    #[arg(long, value_name = "CHARACTER")]
+    delimiter: Option<String>,
+    /// utf-8, utf-16 or windows-1252; else it is found out
+    #[arg(long)]
+    encoding: Option<String>,
+    /// What stands for NULL; else an empty field does
+    #[arg(long, value_name = "TEXT")]
+    null: Option<String>,
+    /// The first line holds values, not names
+    #[arg(long, conflicts_with = "header")]
+    no_header: bool,
+    /// The first line holds names, whatever it looks like
+    #[arg(long)]
+    header: bool,
+    /// Leave out as many rows that cannot be read, and save them in a file
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    max_errors: u64,
+    /// Where to save the rows that were left out; else beside the file, as NAME.rejects.csv
+    #[arg(long, value_name = "PATH")]
+    rejects: Option<PathBuf>,
+    /// Only say what would be made, with the first rows
+    #[arg(long)]
+    dry_run: bool,
+    /// Where the server is; else `host:` of ~/.holistics.yml
+    #[arg(long, env = "HOLISTICS_HOST", value_name = "URL")]
+    host: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Submitted {
+    job_id: i64,
+}
+
+pub(super) fn run(args: ImportArgs) -> Result<()> {
+    let Command::Csv(args) = args.command;
+    let options = options(&args)?;
+    match args.dry_run {
+        true => dry_run(&args, &options),
+        false => import(&args),
+    }
+}
+
+fn options(args: &CsvArgs) -> Result<CsvOptions> {
+    let schema = args.schema.as_deref().map(imports::parse_schema).transpose()?;
+    let delimiter = args
+        .delimiter
+        .as_deref()
+        .map(imports::parse_delimiter)
+        .transpose()?;
+    Ok(CsvOptions {
+        schema: schema.unwrap_or_default(),
+        delimiter,
+        encoding: args.encoding.as_deref().map(str::parse).transpose()?,
+        null: args.null.clone(),
+        header: header(args),
+        errors_max: args.max_errors,
+        ..CsvOptions::default()
+    })
+}
+
+fn header(args: &CsvArgs) -> Option<bool> {
+    match (args.header, args.no_header) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    }
+}
+
+fn import(args: &CsvArgs) -> Result<()> {
+    let client = client(args.host.as_deref())?;
+    let upload = Upload::new(fields(args), open(&args.filepath)?, &file_name(&args.filepath));
+    let submitted: Submitted = client.upload("/data_imports/import_csv.json", upload)?;
+    let followed = follow(&client, submitted.job_id);
+    if args.max_errors > 0 {
+        save_rejects(&client, submitted.job_id, args)?;
+    }
+    followed
+}
+
+fn fields(args: &CsvArgs) -> Vec<(&'static str, String)> {
+    let mut fields = vec![("mode", args.mode.name().to_owned())];
+    let flags = [
+        ("dest_ds_id", args.dest_ds_id.map(|id| id.to_string())),
+        ("dest_table_name", args.dest_table_name.clone()),
+        ("dest_schema_name", args.dest_schema_name.clone()),
+        ("schema", args.schema.clone()),
+        ("delimiter", args.delimiter.clone()),
+        ("encoding", args.encoding.clone()),
+        ("null", args.null.clone()),
+        ("header", header(args).map(|header| header.to_string())),
+        ("max_errors", Some(args.max_errors.to_string())),
+    ];
+    for (name, value) in flags {
+        fields.extend(value.map(|value| (name, value)));
+    }
+    fields
+}
+
+/// A file, or nothing for standard input.
+fn open(path: &Path) -> Result<Option<File>> {
+    if path == Path::new(STANDARD_INPUT) {
+        return Ok(None);
+    }
+    let cannot = |why: String| Error::invalid(format!("cannot read `{}`: {why}", path.display()));
+    let file = File::open(path).map_err(|error| cannot(error.to_string()))?;
+    match file.metadata()?.is_dir() {
+        true => Err(cannot("it is a folder".to_owned())),
+        false => Ok(Some(file)),
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    match path.file_name() {
+        Some(name) if path != Path::new(STANDARD_INPUT) => name.to_string_lossy().into_owned(),
+        _ => "standard input".to_owned(),
+    }
+}
+
+fn save_rejects(client: &Client, job_id: i64, args: &CsvArgs) -> Result<()> {
+    let mut response = client.get(&client.url(&format!("/jobs/{job_id}/rejects.csv")))?;
+    if response.status() != 200 {
+        return Ok(());
+    }
+    let path = args.rejects.clone().unwrap_or_else(|| {
+        let mut name = match args.filepath == Path::new(STANDARD_INPUT) {
+            true => "stdin".into(),
+            false => args.filepath.clone().into_os_string(),
+        };
+        name.push(".rejects.csv");
+        name.into()
+    });
+    let mut file = File::create(&path)
+        .map_err(|error| Error::invalid(format!("cannot write `{}`: {error}", path.display())))?;
+    io::copy(&mut response.body_mut().as_reader(), &mut file)?;
+    say!("the rows that were left out are in {}", path.display());
+    Ok(())
+}
+
+/// Reads the file as the server would, and makes nothing.
+fn dry_run(args: &CsvArgs, options: &CsvOptions) -> Result<()> {
+    let folder = env_folder()?;
+    let path = match open(&args.filepath)? {
+        Some(_) => args.filepath.clone(),
+        None => {
+            let path = folder.path.join("stdin");
+            io::copy(&mut io::stdin().lock(), &mut File::create(&path)?)?;
+            path
+        }
+    };
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let prepared = imports::prepare(&path, &folder.path, options, u64::MAX, &stop)?;
+    let survey = imports::survey(&prepared, options, threads, &stop)?;
+    for line in survey.lines() {
+        say!("{line}");
+    }
+    let names: Vec<&str> = survey.columns.iter().map(|column| column.name.as_str()).collect();
+    say!("{}", names.join(" | "));
+    let mut show = |batch: RecordBatch| {
+        let shown = batch.slice(0, batch.num_rows().min(ROWS_SHOWN));
+        for row in page_values(&shown) {
+            let cells: Vec<String> = row
+                .into_iter()
+                .map(|cell| cell.unwrap_or_else(|| "NULL".to_owned()))
+                .collect();
+            say!("{}", cells.join(" | "));
+        }
+        Err(Error::new(ErrorCode::Cancelled, "enough was seen"))
+    };
+    match imports::read(&prepared, &survey, options, 1, &stop, &mut show, None) {
+        Err(error) if error.code != ErrorCode::Cancelled => return Err(error),
+        _ => say!("{} rows", survey.rows),
+    }
+    say!("nothing was imported: this was a dry run");
+    Ok(())
+}
+
+/// A folder of our own, gone when dropped.
+struct Folder {
+    path: PathBuf,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // It is in the system's folder for such things, which is emptied at some time anyway.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+fn env_folder() -> Result<Folder> {
+    let path = std::env::temp_dir().join(format!("holistics-{}", std::process::id()));
+    crate::objects::make_private_folder(&path)?;
+    Ok(Folder { path })
+}

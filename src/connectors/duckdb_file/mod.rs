@@ -1,0 +1,261 @@
+//! A DuckDB file of somebody else's, behind the same walls as the warehouse. It is open only while
+//! queries run, so that its owner can write to it in between: DuckDB lets in one writer or many readers.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use duckdb::AccessMode;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
+
+use arrow::datatypes::DataType;
+use arrow::datatypes::SchemaRef;
+
+use crate::connectors::BatchStream;
+use crate::connectors::Batches;
+use crate::connectors::deadline::Deadline;
+use crate::connectors::deadline::timeout_of;
+use crate::connectors::duckdb::Warehouse;
+use crate::connectors::interrupt::Interrupt;
+use crate::connectors::load::Destination;
+use crate::connectors::unreachable;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::query::Statement;
+use crate::source::Source;
+
+/// The files that this process has open, whichever source they were opened for. The locks on a file belong to
+/// the process: a second engine on it would not be kept out, and would let go of the locks of the first.
+static OPEN: LazyLock<Mutex<HashMap<FileId, Open>>> = LazyLock::new(Mutex::default);
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+struct Open {
+    warehouse: Weak<Warehouse>,
+    is_writable: bool,
+}
+
+/// What the server gives an engine that runs inside it.
+#[derive(Clone, Debug)]
+pub(crate) struct EngineSettings {
+    /// The server's own file, which is no source's.
+    pub(crate) warehouse_file: PathBuf,
+    pub(crate) spill_dir: PathBuf,
+    pub(crate) memory_max: ByteSize,
+    pub(crate) threads: usize,
+}
+
+/// A DuckDB file.
+pub(super) struct DuckdbFile {
+    name: String,
+    path: PathBuf,
+    is_writable: bool,
+    timeout: Duration,
+    engine: EngineSettings,
+    concurrency: u32,
+    permits: Arc<Semaphore>,
+}
+
+/// Held by a query until it is over: its place among the source's queries, and its time.
+pub(super) struct Leash {
+    _permit: OwnedSemaphorePermit,
+    deadline: Deadline,
+}
+
+impl DuckdbFile {
+    pub(super) fn new(
+        source: &Source,
+        path: &Path,
+        query_timeout: Duration,
+        engine: &EngineSettings,
+    ) -> Self {
+        let concurrency = source.settings.concurrency;
+        let mut engine = engine.clone();
+        // Two engines would give their files the same names.
+        engine.spill_dir.push(format!("source-{}", source.id));
+        Self {
+            name: source.name.clone(),
+            path: path.to_owned(),
+            is_writable: source.settings.writable,
+            timeout: timeout_of(source, query_timeout),
+            engine,
+            concurrency,
+            permits: Arc::new(Semaphore::new(concurrency as usize)),
+        }
+    }
+
+    /// Runs a statement as soon as the source has a place for it.
+    pub(super) async fn query(self: &Arc<Self>, statement: &Statement) -> Result<BatchStream> {
+        let permit = self.permits.clone().acquire_owned().await;
+        let leash = Leash {
+            _permit: permit.map_err(Error::internal)?,
+            deadline: Deadline::new(&self.name, self.timeout),
+        };
+        self.open().await?.query_on(statement, Some(leash)).await
+    }
+
+    /// The columns of the table if it is there, each with the type that a file's values must have for it.
+    pub(super) async fn columns_of(
+        self: &Arc<Self>,
+        destination: &Destination,
+    ) -> Result<Option<Vec<(String, Option<DataType>)>>> {
+        let _permit = self.permits.acquire().await.map_err(Error::internal)?;
+        self.open().await?.columns_of(destination).await
+    }
+
+    /// Loads all batches or nothing, and says how many rows there were.
+    pub(super) async fn load(
+        self: &Arc<Self>,
+        destination: &Destination,
+        schema: SchemaRef,
+        batches: Batches,
+    ) -> Result<u64> {
+        let _permit = self.permits.acquire().await.map_err(Error::internal)?;
+        self.open().await?.load(destination, schema, batches).await
+    }
+
+    /// Says what is found there, or what is wrong.
+    pub(super) async fn check(self: &Arc<Self>) -> Result<String> {
+        let warehouse = self.open().await?;
+        let counting = tokio::task::spawn_blocking(move || {
+            let counts = "select version(), (select count(*) from duckdb_tables() where not internal),
+                          (select count(*) from duckdb_views() where not internal)";
+            let (version, tables, views): (String, i64, i64) = warehouse
+                .connect()?
+                .query_row(counts, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+                .map_err(Error::internal)?;
+            Ok(format!("DuckDB {version}, {tables} tables and {views} views"))
+        });
+        counting.await.map_err(Error::internal)?
+    }
+
+    /// Returns when no query runs any more, or says that some do.
+    pub(super) async fn settle(&self, patience: Duration) -> bool {
+        let all = self.permits.acquire_many(self.concurrency);
+        tokio::time::timeout(patience, all).await.is_ok()
+    }
+
+    /// The file, opened if it is not. It is closed when nobody holds what this returns.
+    async fn open(self: &Arc<Self>) -> Result<Arc<Warehouse>> {
+        let file = self.clone();
+        let opening = tokio::task::spawn_blocking(move || file.blocking_open());
+        opening.await.map_err(Error::internal)?
+    }
+
+    fn blocking_open(&self) -> Result<Arc<Warehouse>> {
+        let path = self.path.display();
+        let wrong = |why: String| unreachable(&self.name, &why);
+        let id = match file_id(&self.path) {
+            Ok(id) => id,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(wrong(format!("no such file `{path}`")));
+            }
+            Err(error) => return Err(wrong(format!("cannot read `{path}`: {error}"))),
+        };
+        if file_id(&self.engine.warehouse_file).is_ok_and(|own| own == id) {
+            return Err(wrong(format!(
+                "`{path}` is the server's own warehouse: its reports name the source `warehouse`"
+            )));
+        }
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, open| open.warehouse.strong_count() > 0);
+        if let Some(open) = open.get(&id)
+            && let Some(warehouse) = open.warehouse.upgrade()
+        {
+            return match open.is_writable || !self.is_writable {
+                true => Ok(warehouse),
+                false => Err(wrong(format!(
+                    "`{path}` is being read by a source that is not writable: try again when its queries are over"
+                ))),
+            };
+        }
+        let mode = match self.is_writable {
+            true => AccessMode::ReadWrite,
+            false => AccessMode::ReadOnly,
+        };
+        let engine = &self.engine;
+        let warehouse = Warehouse::open_as(
+            mode,
+            &self.path,
+            &engine.spill_dir,
+            engine.memory_max,
+            engine.threads,
+        )
+        .map_err(|error| match error.code {
+            ErrorCode::Conflict => wrong(why(&self.path, &error.message)),
+            _ => error,
+        })?;
+        let opened = Open {
+            warehouse: Arc::downgrade(&warehouse),
+            is_writable: self.is_writable,
+        };
+        open.insert(id, opened);
+        Ok(warehouse)
+    }
+}
+
+impl Leash {
+    /// Stops the query at its deadline, unless what this returns has been dropped.
+    pub(super) fn watch(&self, interrupt: Arc<Interrupt>) -> oneshot::Sender<()> {
+        let deadline = self.deadline.at();
+        let (running, over) = oneshot::channel();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline.into()) => interrupt.stop(),
+                _ = over => {}
+            }
+        });
+        running
+    }
+
+    /// Why a query has ended badly.
+    pub(super) fn why(&self, error: Error) -> Error {
+        match error.code == ErrorCode::Cancelled && self.deadline.has_passed() {
+            true => self.deadline.error(),
+            false => error,
+        }
+    }
+}
+
+/// Without opening it: closing it again would take away the locks that an engine has on it.
+fn file_id(path: &Path) -> io::Result<FileId> {
+    let found = fs::metadata(path)?;
+    match found.is_file() {
+        true => Ok((found.dev(), found.ino())),
+        false => Err(io::Error::other("it is not a file")),
+    }
+}
+
+/// What the engine's word on a file means to who set the source up.
+fn why(path: &Path, message: &str) -> String {
+    let path = path.display();
+    if message.contains("Could not set lock") {
+        let holder = message
+            .split_once("Conflicting lock is held in ")
+            .and_then(|(_, rest)| rest.split_once(')'))
+            .map(|(holder, _)| format!(": {holder})"))
+            .unwrap_or_default();
+        return format!("`{path}` is locked, another process has it open{holder}");
+    }
+    if message.contains("not a valid DuckDB database file") {
+        return format!("`{path}` is not a DuckDB database");
+    }
+    message.to_owned()
+}

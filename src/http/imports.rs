@@ -1,0 +1,310 @@
+//! Data imports: CSV files into tables of sources.
+
+use axum::Json;
+use axum::extract::Request;
+use axum::extract::State;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use crate::data_import::DataImport;
+use crate::data_import::NewDataImport;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::http::App;
+use crate::http::auth::Caller;
+use crate::http::error::Rejection;
+use crate::http::import_fields::destination;
+use crate::http::import_fields::given;
+use crate::http::import_fields::mode;
+use crate::http::import_fields::options;
+use crate::http::import_fields::plain;
+use crate::http::import_fields::table_name;
+use crate::http::import_fields::writable;
+use crate::http::jobs::iso_time;
+use crate::http::jobs::status_name;
+use crate::http::params::Params;
+use crate::http::params::Segments;
+use crate::http::params::count;
+use crate::http::upload::Fields;
+use crate::http::upload::Part;
+use crate::http::upload::Upload;
+use crate::http::upload::UploadedFile;
+use crate::http::upload::receive_file;
+use crate::imports::Survey;
+use crate::job::Submitted;
+use crate::store::imports::LastRun;
+use crate::user::User;
+
+const PAGE_SIZE: u64 = 100;
+const PAGE_SIZE_MAX: u64 = 1_000;
+
+/// The answer to an import.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ImportSubmitted {
+    /// `created`, or `already_existed` if it is under way.
+    #[schema(example = "created")]
+    status: &'static str,
+    job_id: i64,
+    import_id: i64,
+}
+
+/// Uploads a CSV file and queues a job that puts its rows into a table.
+#[utoipa::path(
+    post,
+    path = "/data_imports/import_csv.json",
+    request_body(
+        content_type = "multipart/form-data",
+        description = "`file`, `dest_ds_id`, `dest_table_name`; if need be `dest_schema_name`, `mode`, `schema`, \
+                       `delimiter`, `encoding`, `null`, `header`, `max_errors`, `sha256`"
+    ),
+    responses(
+        (status = 200, description = "The job", body = ImportSubmitted),
+        (status = 403, description = "The caller may not import, or the source is not writable", body = super::openapi::Errors),
+        (status = 413, description = "The file is too large", body = super::openapi::Errors),
+        (status = 422, description = "What is wrong with it", body = super::openapi::Errors),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn import_csv(
+    State(app): State<App>,
+    Caller(user): Caller,
+    request: Request,
+) -> Result<Json<ImportSubmitted>, Rejection> {
+    let mut upload = Upload::new(&app, request)?;
+    let (fields, file) = match receive(&app, &user, &mut upload).await {
+        Ok(received) => received,
+        Err(error) => {
+            upload.drain().await;
+            return Err(error.into());
+        }
+    };
+    let source = destination(&app, &fields).await?;
+    if let Some(sha256) = fields.get("sha256")
+        && !sha256.eq_ignore_ascii_case(&file.sha256)
+    {
+        let message = format!(
+            "the file that arrived has the SHA-256 {}, not {sha256}: send it again",
+            file.sha256
+        );
+        return Err(Error::invalid(message).into());
+    }
+    let new = NewDataImport {
+        user_id: user.id,
+        source_id: source.id,
+        schema_name: given(&fields, "dest_schema_name")
+            .map(|name| plain("dest_schema_name", name))
+            .transpose()?,
+        table_name: table_name(&fields)?,
+        mode: mode(&fields)?,
+        options: serde_json::to_string(&options(&fields)?).map_err(Error::internal)?,
+        file_name: file.file_name.clone(),
+        upload: file.name.clone(),
+        bytes: i64::try_from(file.bytes).map_err(Error::internal)?,
+        sha256: file.sha256.clone(),
+        lifetime_us: i64::try_from(app.config.upload_lifetime.as_micros()).unwrap_or(i64::MAX),
+    };
+    // Even if the client goes away now: whoever names the file keeps it.
+    let adding = tokio::spawn({
+        let app = app.clone();
+        async move {
+            let added = app.store.add_import(&new).await?;
+            file.keep();
+            app.queued.notify_one();
+            app.store.sync().await?;
+            Ok::<_, Error>(added)
+        }
+    });
+    let (import_id, job_id) = adding.await.map_err(Error::internal)??;
+    Ok(Json(ImportSubmitted {
+        status: "created",
+        job_id,
+        import_id,
+    }))
+}
+
+/// Takes an upload in. What is wrong with fields that come before the file is told before it is read.
+async fn receive(app: &App, user: &User, upload: &mut Upload) -> Result<(Fields, UploadedFile), Error> {
+    may_import(user)?;
+    let mut fields = Fields::new();
+    let mut file = None;
+    while let Some(part) = upload.next().await? {
+        match part {
+            Part::Text(name, text) => {
+                fields.insert(name, text);
+            }
+            Part::File(_) if file.is_some() => return Err(Error::invalid("there are two fields `file`")),
+            Part::File(field) => {
+                // It may come after the file.
+                if fields.contains_key("dest_ds_id") {
+                    destination(app, &fields).await?;
+                }
+                file = Some(receive_file(app, field).await?);
+            }
+        }
+    }
+    let file = file.ok_or_else(|| Error::invalid("the field `file` is missing"))?;
+    Ok((fields, file))
+}
+
+/// Runs a stored import again.
+#[utoipa::path(
+    post,
+    path = "/data_imports/{id}/execute.json",
+    params(("id" = i64, Path, description = "The import's id")),
+    responses(
+        (status = 200, description = "The job", body = ImportSubmitted),
+        (status = 404, description = "Unknown import", body = super::openapi::Errors),
+        (status = 409, description = "The uploaded file has expired", body = super::openapi::Errors),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn execute_import(
+    State(app): State<App>,
+    Caller(user): Caller,
+    Segments(id): Segments<String>,
+) -> Result<Json<ImportSubmitted>, Rejection> {
+    let import = find_import(&app, &user, &id).await?;
+    may_import(&user)?;
+    let source = app.store.source(import.source_id).await?;
+    writable(
+        source
+            .ok_or_else(|| Error::new(ErrorCode::Conflict, "the source of this import has been removed"))?,
+    )?;
+    let submitted = app.store.execute_import(&import, user.id).await?;
+    let (status, job_id) = match submitted {
+        Submitted::Joined(id) => ("already_existed", id),
+        Submitted::Created(id) | Submitted::Done(id) => ("created", id),
+    };
+    app.queued.notify_one();
+    app.store.sync().await?;
+    Ok(Json(ImportSubmitted {
+        status,
+        job_id,
+        import_id: import.id,
+    }))
+}
+
+/// The imports that the caller may see, newest first.
+#[utoipa::path(
+    get,
+    path = "/data_imports.json",
+    params(
+        ("_page" = Option<u64>, Query, description = "From 1"),
+        ("_page_size" = Option<u64>, Query, description = "Imports a page; 100 unless given, at most 1000"),
+    ),
+    responses((status = 200, description = "The imports", body = Vec<Object>)),
+    security(("key" = []))
+)]
+pub(crate) async fn list_imports(
+    State(app): State<App>,
+    Caller(user): Caller,
+    params: Params,
+) -> Result<Json<Vec<Value>>, Rejection> {
+    let page = count("_page", params.get("_page"), 1)?;
+    let size = count("_page_size", params.get("_page_size"), PAGE_SIZE)?.min(PAGE_SIZE_MAX);
+    let limit = i64::try_from(size).map_err(Error::internal)?;
+    let offset = i64::try_from((page - 1).saturating_mul(size)).unwrap_or(i64::MAX);
+    let imports = app
+        .store
+        .imports_seen_by(user.id, user.is_admin, limit, offset)
+        .await?;
+    Ok(Json(shown(&app, imports).await?))
+}
+
+/// One import.
+#[utoipa::path(
+    get,
+    path = "/data_imports/{id}",
+    params(("id" = i64, Path, description = "The import's id")),
+    responses(
+        (status = 200, description = "The import", body = Object),
+        (status = 404, description = "Unknown import", body = super::openapi::Errors),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn get_import(
+    State(app): State<App>,
+    Caller(user): Caller,
+    Segments(id): Segments<String>,
+) -> Result<Json<Value>, Rejection> {
+    let id = id.strip_suffix(".json").ok_or(Rejection::NotFound)?;
+    let import = find_import(&app, &user, id).await?;
+    let shown = shown(&app, vec![import]).await?;
+    shown.into_iter().next().map(Json).ok_or(Rejection::NotFound)
+}
+
+/// The import, if the caller may see it. Its id may be followed by a slug.
+async fn find_import(app: &App, user: &User, id: &str) -> Result<DataImport, Rejection> {
+    let digits = id.split('-').next().unwrap_or_default();
+    let id = digits.parse().map_err(|_| Rejection::NotFound)?;
+    let import = app.store.import(id).await?;
+    import
+        .filter(|import| user.is_admin || import.user_id == user.id)
+        .ok_or(Rejection::NotFound)
+}
+
+async fn shown(app: &App, imports: Vec<DataImport>) -> Result<Vec<Value>, Error> {
+    let ids: Vec<i64> = imports.iter().map(|import| import.id).collect();
+    let runs = app.store.last_runs(&ids).await?;
+    let mut shown = Vec::new();
+    for import in imports {
+        let owner = app.store.user_named(import.user_id).await?;
+        let run = runs.iter().find(|run| run.import_id == import.id);
+        shown.push(show(&import, &owner, run)?);
+    }
+    Ok(shown)
+}
+
+fn show(import: &DataImport, owner: &User, run: Option<&LastRun>) -> Result<Value, Error> {
+    let survey: Option<Survey> = import.survey.as_deref().map(serde_json::from_str).transpose()?;
+    let columns: Vec<Value> = survey
+        .iter()
+        .flat_map(|survey| &survey.columns)
+        .map(|column| {
+            json!({
+                "source_expression": column.original,
+                "column_name": column.name,
+                "data_type": column.column_type.to_string(),
+                "is_nullable": column.nullable,
+            })
+        })
+        .collect();
+    Ok(json!({
+        "id": import.id,
+        "title": import.title,
+        "owner_id": import.user_id,
+        "owner_name": owner.name,
+        "source_type": "Csv",
+        "source_label": import.file_name,
+        "source_config": {
+            "file_name": import.file_name,
+            "bytes": import.bytes,
+            "sha256": import.sha256,
+            "expires_at": import.expires_at.map(iso_time),
+        },
+        "dest_ds_id": import.source_id,
+        "dest_schema_name": import.schema_name,
+        "dest_table_name": import.table_name,
+        "import_mode": import.mode.name(),
+        "table_config": {"columns": columns},
+        "created_at": iso_time(import.created_at),
+        "updated_at": iso_time(import.updated_at),
+        "last_run": run.map(|run| iso_time(run.created_at)),
+        "last_run_job": run.map(|run| json!({"id": run.id, "status": status_name(run.status)})),
+    }))
+}
+
+fn may_import(user: &User) -> Result<(), Error> {
+    match user.can_import {
+        true => Ok(()),
+        false => Err(Error::new(
+            ErrorCode::Forbidden,
+            format!(
+                "{} may not import; an administrator can change that with `holistics users imports`",
+                user.email
+            ),
+        )),
+    }
+}

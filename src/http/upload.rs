@@ -1,0 +1,217 @@
+//! Multipart uploads: small fields, and one file that goes to disk as it comes.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
+use bytesize::ByteSize;
+use multer::Field;
+use multer::Multipart;
+use sha2::Digest as _;
+use sha2::Sha256;
+use tokio::sync::mpsc;
+
+use crate::data_import::hex;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::http::App;
+use crate::objects::ObjectName;
+use crate::objects::ObjectWriter;
+
+/// A client that sends nothing for so long has gone.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long what is left of a refused upload is read, so that its sender comes to hear why.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+const FILE: &str = "file";
+const CHUNKS_IN_FLIGHT: usize = 16;
+const NAME_BYTES: usize = 16;
+
+/// The fields of an upload, but for the file.
+pub(super) type Fields = HashMap<String, String>;
+
+/// A file that is whole and on disk, and gone if nobody keeps it.
+pub(super) struct UploadedFile {
+    /// As its sender calls it.
+    pub(super) file_name: String,
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    pub(super) sha256: String,
+    kept: bool,
+    app: App,
+}
+
+impl UploadedFile {
+    /// From now on somebody else removes it.
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for UploadedFile {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Err(error) = self.app.objects.remove(&ObjectName::Upload { name: &self.name })
+        {
+            tracing::error!(%error, "cannot remove an upload");
+        }
+    }
+}
+
+/// An upload that is coming in.
+pub(super) struct Upload {
+    app: App,
+    parts: Multipart<'static>,
+}
+
+/// A part of it.
+pub(super) enum Part {
+    Text(String, String),
+    /// The file, yet to be received.
+    File(Box<Field<'static>>),
+}
+
+impl Upload {
+    pub(super) fn new(app: &App, request: Request) -> Result<Self, Error> {
+        let content_type = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let boundary = content_type
+            .and_then(|text| multer::parse_boundary(text).ok())
+            .ok_or_else(|| Error::invalid("the body must be multipart/form-data with a field `file`"))?;
+        Ok(Self {
+            app: app.clone(),
+            parts: Multipart::new(request.into_body().into_data_stream(), boundary),
+        })
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<Part>, Error> {
+        let Some(field) = in_time(self.parts.next_field()).await? else {
+            return Ok(None);
+        };
+        let name = field.name().unwrap_or_default().to_owned();
+        Ok(Some(match name.as_str() {
+            FILE => Part::File(Box::new(field)),
+            _ => {
+                let text = receive_text(&self.app, &name, field).await?;
+                Part::Text(name, text)
+            }
+        }))
+    }
+
+    /// Reads what is left of an upload that is refused:
+    /// whoever is still sending would else see a broken connection instead of the answer.
+    pub(super) async fn drain(mut self) {
+        let drained = tokio::time::timeout(DRAIN_TIMEOUT, async {
+            while let Ok(Some(mut field)) = self.parts.next_field().await {
+                while let Ok(Some(_)) = field.chunk().await {}
+            }
+        });
+        if drained.await.is_err() {
+            tracing::debug!("a refused upload was not read to its end");
+        }
+    }
+}
+
+async fn receive_text(app: &App, name: &str, field: Field<'static>) -> Result<String, Error> {
+    let max = app.config.request_bytes_max;
+    let mut field = field;
+    let mut text = Vec::new();
+    while let Some(chunk) = in_time(field.chunk()).await? {
+        text.extend_from_slice(&chunk);
+        if text.len() as u64 > max.as_u64() {
+            let message =
+                format!("the field `{name}` is over the limit of {max} (setting `request_bytes_max`)");
+            return Err(Error::new(ErrorCode::TooLarge, message));
+        }
+    }
+    String::from_utf8(text).map_err(|_| Error::invalid(format!("the field `{name}` is not UTF-8")))
+}
+
+pub(super) async fn receive_file(app: &App, field: Box<Field<'static>>) -> Result<UploadedFile, Error> {
+    let mut field = field;
+    let mut drawn = [0; NAME_BYTES];
+    getrandom::fill(&mut drawn).map_err(|error| Error::internal(error.to_string()))?;
+    let name = hex(&drawn);
+    let file_name = plain_name(field.file_name().unwrap_or("upload.csv"));
+    let max = app.config.upload_bytes_max;
+    let writer = app
+        .objects
+        .create(&ObjectName::Upload { name: &name }, ByteSize::b(u64::MAX));
+    let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
+    let writing = tokio::task::spawn_blocking(move || write(writer, receiver));
+    let mut bytes = 0;
+    while let Some(chunk) = in_time(field.chunk()).await? {
+        bytes += chunk.len() as u64;
+        if bytes > max.as_u64() {
+            let message = format!("the file is over the limit of {max} (setting `upload_bytes_max`)");
+            return Err(Error::new(ErrorCode::TooLarge, message));
+        }
+        if sender.send(Piece::Bytes(chunk)).await.is_err() {
+            break;
+        }
+    }
+    // Without this word the file is not whole. If nobody hears it, writing has failed and says why.
+    let _ = sender.send(Piece::End).await;
+    drop(sender);
+    let sha256 = writing.await.map_err(Error::internal)??;
+    Ok(UploadedFile {
+        file_name,
+        name,
+        bytes,
+        sha256,
+        kept: false,
+        app: app.clone(),
+    })
+}
+
+enum Piece {
+    Bytes(Bytes),
+    End,
+}
+
+/// Writes what comes, and says its SHA-256. A file that breaks off never gets its name.
+fn write(mut writer: ObjectWriter, mut receiver: mpsc::Receiver<Piece>) -> Result<String, Error> {
+    let mut hash = Sha256::new();
+    while let Some(piece) = receiver.blocking_recv() {
+        match piece {
+            Piece::Bytes(bytes) => {
+                hash.update(&bytes);
+                writer.write_all(&bytes)?;
+            }
+            Piece::End => {
+                writer.publish_file()?;
+                return Ok(hex(&hash.finalize()));
+            }
+        }
+    }
+    Err(Error::invalid("the upload broke off"))
+}
+
+async fn in_time<T>(reading: impl Future<Output = multer::Result<T>>) -> Result<T, Error> {
+    let read = tokio::time::timeout(IDLE_TIMEOUT, reading).await;
+    let read = read.map_err(|_| {
+        Error::invalid(format!(
+            "nothing of the body arrived for {} seconds",
+            IDLE_TIMEOUT.as_secs()
+        ))
+    })?;
+    read.map_err(|error| Error::invalid(format!("the body cannot be read: {error}")))
+}
+
+/// The last part of a path, without what could forge a line.
+fn plain_name(text: &str) -> String {
+    let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
+    let plain: String = last
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(200)
+        .collect();
+    match plain.is_empty() {
+        true => "upload.csv".to_owned(),
+        false => plain,
+    }
+}

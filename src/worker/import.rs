@@ -1,0 +1,266 @@
+//! Import jobs: an uploaded file is read whole to find out its types, and once more into a table.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arrow::datatypes::DataType;
+use arrow::datatypes::SchemaRef;
+use bytesize::ByteSize;
+
+use crate::connectors::Batches;
+use crate::connectors::load::BatchSender;
+use crate::connectors::load::Destination;
+use crate::connectors::sources::Connector;
+use crate::data_import::DataImport;
+use crate::data_import::Mode;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::imports;
+use crate::imports::ColumnType;
+use crate::imports::CsvOptions;
+use crate::imports::Prepared;
+use crate::imports::ReadReport;
+use crate::imports::Survey;
+use crate::job::Job;
+use crate::objects::ObjectName;
+use crate::objects::ObjectWriter;
+use crate::store::logs::Level;
+use crate::worker::StopFlag;
+use crate::worker::Worker;
+
+/// How often a running import says how many rows it has read.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// A file whose content is known.
+struct Surveyed {
+    prepared: Prepared,
+    survey: Survey,
+    options: CsvOptions,
+}
+
+impl Worker {
+    pub(super) async fn run_import(&self, job: &Job, stopping: &StopFlag) -> Result<()> {
+        let outcome = self.import(job, stopping).await;
+        if let Err(error) = &outcome {
+            let lines: Vec<String> = error.message.lines().map(str::to_owned).collect();
+            self.store.log(job.id, Level::Error, &lines).await?;
+        }
+        outcome
+    }
+
+    async fn import(&self, job: &Job, stopping: &StopFlag) -> Result<()> {
+        let id = job.import_id.unwrap_or_default();
+        let import = self
+            .store
+            .import(id)
+            .await?
+            .ok_or_else(|| Error::internal("an import job without an import"))?;
+        let source = self.source_of(job).await?;
+        if !source.settings.writable {
+            return Err(Error::new(
+                ErrorCode::Forbidden,
+                format!("source `{}` is not writable", source.name),
+            ));
+        }
+        let connector = self.connector(&source)?;
+        let destination = Destination {
+            schema: import.schema_name.clone(),
+            table: import.table_name.clone(),
+            mode: import.mode,
+            run: format!("{}-{}", import.upload, job.id),
+            purpose: self.purpose_of(job).await?,
+        };
+        let begun = format!(
+            "reading {} ({} bytes, sha256 {})",
+            import.file_name, import.bytes, import.sha256
+        );
+        self.store.log(job.id, Level::Info, &[begun]).await?;
+        // Gone with the job, and with it what was made of the upload on the way.
+        let folder = self.objects.work_folder(job.id, job.attempt)?;
+        let options = options(&import, &connector, &destination).await?;
+        let surveyed = Arc::new(
+            self.survey(&import, options, folder.path().to_owned(), stopping)
+                .await?,
+        );
+        self.store
+            .log(job.id, Level::Info, &surveyed.survey.lines())
+            .await?;
+        let report = self
+            .load(job, &connector, &destination, surveyed.clone(), stopping)
+            .await?;
+        let mut lines = vec![format!("{} rows are in {}", report.rows, shown(&import))];
+        if report.rejected > 0 {
+            lines.push(format!(
+                "{} rows were left out; they are in /jobs/{}/rejects.csv",
+                report.rejected, job.id
+            ));
+        }
+        self.store.log(job.id, Level::Info, &lines).await?;
+        let survey = serde_json::to_string(&surveyed.survey)?;
+        self.store.finish_import(job, &survey, report.rejected).await
+    }
+
+    async fn survey(
+        &self,
+        import: &DataImport,
+        options: CsvOptions,
+        folder: std::path::PathBuf,
+        stopping: &StopFlag,
+    ) -> Result<Surveyed> {
+        let upload = self.objects.upload_path(&import.upload);
+        let bytes_max = self.config.upload_bytes_max.as_u64();
+        let (threads, stop) = (self.config.encode_threads, stopping.watch());
+        let surveying = tokio::task::spawn_blocking(move || {
+            let prepared = imports::prepare(&upload, &folder, &options, bytes_max, &stop)?;
+            let survey = imports::survey(&prepared, &options, threads, &stop)?;
+            Ok(Surveyed {
+                prepared,
+                survey,
+                options,
+            })
+        });
+        surveying.await.map_err(Error::internal)?
+    }
+
+    /// Reads the file a second time, into the table.
+    async fn load(
+        &self,
+        job: &Job,
+        connector: &Connector,
+        destination: &Destination,
+        surveyed: Arc<Surveyed>,
+        stopping: &StopFlag,
+    ) -> Result<ReadReport> {
+        let schema: SchemaRef = surveyed.survey.schema();
+        let name = ObjectName::Rejects {
+            job_id: job.id,
+            attempt: job.attempt,
+        };
+        let rejects = self.objects.create(&name, ByteSize::b(u64::MAX));
+        let (sender, batches) = Batches::channel();
+        let rows = Arc::new(AtomicU64::new(0));
+        let read = Reading {
+            surveyed,
+            threads: self.config.encode_threads,
+            stop: stopping.watch(),
+            rows: rows.clone(),
+        };
+        let reading = tokio::task::spawn_blocking(move || read.run(sender, rejects));
+        let loading = connector.load(destination, schema, batches);
+        let mut loading = std::pin::pin!(loading);
+        let mut told = 0;
+        let loaded = loop {
+            tokio::select! {
+                loaded = &mut loading => break loaded,
+                () = tokio::time::sleep(PROGRESS_EVERY) => {
+                    let read = rows.load(Ordering::Relaxed);
+                    if read > told {
+                        told = read;
+                        self.store.log(job.id, Level::Info, &[format!("{read} rows read")]).await?;
+                    }
+                }
+            }
+        };
+        let read = reading.await.map_err(Error::internal)?;
+        match (loaded, read) {
+            // The reader ends with `cancelled` when the database wants no more; the database knows why.
+            (Err(error), Err(read)) if read.code != ErrorCode::Cancelled => {
+                tracing::debug!(%error, "the database gave up after the file");
+                Err(read)
+            }
+            (Err(error), _) => Err(error),
+            (Ok(_), read) => read,
+        }
+    }
+}
+
+struct Reading {
+    surveyed: Arc<Surveyed>,
+    threads: usize,
+    stop: Arc<AtomicBool>,
+    rows: Arc<AtomicU64>,
+}
+
+impl Reading {
+    fn run(self, sender: BatchSender, mut rejects: ObjectWriter) -> Result<ReadReport> {
+        let Surveyed {
+            prepared,
+            survey,
+            options,
+        } = &*self.surveyed;
+        let mut send = |batch: arrow::record_batch::RecordBatch| {
+            self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+            sender.blocking_send(batch)
+        };
+        let read = imports::read(
+            prepared,
+            survey,
+            options,
+            self.threads,
+            &self.stop,
+            &mut send,
+            Some(&mut rejects),
+        );
+        // The file of rejected rows is there before the rows that are not.
+        let read = read.and_then(|report| {
+            if report.rejected > 0 {
+                rejects.publish_file()?;
+            }
+            Ok(report)
+        });
+        match read {
+            Ok(report) => sender.end(Ok(())).map(|()| report),
+            Err(error) => {
+                let told = Error::new(error.code, error.message.clone());
+                // Nobody may be taking rows any more; then nobody needs to know.
+                let _ = sender.end(Err(told));
+                Err(error)
+            }
+        }
+    }
+}
+
+/// How the file is read: as its owner says, and so that an existing table's columns take it.
+async fn options(
+    import: &DataImport,
+    connector: &Connector,
+    destination: &Destination,
+) -> Result<CsvOptions> {
+    let mut options: CsvOptions = serde_json::from_str(&import.options)?;
+    if import.mode != Mode::Append {
+        return Ok(options);
+    }
+    let columns = connector.columns_of(destination).await?.unwrap_or_default();
+    options.table = columns
+        .into_iter()
+        .map(|(name, of)| (name, of.as_ref().map_or(ColumnType::Text, column_type)))
+        .collect();
+    Ok(options)
+}
+
+fn column_type(of: &DataType) -> ColumnType {
+    match of {
+        DataType::Boolean => ColumnType::Boolean,
+        DataType::Int64 => ColumnType::Integer,
+        DataType::Decimal128(precision, scale) => ColumnType::Decimal {
+            precision: *precision,
+            scale: scale.unsigned_abs(),
+        },
+        DataType::Float64 => ColumnType::Double,
+        DataType::Date32 => ColumnType::Date,
+        DataType::Timestamp(_, None) => ColumnType::Timestamp,
+        DataType::Timestamp(_, Some(_)) => ColumnType::TimestampTz,
+        _ => ColumnType::Text,
+    }
+}
+
+fn shown(import: &DataImport) -> String {
+    match &import.schema_name {
+        Some(schema) => format!("`{schema}.{}`", import.table_name),
+        None => format!("`{}`", import.table_name),
+    }
+}
