@@ -150,7 +150,7 @@ impl Connector {
     }
 
     /// Waits until nothing runs there any more, but not longer.
-    async fn settle(&self, patience: Duration) -> bool {
+    pub(super) async fn settle(&self, patience: Duration) -> bool {
         match &self.0 {
             Database::Warehouse(_) => true,
             Database::Postgres(sessions) => sessions.settle(patience).await,

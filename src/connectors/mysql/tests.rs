@@ -16,7 +16,6 @@ use crate::exports::text::page_values;
 use crate::query::Bind;
 use crate::query::Statement;
 use crate::query::ValueCheck;
-use crate::source::Address;
 use crate::source::Password;
 use crate::source::Source;
 use crate::source::SourceKind;
@@ -24,7 +23,7 @@ use crate::source::SourceSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-fn connector(url: &str, password: Option<&str>, time_zone: &str) -> Sessions<MySql> {
+fn connector(url: &str, password: Option<&str>, time_zone: &str) -> Connector {
     let source = Source {
         id: 2,
         name: "db".to_owned(),
@@ -41,7 +40,7 @@ fn connector(url: &str, password: Option<&str>, time_zone: &str) -> Sessions<MyS
     Connector::new(&source, password.as_ref(), TIMEOUT, &no_engine()).unwrap()
 }
 
-async fn start(connector: &Sessions<MySql>, statement: &Statement) -> Result<BatchStream, Error> {
+async fn start(connector: &Connector, statement: &Statement) -> Result<BatchStream, Error> {
     let purpose = Purpose {
         job_id: 1,
         subject: "report=1".to_owned(),
@@ -51,10 +50,7 @@ async fn start(connector: &Sessions<MySql>, statement: &Statement) -> Result<Bat
 }
 
 /// Types and rows. What is worth another try is tried again.
-async fn run(
-    connector: &Sessions<MySql>,
-    statement: &Statement,
-) -> Result<(Vec<String>, Vec<Vec<String>>), Error> {
+async fn run(connector: &Connector, statement: &Statement) -> Result<(Vec<String>, Vec<Vec<String>>), Error> {
     match run_once(connector, statement).await {
         Err(error) if error.again => run_once(connector, statement).await,
         outcome => outcome,
@@ -62,7 +58,7 @@ async fn run(
 }
 
 async fn run_once(
-    connector: &Sessions<MySql>,
+    connector: &Connector,
     statement: &Statement,
 ) -> Result<(Vec<String>, Vec<Vec<String>>), Error> {
     let mut stream = start(connector, statement).await?;
@@ -84,14 +80,14 @@ async fn run_once(
     ))
 }
 
-async fn rows(connector: &Sessions<MySql>, sql: &str, binds: &[Bind]) -> Vec<Vec<String>> {
+async fn rows(connector: &Connector, sql: &str, binds: &[Bind]) -> Vec<Vec<String>> {
     match run(connector, &statement(sql, binds)).await {
         Ok((_, rows)) => rows,
         Err(error) => panic!("{sql}: {error}"),
     }
 }
 
-async fn failure(connector: &Sessions<MySql>, sql: &str, binds: &[Bind]) -> Error {
+async fn failure(connector: &Connector, sql: &str, binds: &[Bind]) -> Error {
     match run(connector, &statement(sql, binds)).await {
         Ok((_, rows)) => panic!("{sql}: {rows:?}"),
         Err(error) => error,
@@ -114,7 +110,7 @@ async fn answers_are_exact() {
     time_zone_is_the_sources(&server).await;
 }
 
-async fn days_that_are_none_come_as_they_are_written(server: &Server, db: &Sessions<MySql>) {
+async fn days_that_are_none_come_as_they_are_written(server: &Server, db: &Connector) {
     server.run(
         "set sql_mode = 'ALLOW_INVALID_DATES';
          create table days (n int, d date, t datetime(3), s timestamp null, price decimal(5,2));
@@ -154,7 +150,7 @@ async fn days_that_are_none_come_as_they_are_written(server: &Server, db: &Sessi
     assert_eq!(types, ["Date32", "Timestamp(µs)"]);
 }
 
-async fn expressions_have_their_types(db: &Sessions<MySql>) {
+async fn expressions_have_their_types(db: &Connector) {
     let sql = "select null as nothing, 1 / 3 as third, sum(x) as total, avg(x) as mean, count(*) as rows_found,
                       1 = 1 as is_so, 1e0 as real_, greatest(1.5, 2.255) as greatest, now(6) > '2020-01-01' as later,
                       coalesce(1.5, 2) as first, concat('a', 1) as text, cast('a' as binary) as bytes,
@@ -188,7 +184,7 @@ async fn expressions_have_their_types(db: &Sessions<MySql>) {
     assert_eq!(types[13], "UInt64");
 }
 
-async fn values_compare_exactly_and_by_index(server: &Server, db: &Sessions<MySql>) {
+async fn values_compare_exactly_and_by_index(server: &Server, db: &Connector) {
     server.run(
         "create table prices (id bigint primary key, price decimal(38,10), name varchar(20), d date, t datetime(6), b bit(1),
                               key (price), key (name), key (d), key (t));
@@ -239,7 +235,7 @@ async fn values_compare_exactly_and_by_index(server: &Server, db: &Sessions<MySq
     assert_eq!(rows(db, odd, &[Bind::Boolean(true)]).await, [["501"]]);
 }
 
-async fn values_are_counted(db: &Sessions<MySql>) {
+async fn values_are_counted(db: &Connector) {
     let list = |count: i64| {
         let places = vec!["?"; usize::try_from(count).unwrap()].join(", ");
         let binds: Vec<Bind> = (1..=count).map(Bind::Integer).collect();
@@ -260,7 +256,7 @@ async fn values_are_counted(db: &Sessions<MySql>) {
     assert!(error.message.contains("the SQL has 1 placeholders"), "{error}");
 }
 
-async fn allowed_values_are_those_of_their_sql(server: &Server, db: &Sessions<MySql>) {
+async fn allowed_values_are_those_of_their_sql(server: &Server, db: &Connector) {
     server.run("create table shops (name varchar(20), size decimal(10,2), since datetime(3)); insert into shops values ('größe', 1.5, '2024-01-01 10:00:00'), (null, null, null)");
     let since = chrono::NaiveDate::from_ymd_opt(2024, 1, 1)
         .unwrap()
@@ -296,7 +292,7 @@ async fn allowed_values_are_those_of_their_sql(server: &Server, db: &Sessions<My
     }
 }
 
-async fn only_a_query_is_a_report(server: &Server, db: &Sessions<MySql>) {
+async fn only_a_query_is_a_report(server: &Server, db: &Connector) {
     server.run("create sequence numbers; create procedure one() select 1;");
     let outfile = server.path().join("data").join("out");
     let before = server.run("select count(*) from shops");
@@ -329,7 +325,7 @@ async fn only_a_query_is_a_report(server: &Server, db: &Sessions<MySql>) {
     assert_eq!(rows(db, commented, &[]).await, [["1"], ["2"]]);
 }
 
-async fn long_values_arrive_whole(db: &Sessions<MySql>) {
+async fn long_values_arrive_whole(db: &Connector) {
     let length = 17 << 20;
     let sql = format!(
         "select repeat('ab', {}) as text, 1 as one union all select 'x', 2",
@@ -547,7 +543,7 @@ async fn server_lets_in_whom_it_knows() {
     ] {
         let url = format!("mysql://{user}@{rest}");
         let password = Some(password).filter(|text| !text.is_empty());
-        let told = match connector(&url, password, "UTC").server().check().await {
+        let told = match connector(&url, password, "UTC").check().await {
             Ok(told) => told,
             Err(error) => error.message,
         };
@@ -562,7 +558,7 @@ async fn tls_that_is_not_there_is_said_to_be_required() {
         return;
     };
     let url = server.url().replace("disable", "require");
-    let error = connector(&url, None, "UTC").server().check().await.unwrap_err();
+    let error = connector(&url, None, "UTC").check().await.unwrap_err();
     assert!(
         error
             .message
@@ -570,10 +566,6 @@ async fn tls_that_is_not_there_is_said_to_be_required() {
         "{error}"
     );
     server.run("set global require_secure_transport = on");
-    let error = connector(&server.url(), None, "UTC")
-        .server()
-        .check()
-        .await
-        .unwrap_err();
+    let error = connector(&server.url(), None, "UTC").check().await.unwrap_err();
     assert!(error.message.contains("or TLS required"), "{error}");
 }
