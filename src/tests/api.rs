@@ -285,11 +285,18 @@ async fn routes_without_a_key() {
     assert_eq!(
         paths,
         [
+            "/data_imports.json",
+            "/data_imports/import_csv.json",
+            "/data_imports/{id}.json",
+            "/data_imports/{id}/execute.json",
             "/data_sources.json",
+            "/data_sources/{id}.json",
             "/exports/download",
             "/healthz",
             "/jobs/{job_id}.json",
             "/jobs/{job_id}/get_results.json",
+            "/jobs/{job_id}/logs.json",
+            "/jobs/{job_id}/rejects.csv",
             "/queries/get_export_results.json",
             "/queries/get_query_results.json",
             "/queries/{report_id}.json",

@@ -1,6 +1,5 @@
 //! What importing into every kind of source keeps to.
 
-use axum::http::Method;
 use serde_json::Value;
 use serde_json::json;
 
@@ -228,8 +227,7 @@ async fn import_done_again_adds_nothing(tested: &Tested) {
     // Somebody who does the same once more means it.
     let id = added.job["source_id"].as_i64().unwrap();
     let path = format!("/data_imports/{id}/execute.json");
-    let headers = [("X-Holistics-Key", tested.app.key.as_str())];
-    let answer = tested.app.send(Method::POST, &path, &headers, "").await;
+    let answer = tested.app.post(&path, "").await;
     assert_eq!(answer.json()["status"], "created", "{}", answer.text());
     tested.app.run_pending_jobs().await;
     assert_eq!(

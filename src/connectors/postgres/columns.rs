@@ -383,20 +383,18 @@ fn utf8(bytes: &[u8]) -> std::result::Result<&str, Fault> {
 
 fn unscaled(bytes: &[u8], scale: i16) -> std::result::Result<i128, Fault> {
     let numeric = Numeric::parse(bytes).ok_or(Fault::Form)?;
-    match numeric.is_number() {
-        true => numeric.unscaled(scale).ok_or(Fault::Form),
-        false => Err(Fault::NoNumber),
+    if !numeric.is_number() {
+        return Err(Fault::NoNumber);
     }
+    numeric.unscaled(scale).ok_or(Fault::Form)
 }
 
 /// As everybody writes it: `f81d4fae-7dec-11d0-a765-00a0c91e6bf6`.
 fn uuid(bytes: [u8; 16]) -> [u8; 36] {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut text = [b'-'; 36];
     let places = (0..36).filter(|place| !matches!(place, 8 | 13 | 18 | 23));
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    for (place, digit) in places.zip(digits) {
-        text[place] = HEX[usize::from(digit)];
+    for (place, digit) in places.zip(bytes.iter().flat_map(|byte| [byte >> 4, byte & 15])) {
+        text[place] = b"0123456789abcdef"[usize::from(digit)];
     }
     text
 }
