@@ -241,7 +241,8 @@ fn file_url(kind: SourceKind, url: &str) -> Result<String> {
     if path.starts_with('/') {
         return Ok(path.to_owned());
     }
-    Err(Error::must_be("url", "the absolute path of a file", url))
+    // What was meant for another type may hold a password, so that it is not repeated.
+    Err(Error::invalid("`url` must be the absolute path of a file"))
 }
 
 fn without_password(kind: SourceKind, text: &str) -> Result<(String, Option<Password>)> {

@@ -138,9 +138,13 @@ fn load_within(
         Some(known) => append(connection, destination, &known, schema, batches)?,
         None => {
             let columns = TYPES.columns(schema.fields(), quoted)?;
-            // Readers have the old table until the commit.
+            // Readers have the old table until the commit. Only a replacing import may take one's place.
+            let create = match destination.mode {
+                Mode::Replace => "create or replace table",
+                Mode::Append | Mode::Fail => "create table",
+            };
             connection
-                .execute_batch(&format!("create or replace table {target} {columns}"))
+                .execute_batch(&format!("{create} {target} {columns}"))
                 .map_err(failed)?;
             copy(connection, destination, &destination.table, batches)?
         }
@@ -182,7 +186,7 @@ fn columns(connection: &Connection, destination: &Destination) -> Result<Option<
     let kind: Option<String> = connection
         .query_row(
             "select table_type from information_schema.tables
-             where table_catalog = current_database() and table_schema = ? and lower(table_name) = lower(?)",
+             where table_catalog = current_database() and lower(table_schema) = lower(?) and lower(table_name) = lower(?)",
             [schema, &destination.table],
             |row| row.get(0),
         )
@@ -196,7 +200,7 @@ fn columns(connection: &Connection, destination: &Destination) -> Result<Option<
     let mut prepared = connection
         .prepare(
             "select column_name, data_type from information_schema.columns
-             where table_catalog = current_database() and table_schema = ? and lower(table_name) = lower(?)
+             where table_catalog = current_database() and lower(table_schema) = lower(?) and lower(table_name) = lower(?)
              order by ordinal_position",
         )
         .map_err(failed)?;

@@ -167,10 +167,12 @@ impl Store {
 
     /// Job and attempt of the files with rejected rows that are kept.
     pub(crate) async fn kept_rejects(&self) -> Result<std::collections::HashSet<(i64, i64)>> {
-        let kept: Vec<(i64, i64)> =
-            sqlx::query_as("select id, attempt from jobs where rejected > 0 and status = 'success'")
-                .fetch_all(&self.reads)
-                .await?;
+        let kept: Vec<(i64, i64)> = sqlx::query_as(
+            "select id, attempt from jobs where rejected > 0 and status = 'success'
+                              or kind = 'import' and status = 'running'",
+        )
+        .fetch_all(&self.reads)
+        .await?;
         Ok(kept.into_iter().collect())
     }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::connectors::conformance::Tested;
+use crate::source::SourceKind;
 use crate::worker::Ran;
 
 /// What became of an import.
@@ -65,6 +66,7 @@ pub(super) async fn imports_conform(tested: &Tested) {
     every_type_comes_in(tested).await;
     table_is_replaced_added_to_or_left(tested).await;
     failed_import_changes_nothing(tested).await;
+    replacing_touches_no_other_table(tested).await;
     names_of_every_kind(tested).await;
     import_done_again_adds_nothing(tested).await;
     two_imports_at_once(tested).await;
@@ -177,6 +179,25 @@ async fn failed_import_changes_nothing(tested: &Tested) {
     let job_id = &left_out.job["id"];
     let rejects = tested.app.get(&format!("/jobs/{job_id}/rejects.csv")).await;
     assert_eq!(rejects.text().lines().count(), 3, "{}", rejects.text());
+}
+
+async fn replacing_touches_no_other_table(tested: &Tested) {
+    if tested.subject.kind == SourceKind::Duckdb {
+        // It has no actions of foreign keys.
+        return;
+    }
+    (tested.subject.admin)(
+        "create table parent (id integer primary key); insert into parent values (1);
+         create table child (id integer, foreign key (id) references parent (id) on delete cascade);
+         insert into child values (1);",
+    );
+    let replaced = tested.import("parent", &[], "id\n2\n").await;
+    assert_eq!(tested.values("select count(*) from child").await, json!([["1"]]));
+    let parent = tested.values("select id from parent").await;
+    match replaced.job["status"] == "success" {
+        true => assert_eq!(parent, json!([["2"]])),
+        false => assert_eq!(parent, json!([["1"]]), "{}", replaced.log),
+    }
 }
 
 async fn names_of_every_kind(tested: &Tested) {

@@ -56,6 +56,7 @@ impl MySql {
         destination: &Destination,
     ) -> Result<Option<Vec<(String, Option<DataType>)>>> {
         let mut client = self.connect().await?;
+        self.settle_session(&mut client).await?;
         let columns = self.columns(&mut client, destination).await?;
         drop(client.quit().await);
         Ok(columns.map(|columns| {
@@ -76,6 +77,8 @@ impl MySql {
         if loaded.is_err() && !client.is_busy() {
             // The connection may be what has failed; the next run of this import clears up, too.
             let staging = qualified(destination, &destination.staging());
+            // Dropping a table would commit what was done so far.
+            drop(client.command("rollback").await);
             drop(client.command(&format!("drop table if exists {staging}")).await);
         }
         drop(client.quit().await);
@@ -107,6 +110,9 @@ impl MySql {
                 self.append(client, destination, &known, schema, batches).await
             }
             known => {
+                if known.is_some() {
+                    self.check_unreferenced(client, destination).await?;
+                }
                 self.replace(client, destination, known.is_some(), schema, batches)
                     .await
             }
@@ -277,6 +283,36 @@ impl MySql {
         self.heard(client.command(&sql).await)?;
         self.heard(client.command(&format!("drop table {old}")).await)?;
         Ok(rows)
+    }
+
+    /// Foreign keys follow a table to its new name, so that one that others refer to cannot make room.
+    async fn check_unreferenced(&self, client: &mut Client, destination: &Destination) -> Result<()> {
+        let schema = match &destination.schema {
+            Some(schema) => literal(schema),
+            None => "database()".to_owned(),
+        };
+        let sql = format!(
+            "select table_name from information_schema.key_column_usage
+             where referenced_table_schema = {schema} and referenced_table_name = {}",
+            literal(&destination.table)
+        );
+        match self
+            .texts(client, &sql)
+            .await?
+            .into_iter()
+            .flatten()
+            .flatten()
+            .next()
+        {
+            None => Ok(()),
+            Some(other) => Err(Error::new(
+                ErrorCode::Conflict,
+                format!(
+                    "{} cannot be replaced, since a foreign key of `{other}` refers to it: append to it",
+                    destination.shown()
+                ),
+            )),
+        }
     }
 
     async fn insert(

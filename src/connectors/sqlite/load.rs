@@ -88,6 +88,12 @@ fn load(path: &Path, destination: &Destination, schema: &Schema, mut batches: Ba
         ));
     }
     let mut connection = open(path)?;
+    if destination.mode == Mode::Replace {
+        // Else dropping the old table would delete the rows of tables that refer to it.
+        connection
+            .pragma_update(None, "foreign_keys", false)
+            .map_err(failed)?;
+    }
     // Whoever imports at the same time waits here. Dropped before its end, everything is as it was.
     let transaction = connection
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
