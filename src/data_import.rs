@@ -1,7 +1,5 @@
 //! A data import: an uploaded file, and the table that its rows go to. Plain data.
 
-use std::fmt::Write as _;
-
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -35,6 +33,8 @@ pub(crate) struct DataImport {
     pub(crate) id: i64,
     pub(crate) title: String,
     pub(crate) user_id: i64,
+    /// How that user is called.
+    pub(crate) owner_name: String,
     pub(crate) source_id: i64,
     pub(crate) schema_name: Option<String>,
     pub(crate) table_name: String,
@@ -68,14 +68,4 @@ pub(crate) struct NewDataImport {
     pub(crate) bytes: i64,
     pub(crate) sha256: String,
     pub(crate) lifetime_us: i64,
-}
-
-/// Bytes, such as a checksum's, in hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut digits = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(digits, "{byte:02x}");
-    }
-    digits
 }

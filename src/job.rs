@@ -6,6 +6,7 @@ use sha2::Sha256;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::hex::hex;
 use crate::query::Statement;
 
 /// How often the server may die while it works on a job before the job counts as what kills it.
@@ -110,10 +111,7 @@ impl NewJob {
             self.source_id,
             &self.statement,
         ))?;
-        Ok(Sha256::digest(work)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        Ok(hex(&Sha256::digest(work)))
     }
 }
 

@@ -12,6 +12,7 @@ mod connectors;
 mod data_import;
 mod error;
 mod exports;
+mod hex;
 mod http;
 mod imports;
 mod job;

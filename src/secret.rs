@@ -20,6 +20,9 @@ use sha2::Sha256;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::source::NewSource;
+use crate::source::Password;
+use crate::source::Source;
 
 /// The environment variable that holds the key, for those who keep it away from the data.
 const VARIABLE: &str = "HOLISTICS_SECRET_KEY";
@@ -32,7 +35,7 @@ pub(crate) struct SecretKey(XChaCha20Poly1305);
 
 impl SecretKey {
     /// The key of `HOLISTICS_SECRET_KEY`, else that of the file in the data folder, which is made if need be.
-    pub(crate) fn load(data_dir: &Path) -> Result<Self> {
+    fn load(data_dir: &Path) -> Result<Self> {
         match env::var(VARIABLE) {
             Ok(text) if text.chars().count() >= KEY_CHARS_MIN => Ok(Self::of(&text)),
             Ok(_) => Err(Error::invalid(format!(
@@ -41,6 +44,23 @@ impl SecretKey {
             Err(env::VarError::NotPresent) => Self::of_file(&data_dir.join(FILE)),
             Err(env::VarError::NotUnicode(_)) => Err(Error::invalid(format!("{VARIABLE} is not UTF-8"))),
         }
+    }
+
+    /// A source's password as it is to be kept.
+    pub(crate) fn seal_of(data_dir: &Path, new: &NewSource) -> Result<Option<Vec<u8>>> {
+        let Some(password) = &new.password else {
+            return Ok(None);
+        };
+        Self::load(data_dir)?.seal(&new.name, password.reveal()).map(Some)
+    }
+
+    /// A source's password as it was given.
+    pub(crate) fn open_of(data_dir: &Path, source: &Source) -> Result<Option<Password>> {
+        let Some(sealed) = &source.sealed_password else {
+            return Ok(None);
+        };
+        let opened = Self::load(data_dir)?.open(&source.name, sealed)?;
+        Ok(Some(Password::new(opened)))
     }
 
     fn of(text: &str) -> Self {
@@ -60,7 +80,7 @@ impl SecretKey {
     }
 
     /// Seals a text so that it can be opened only under the same name.
-    pub(crate) fn seal(&self, name: &str, text: &str) -> Result<Vec<u8>> {
+    fn seal(&self, name: &str, text: &str) -> Result<Vec<u8>> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|error| Error::internal(error.to_string()))?;
         let payload = Payload {
@@ -74,7 +94,7 @@ impl SecretKey {
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
-    pub(crate) fn open(&self, name: &str, sealed: &[u8]) -> Result<String> {
+    fn open(&self, name: &str, sealed: &[u8]) -> Result<String> {
         let opened = sealed
             .split_first_chunk::<NONCE_BYTES>()
             .and_then(|(nonce, rest)| {

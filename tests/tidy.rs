@@ -8,12 +8,13 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Every module, and which it may use; `error` is for everybody. ARCHITECTURE.md explains it.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("config", &[]),
     ("error", &[]),
     ("report", &[]),
     ("source", &[]),
-    ("secret", &[]),
+    ("hex", &[]),
+    ("secret", &["source"]),
     ("data_import", &[]),
     ("user", &[]),
     ("api_key", &[]),
@@ -22,7 +23,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("exports", &["arrow_types"]),
     ("bench", &["exports"]),
     ("query", &["report", "source"]),
-    ("job", &["query"]),
+    ("job", &["query", "hex"]),
     (
         "store",
         &[
@@ -40,7 +41,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("objects", &["config"]),
     (
         "connectors",
-        &["source", "query", "arrow_types", "memo", "data_import"],
+        &["source", "query", "arrow_types", "memo", "data_import", "hex"],
     ),
     ("results", &["config", "objects"]),
     (
@@ -79,6 +80,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "results",
             "secret",
             "imports",
+            "hex",
             "data_import",
         ],
     ),

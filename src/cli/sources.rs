@@ -95,13 +95,7 @@ pub(super) fn run(args: SourcesArgs) -> Result<()> {
                 let password = password(&add)?;
                 let new = new_source(&add, password)?;
                 let store = args.data.open_or_make().await?;
-                let sealed = match &new.password {
-                    Some(password) => {
-                        let key = SecretKey::load(args.data.folder())?;
-                        Some(key.seal(&new.name, password.reveal())?)
-                    }
-                    None => None,
-                };
+                let sealed = SecretKey::seal_of(args.data.folder(), &new)?;
                 let id = store.add_source(&new, sealed, add.replace).await?;
                 store.close().await;
                 say!("{id}");
@@ -122,13 +116,7 @@ pub(super) fn run(args: SourcesArgs) -> Result<()> {
                     say!("{name}: the server's own DuckDB file, open while the server runs");
                     return Ok(());
                 }
-                let password = match &source.sealed_password {
-                    Some(sealed) => {
-                        let key = SecretKey::load(args.data.folder())?;
-                        Some(Password::new(key.open(&source.name, sealed)?))
-                    }
-                    None => None,
-                };
+                let password = SecretKey::open_of(args.data.folder(), &source)?;
                 let engine = engine_settings(&Config::in_folder(args.data.folder())?);
                 let found = Connector::new(&source, password.as_ref(), CHECK_TIMEOUT, &engine)?
                     .check()

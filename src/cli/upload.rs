@@ -11,7 +11,7 @@ use indicatif::ProgressStyle;
 use sha2::Digest as _;
 use sha2::Sha256;
 
-use crate::data_import::hex;
+use crate::hex::hex;
 
 const HEX_DIGITS: usize = 64;
 

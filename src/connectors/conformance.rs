@@ -112,16 +112,8 @@ impl Tested {
     ) -> Result<i64, crate::error::Error> {
         let password = password.map(|text| Password::new(text.to_owned()));
         let new = NewSource::new(name.to_owned(), self.subject.kind, url, password, settings)?;
-        let key = SecretKey::load(self.app.path())?;
-        let sealed = new
-            .password
-            .as_ref()
-            .map(|password| key.seal(name, password.reveal()));
-        self.app
-            .worker
-            .store
-            .add_source(&new, sealed.transpose()?, false)
-            .await
+        let sealed = SecretKey::seal_of(self.app.path(), &new)?;
+        self.app.worker.store.add_source(&new, sealed, false).await
     }
 
     async fn report(&self, source: &str, front: &str, sql: &str) {

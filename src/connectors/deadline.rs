@@ -1,5 +1,5 @@
-//! When a query of a source must be over. Engines inside this process have no statement timeout
-//! of their own, so that the server looks at the clock for them.
+//! When a query of a source must be over. Servers look at the clock themselves; engines inside this process
+//! have no statement timeout of their own, so that it is looked at for them.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -35,15 +35,19 @@ impl Deadline {
     }
 
     pub(super) fn error(&self) -> Error {
-        Error::new(
-            ErrorCode::Timeout,
-            format!(
-                "source `{}` stopped the query after {} (setting `statement_timeout` of the source, or `query_timeout`)",
-                self.source,
-                humantime::format_duration(self.timeout)
-            ),
-        )
+        took_too_long(&self.source, self.timeout)
     }
+}
+
+/// What a query fails with whose time is over, whoever has looked at the clock.
+pub(super) fn took_too_long(source: &str, timeout: Duration) -> Error {
+    Error::new(
+        ErrorCode::Timeout,
+        format!(
+            "source `{source}` stopped the query after {} (setting `statement_timeout` of the source, or `query_timeout`)",
+            humantime::format_duration(timeout)
+        ),
+    )
 }
 
 /// How long a statement of a source may take: its own setting or the server's, whichever is less.

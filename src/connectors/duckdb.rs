@@ -36,7 +36,9 @@ use crate::connectors::interrupt::Running;
 use crate::connectors::not_listed;
 use crate::connectors::plain::plain_batch;
 use crate::connectors::plain::plain_schema;
+use crate::connectors::stopped;
 use crate::connectors::threads::Threads;
+use crate::connectors::with_text_columns;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -293,35 +295,16 @@ fn exact_sql(connection: &Connection, sql: &str, binds: &[Value]) -> Result<Stri
     let probe = format!("select * from (\n{sql}\n) as report limit 0");
     let mut prepared = connection.prepare(&probe).map_err(failed)?;
     let schema = start(&mut prepared, binds)?;
-    Ok(with_text_columns(&prepared, &schema, sql).unwrap_or_else(|| sql.to_owned()))
-}
-
-/// The same query with each column that Arrow cannot hold exactly cast to text, if there is any.
-fn with_text_columns(prepared: &duckdb::Statement, schema: &Schema, sql: &str) -> Option<String> {
-    let is_text: Vec<bool> = (0..schema.fields().len())
+    let names: Vec<&str> = schema
+        .fields()
+        .iter()
+        .map(|field| field.name().as_str())
+        .collect();
+    let is_text: Vec<bool> = (0..names.len())
         .map(|index| needs_text(&prepared.column_logical_type(index)))
         .collect();
-    if !is_text.contains(&true) {
-        return None;
-    }
-    let columns: Vec<String> = is_text
-        .iter()
-        .zip(schema.fields())
-        .enumerate()
-        .map(|(index, (is_text, field))| {
-            let name = quote_identifier(field.name());
-            match is_text {
-                true => format!("cast(c{index} as varchar) as {name}"),
-                false => format!("c{index} as {name}"),
-            }
-        })
-        .collect();
-    let aliases: Vec<String> = (0..columns.len()).map(|index| format!("c{index}")).collect();
-    Some(format!(
-        "select {} from (\n{sql}\n) as report({})",
-        columns.join(", "),
-        aliases.join(", ")
-    ))
+    let text = with_text_columns(sql, &names, &is_text, "varchar");
+    Ok(text.unwrap_or_else(|| sql.to_owned()))
 }
 
 /// Whether Arrow can hold all columns of a statement that has been started.
@@ -332,10 +315,6 @@ fn is_exact(prepared: &duckdb::Statement, schema: &Schema) -> bool {
 fn needs_text(logical_type: &LogicalTypeHandle) -> bool {
     TEXT_TYPES.contains(&logical_type.id())
         || (0..logical_type.num_children()).any(|index| needs_text(&logical_type.child(index)))
-}
-
-fn quote_identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn value(bind: &Bind) -> Result<Value> {
@@ -379,7 +358,7 @@ fn decimal(digits: &str) -> Result<Decimal> {
 pub(super) fn failed(error: duckdb::Error) -> Error {
     let message = message(&error);
     if message.starts_with("INTERRUPT") {
-        return Error::new(ErrorCode::Cancelled, "the query was stopped");
+        return stopped();
     }
     if message.contains("decoding Variant columns is not supported") {
         return Error::new(

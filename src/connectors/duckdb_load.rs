@@ -20,8 +20,10 @@ use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
+use crate::connectors::load::digits;
 use crate::connectors::load::list;
-use crate::connectors::load::quoted;
+use crate::connectors::load::names;
+use crate::connectors::quoted;
 use crate::data_import::Mode;
 use crate::error::Error;
 use crate::error::Result;
@@ -223,11 +225,7 @@ fn append(
     schema: &Schema,
     batches: Batches,
 ) -> Result<u64> {
-    let names: Vec<&str> = schema
-        .fields()
-        .iter()
-        .map(|field| field.name().as_str())
-        .collect();
+    let names = names(schema);
     let there: Vec<&str> = known.iter().map(|(name, _, _)| name.as_str()).collect();
     check_names(destination, &names, &there)?;
     let staging = destination.staging();
@@ -284,11 +282,12 @@ fn data_type(declared: &str) -> Option<DataType> {
         "TIMESTAMP" => DataType::Timestamp(TimeUnit::Microsecond, None),
         "TIMESTAMP WITH TIME ZONE" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         "VARCHAR" => DataType::Utf8,
-        other => {
-            let inner = other.strip_prefix("DECIMAL(")?.strip_suffix(')')?;
-            let (precision, scale) = inner.split_once(',')?;
-            DataType::Decimal128(precision.trim().parse().ok()?, scale.trim().parse().ok()?)
+        // Not a list of them.
+        other if other.starts_with("DECIMAL(") && other.ends_with(')') => {
+            let (precision, scale) = digits(other)?;
+            DataType::Decimal128(precision, scale)
         }
+        _ => return None,
     })
 }
 

@@ -3,10 +3,12 @@
 
 use arrow::datatypes::DataType;
 use arrow::datatypes::Field;
+use arrow::datatypes::Schema;
 use arrow::datatypes::TimeUnit;
 use arrow::record_batch::RecordBatch;
 use tokio::sync::mpsc;
 
+use crate::connectors::BATCHES_IN_FLIGHT;
 use crate::connectors::Batches;
 use crate::connectors::Made;
 use crate::connectors::Purpose;
@@ -14,9 +16,6 @@ use crate::data_import::Mode;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
-
-/// How many batches may wait between the file and the database.
-const BATCHES_IN_FLIGHT: usize = 4;
 
 /// The table in which a database remembers the imports that added to its tables, so that an import
 /// that is done once more after a crash adds nothing twice.
@@ -37,10 +36,18 @@ pub(crate) struct Destination {
 
 impl Destination {
     /// The table as messages name it.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         match &self.schema {
             Some(schema) => format!("`{schema}.{}`", self.table),
             None => format!("`{}`", self.table),
+        }
+    }
+
+    /// A table of the same schema, in quotes.
+    pub(super) fn qualified(&self, table: &str, quote: fn(&str) -> String) -> String {
+        match &self.schema {
+            Some(schema) => format!("{}.{}", quote(schema), quote(table)),
+            None => quote(table),
         }
     }
 
@@ -175,9 +182,18 @@ impl TypeNames {
     }
 }
 
-/// An identifier as standard SQL quotes it.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+/// What the columns of a file are called.
+pub(super) fn names(schema: &Schema) -> Vec<&str> {
+    let fields = schema.fields().iter();
+    fields.map(|field| field.name().as_str()).collect()
+}
+
+/// Precision and scale of a type that is declared like `decimal(12,2)`; the scale may be left out.
+pub(super) fn digits(declared: &str) -> Option<(u8, i8)> {
+    let (_, rest) = declared.split_once('(')?;
+    let (inner, _) = rest.split_once(')')?;
+    let (precision, scale) = inner.split_once(',').unwrap_or((inner, "0"));
+    Some((precision.trim().parse().ok()?, scale.trim().parse().ok()?))
 }
 
 /// Names as a list of quoted identifiers.

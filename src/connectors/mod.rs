@@ -13,8 +13,10 @@ mod guard;
 mod interrupt;
 pub(crate) mod load;
 mod mysql;
+mod permits;
 mod plain;
 mod postgres;
+mod rows;
 mod sessions;
 pub(crate) mod sources;
 mod sqlite;
@@ -41,6 +43,9 @@ use crate::query::scalar::canonical_as;
 /// Rows that a connector gathers into a batch, and bytes after which it takes fewer.
 const BATCH_ROWS: usize = 8_192;
 const BATCH_BYTES: usize = 1 << 20;
+
+/// How many batches may wait for whoever takes them.
+const BATCHES_IN_FLIGHT: usize = 4;
 
 /// The rows of a running query.
 pub(crate) struct BatchStream {
@@ -145,6 +150,43 @@ impl WantedValues<'_> {
 fn not_listed(filter: &str) -> Error {
     Error::invalid(format!(
         "filter `{filter}` must be one of the values that its `values_sql` lists"
+    ))
+}
+
+/// What a query ends with that nobody needs any more.
+fn stopped() -> Error {
+    Error::new(ErrorCode::Cancelled, "the query was stopped")
+}
+
+/// What a statement is refused with that has no columns.
+fn no_rows() -> Error {
+    Error::new(
+        ErrorCode::SourceFailed,
+        "a report must be a query that returns rows",
+    )
+}
+
+/// An identifier as standard SQL quotes it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The same query with some of its columns cast to text, if there are such.
+fn with_text_columns(sql: &str, names: &[&str], is_text: &[bool], text: &str) -> Option<String> {
+    if !is_text.contains(&true) {
+        return None;
+    }
+    let columns = names.iter().zip(is_text).enumerate();
+    let columns = columns.map(|(index, (name, is_text))| match is_text {
+        true => format!("cast(c{index} as {text}) as {}", quoted(name)),
+        false => format!("c{index} as {}", quoted(name)),
+    });
+    let columns: Vec<String> = columns.collect();
+    let aliases: Vec<String> = (0..names.len()).map(|index| format!("c{index}")).collect();
+    Some(format!(
+        "select {} from (\n{sql}\n) as report({})",
+        columns.join(", "),
+        aliases.join(", ")
     ))
 }
 

@@ -7,27 +7,20 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
-use tokio::sync::oneshot;
 use tokio::sync::watch;
-use tracing::debug;
 
 use crate::connectors::BatchStream;
-use crate::connectors::Batches;
 use crate::connectors::CancelOnDrop;
-use crate::connectors::Made;
 use crate::connectors::Purpose;
-use crate::error::Error;
-use crate::error::ErrorCode;
+use crate::connectors::permits::Permits;
+use crate::connectors::rows::Rows;
+use crate::connectors::rows::channel;
+use crate::connectors::stopped;
 use crate::error::Result;
 use crate::query::Statement;
 
-/// How many batches may wait between the database and the reader.
-const BATCHES_IN_FLIGHT: usize = 4;
 /// A connection that nobody uses for so long is closed.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
@@ -53,44 +46,6 @@ pub(super) struct Task {
     pub(super) purpose: Purpose,
 }
 
-/// Where the rows of a query go.
-pub(super) struct Rows {
-    schema: Option<oneshot::Sender<Result<SchemaRef>>>,
-    batches: mpsc::Sender<Result<Made>>,
-}
-
-impl Rows {
-    pub(super) fn schema(&mut self, schema: SchemaRef) -> Result<()> {
-        match self.schema.take() {
-            Some(waiting) => waiting.send(Ok(schema)).map_err(|_| given_up()),
-            None => Err(Error::internal("a query has two schemas")),
-        }
-    }
-
-    /// Waits until there is room; an error if nobody takes rows any more.
-    pub(super) async fn batch(&self, batch: RecordBatch) -> Result<()> {
-        self.batches
-            .send(Ok(Made::Batch(batch)))
-            .await
-            .map_err(|_| given_up())
-    }
-
-    async fn end(self, outcome: Result<()>) {
-        let told = match (outcome, self.schema) {
-            (Err(error), Some(waiting)) => waiting.send(Err(error)).is_ok(),
-            (Err(error), None) => self.batches.send(Err(error)).await.is_ok(),
-            (Ok(()), _) => self.batches.send(Ok(Made::End)).await.is_ok(),
-        };
-        if !told {
-            debug!("a query ended after it was given up");
-        }
-    }
-}
-
-fn given_up() -> Error {
-    Error::new(ErrorCode::Cancelled, "the query was stopped")
-}
-
 /// A task on its way to a session.
 struct Order {
     task: Task,
@@ -106,17 +61,15 @@ type Idle = Mutex<Vec<mpsc::UnboundedSender<Order>>>;
 pub(super) struct Sessions<S> {
     server: Arc<S>,
     idle: Arc<Idle>,
-    permits: Arc<Semaphore>,
-    concurrency: u32,
+    permits: Permits,
 }
 
 impl<S: Server> Sessions<S> {
-    pub(super) fn new(server: S, concurrency: u32) -> Self {
+    pub(super) fn new(server: S, permits: Permits) -> Self {
         Self {
             server: Arc::new(server),
             idle: Arc::default(),
-            permits: Arc::new(Semaphore::new(concurrency as usize)),
-            concurrency,
+            permits,
         }
     }
 
@@ -124,20 +77,15 @@ impl<S: Server> Sessions<S> {
         &self.server
     }
 
-    /// Leave to have a connection, once one of those that the source allows is free.
-    pub(super) async fn permit(&self) -> Result<OwnedSemaphorePermit> {
-        self.permits
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(Error::internal)
+    /// How many connections there may be.
+    pub(super) fn permits(&self) -> &Permits {
+        &self.permits
     }
 
     /// Runs a statement as soon as one of the source's connections is free.
     pub(super) async fn query(&self, statement: &Statement, purpose: Purpose) -> Result<BatchStream> {
-        let permit = self.permit().await?;
-        let (schema_sender, schema_receiver) = oneshot::channel();
-        let (sender, receiver) = mpsc::channel(BATCHES_IN_FLIGHT);
+        let permit = self.permits.one().await?;
+        let (rows, answer) = channel();
         let (stop_sender, stop) = watch::channel(false);
         let cancel_on_drop = CancelOnDrop::new(move || {
             stop_sender.send_replace(true);
@@ -147,19 +95,14 @@ impl<S: Server> Sessions<S> {
                 statement: statement.clone(),
                 purpose,
             },
-            rows: Rows {
-                schema: Some(schema_sender),
-                batches: sender,
-            },
+            rows,
             stop,
             permit,
         })?;
-        let schema = schema_receiver
-            .await
-            .map_err(|_| Error::internal("the session ended without an answer"))??;
+        let (schema, batches) = answer.wait().await?;
         Ok(BatchStream {
             schema,
-            batches: Batches::new(receiver),
+            batches,
             cancel_on_drop,
         })
     }
@@ -181,12 +124,6 @@ impl<S: Server> Sessions<S> {
         let thread = std::thread::Builder::new().name("session".to_owned());
         thread.spawn(move || runtime.block_on(session(&*server, &idle, order)))?;
         Ok(())
-    }
-
-    /// Returns when no query is left at the database, or says that some are.
-    pub(super) async fn settle(&self, patience: Duration) -> bool {
-        let all = self.permits.acquire_many(self.concurrency);
-        tokio::time::timeout(patience, all).await.is_ok()
     }
 }
 
@@ -242,7 +179,7 @@ async fn do_order<S: Server>(
         tokio::select! {
             outcome = run => outcome,
             // An error means that the sender is gone, which is a stop too.
-            _ = stop.wait_for(|stop| *stop) => Err(given_up()),
+            _ = stop.wait_for(|stop| *stop) => Err(stopped()),
         }
     };
     let is_done = outcome.is_ok();

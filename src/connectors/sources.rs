@@ -18,6 +18,7 @@ use crate::connectors::duckdb_file::EngineSettings;
 use crate::connectors::duckdb_file::file_id;
 use crate::connectors::load::Destination;
 use crate::connectors::mysql::MySql;
+use crate::connectors::permits::Permits;
 use crate::connectors::postgres::Postgres;
 use crate::connectors::sessions::Sessions;
 use crate::connectors::sqlite::Sqlite;
@@ -51,13 +52,12 @@ impl Connector {
         query_timeout: Duration,
         engine: &EngineSettings,
     ) -> Result<Self> {
-        let concurrency = source.settings.concurrency;
         match (source.kind, Address::parse(source.kind, &source.url)?) {
             (SourceKind::Postgres, Address::Server(address)) => {
                 let server = Postgres::new(source, &address, password, query_timeout)?;
                 Ok(Self(Database::Postgres(Arc::new(Sessions::new(
                     server,
-                    concurrency,
+                    Permits::of(source),
                 )))))
             }
             (SourceKind::Sqlite, Address::File(path)) => {
@@ -76,7 +76,7 @@ impl Connector {
                 let server = MySql::new(source, &address, password, query_timeout)?;
                 Ok(Self(Database::MySql(Arc::new(Sessions::new(
                     server,
-                    concurrency,
+                    Permits::of(source),
                 )))))
             }
             (kind, _) => Err(Error::internal(format!(
@@ -110,13 +110,13 @@ impl Connector {
         match &self.0 {
             Database::Warehouse(warehouse) => warehouse.columns_of(destination).await,
             Database::Postgres(sessions) => {
-                let _permit = sessions.permit().await?;
+                let _permit = sessions.permits().one().await?;
                 sessions.server().columns_of(destination).await
             }
             Database::Sqlite(sqlite) => sqlite.columns_of(destination).await,
             Database::Duckdb(file) => file.columns_of(destination).await,
             Database::MySql(sessions) => {
-                let _permit = sessions.permit().await?;
+                let _permit = sessions.permits().one().await?;
                 sessions.server().columns_of(destination).await
             }
         }
@@ -132,13 +132,13 @@ impl Connector {
         match &self.0 {
             Database::Warehouse(warehouse) => warehouse.load(destination, schema, batches).await,
             Database::Postgres(sessions) => {
-                let _permit = sessions.permit().await?;
+                let _permit = sessions.permits().one().await?;
                 sessions.server().load(destination, schema, batches).await
             }
             Database::Sqlite(sqlite) => sqlite.load(destination, schema, batches).await,
             Database::Duckdb(file) => file.load(destination, schema, batches).await,
             Database::MySql(sessions) => {
-                let _permit = sessions.permit().await?;
+                let _permit = sessions.permits().one().await?;
                 sessions.server().load(destination, schema, batches).await
             }
         }
@@ -159,10 +159,10 @@ impl Connector {
     pub(super) async fn settle(&self, patience: Duration) -> bool {
         match &self.0 {
             Database::Warehouse(_) => true,
-            Database::Postgres(sessions) => sessions.settle(patience).await,
-            Database::Sqlite(sqlite) => sqlite.settle(patience).await,
-            Database::Duckdb(file) => file.settle(patience).await,
-            Database::MySql(sessions) => sessions.settle(patience).await,
+            Database::Postgres(sessions) => sessions.permits().settle(patience).await,
+            Database::Sqlite(sqlite) => sqlite.permits().settle(patience).await,
+            Database::Duckdb(file) => file.permits().settle(patience).await,
+            Database::MySql(sessions) => sessions.permits().settle(patience).await,
         }
     }
 }

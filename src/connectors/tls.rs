@@ -32,24 +32,28 @@ use crate::source::SslMode;
 
 pub(super) fn config(address: &ServerAddress) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
-    let with_roots = |accept_any_name| -> Result<Arc<dyn ServerCertVerifier>> {
+    let signed = |accept_any_name| -> Result<Trust> {
         let (roots, trusted) = roots(address.sslrootcert.as_deref())?;
         let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
             .build()
             .map_err(|error| Error::invalid(format!("`sslrootcert`: {error}")))?;
-        Ok(Arc::new(Trusted {
+        Ok(Trust::Signed {
             chain,
             trusted,
             accept_any_name,
-        }))
+        })
     };
-    let verifier: Arc<dyn ServerCertVerifier> = match address.sslmode {
-        SslMode::VerifyFull => with_roots(false)?,
-        SslMode::VerifyCa => with_roots(true)?,
+    let trust = match address.sslmode {
+        SslMode::VerifyFull => signed(false)?,
+        SslMode::VerifyCa => signed(true)?,
         // Whoever names certificates to trust means them.
-        SslMode::Require if address.sslrootcert.is_some() => with_roots(true)?,
-        SslMode::Disable | SslMode::Prefer | SslMode::Require => Arc::new(AnyCertificate(provider.clone())),
+        SslMode::Require if address.sslrootcert.is_some() => signed(true)?,
+        SslMode::Disable | SslMode::Prefer | SslMode::Require => Trust::Any,
     };
+    let verifier = Arc::new(Verifier {
+        provider: provider.clone(),
+        trust,
+    });
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(Error::internal)?
@@ -82,66 +86,28 @@ fn roots(file: Option<&Path>) -> Result<(RootCertStore, Vec<CertificateDer<'stat
     }
 }
 
-/// Encryption without a question.
+/// Asks a server's certificate as much as `sslmode` says.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    trust: Trust,
 }
 
-/// A certificate that somebody trusted has signed, or that is trusted itself: a server's own, signed by nobody else,
-/// is what many have.
 #[derive(Debug)]
-struct Trusted {
-    chain: Arc<WebPkiServerVerifier>,
-    trusted: Vec<CertificateDer<'static>>,
-    /// It may be of another host.
-    accept_any_name: bool,
+enum Trust {
+    /// Encryption without a question.
+    Any,
+    /// A certificate that somebody trusted has signed, or that is trusted itself: a server's own,
+    /// signed by nobody else, is what many have.
+    Signed {
+        chain: Arc<WebPkiServerVerifier>,
+        trusted: Vec<CertificateDer<'static>>,
+        /// It may be of another host.
+        accept_any_name: bool,
+    },
 }
 
-impl ServerCertVerifier for Trusted {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -150,18 +116,24 @@ impl ServerCertVerifier for Trusted {
         ocsp: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        let verified = match self.trusted.contains(certificate) {
+        let Trust::Signed {
+            chain,
+            trusted,
+            accept_any_name,
+        } = &self.trust
+        else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        let verified = match trusted.contains(certificate) {
             true => verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
                 .map(|()| ServerCertVerified::assertion()),
-            false => self
-                .chain
-                .verify_server_cert(certificate, others, name, ocsp, now),
+            false => chain.verify_server_cert(certificate, others, name, ocsp, now),
         };
         // The name is looked at last: when it alone is wrong, the rest is right.
         match verified {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if self.accept_any_name => Ok(ServerCertVerified::assertion()),
+            )) if *accept_any_name => Ok(ServerCertVerified::assertion()),
             verified => verified,
         }
     }
@@ -172,7 +144,8 @@ impl ServerCertVerifier for Trusted {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls12_signature(message, certificate, signature)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -181,10 +154,13 @@ impl ServerCertVerifier for Trusted {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.chain.verify_tls13_signature(message, certificate, signature)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

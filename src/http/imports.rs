@@ -250,14 +250,13 @@ async fn shown(app: &App, imports: Vec<DataImport>) -> Result<Vec<Value>, Error>
     let runs = app.store.last_runs(&ids).await?;
     let mut shown = Vec::new();
     for import in imports {
-        let owner = app.store.user_named(import.user_id).await?;
         let run = runs.iter().find(|run| run.import_id == import.id);
-        shown.push(show(&import, &owner, run)?);
+        shown.push(show(&import, run)?);
     }
     Ok(shown)
 }
 
-fn show(import: &DataImport, owner: &User, run: Option<&LastRun>) -> Result<Value, Error> {
+fn show(import: &DataImport, run: Option<&LastRun>) -> Result<Value, Error> {
     let survey: Option<Survey> = import.survey.as_deref().map(serde_json::from_str).transpose()?;
     let columns: Vec<Value> = survey
         .iter()
@@ -275,7 +274,7 @@ fn show(import: &DataImport, owner: &User, run: Option<&LastRun>) -> Result<Valu
         "id": import.id,
         "title": import.title,
         "owner_id": import.user_id,
-        "owner_name": owner.name,
+        "owner_name": import.owner_name,
         "source_type": "Csv",
         "source_label": import.file_name,
         "source_config": {

@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 use tracing::info;
 use tracing::info_span;
 
+use crate::hex::hex;
 use crate::http::error::Refused;
 use crate::http::error::Rejection;
 use crate::http::error::refusal;
@@ -101,6 +102,5 @@ fn request_id(request: &Request) -> HeaderValue {
     let mut bytes = [0; 16];
     // Without randomness the id is all zeros: worth nothing for tracing, no reason to refuse the request.
     let _ = getrandom::fill(&mut bytes);
-    let id: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+    HeaderValue::from_str(&hex(&bytes)).unwrap_or_else(|_| HeaderValue::from_static("none"))
 }

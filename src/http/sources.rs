@@ -136,13 +136,7 @@ pub(crate) async fn add_data_source(
     })?;
     let password = asked.password.map(Password::new);
     let new = NewSource::new(asked.name, asked.dbtype, &asked.url, password, asked.settings)?;
-    let sealed = match &new.password {
-        Some(password) => {
-            let key = SecretKey::load(&app.config.data_dir)?;
-            Some(key.seal(&new.name, password.reveal())?)
-        }
-        None => None,
-    };
+    let sealed = SecretKey::seal_of(&app.config.data_dir, &new)?;
     let id = app.store.add_source(&new, sealed, false).await?;
     app.store.sync().await?;
     let source = app.store.source(id).await?.ok_or(Rejection::NotFound)?;

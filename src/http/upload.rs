@@ -14,9 +14,9 @@ use sha2::Digest as _;
 use sha2::Sha256;
 use tokio::sync::mpsc;
 
-use crate::data_import::hex;
 use crate::error::Error;
 use crate::error::ErrorCode;
+use crate::hex::hex;
 use crate::http::App;
 use crate::objects::ObjectName;
 use crate::objects::ObjectWriter;

@@ -1,5 +1,8 @@
 //! Data imports, their jobs and the files that were uploaded for them.
 
+use std::collections::HashSet;
+
+use sqlx::AssertSqlSafe;
 use sqlx::SqliteConnection;
 
 use crate::data_import::DataImport;
@@ -12,6 +15,10 @@ use crate::job::JobStatus;
 use crate::job::Submitted;
 use crate::store::Store;
 use crate::store::now_us;
+
+/// Imports with the names of their owners.
+const IMPORT: &str =
+    "select data_imports.*, users.name as owner_name from data_imports join users on users.id = user_id";
 
 /// The newest job of an import.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -83,10 +90,12 @@ impl Store {
     }
 
     pub(crate) async fn import(&self, id: i64) -> Result<Option<DataImport>> {
-        Ok(sqlx::query_as("select * from data_imports where id = $1")
-            .bind(id)
-            .fetch_optional(&self.reads)
-            .await?)
+        Ok(
+            sqlx::query_as(AssertSqlSafe(format!("{IMPORT} where data_imports.id = $1")))
+                .bind(id)
+                .fetch_optional(&self.reads)
+                .await?,
+        )
     }
 
     /// The imports that a user may see, newest first, a page of them.
@@ -97,15 +106,15 @@ impl Store {
         limit: i64,
         offset: i64,
     ) -> Result<Vec<DataImport>> {
-        Ok(sqlx::query_as(
-            "select * from data_imports where $1 or user_id = $2 order by id desc limit $3 offset $4",
-        )
-        .bind(is_admin)
-        .bind(user_id)
-        .bind(limit)
-        .bind(offset)
-        .fetch_all(&self.reads)
-        .await?)
+        let sql =
+            format!("{IMPORT} where $1 or user_id = $2 order by data_imports.id desc limit $3 offset $4");
+        Ok(sqlx::query_as(AssertSqlSafe(sql))
+            .bind(is_admin)
+            .bind(user_id)
+            .bind(limit)
+            .bind(offset)
+            .fetch_all(&self.reads)
+            .await?)
     }
 
     /// The newest job of each of these imports that has one.
@@ -166,7 +175,7 @@ impl Store {
     }
 
     /// Job and attempt of the files with rejected rows that are kept.
-    pub(crate) async fn kept_rejects(&self) -> Result<std::collections::HashSet<(i64, i64)>> {
+    pub(crate) async fn kept_rejects(&self) -> Result<HashSet<(i64, i64)>> {
         let kept: Vec<(i64, i64)> = sqlx::query_as(
             "select id, attempt from jobs where rejected > 0 and status = 'success'
                               or kind = 'import' and status = 'running'",

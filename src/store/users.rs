@@ -48,14 +48,6 @@ impl Store {
             .await?)
     }
 
-    /// The user of an id that something else names.
-    pub(crate) async fn user_named(&self, id: i64) -> Result<User> {
-        Ok(sqlx::query_as("select * from users where id = $1")
-            .bind(id)
-            .fetch_one(&self.reads)
-            .await?)
-    }
-
     pub(crate) async fn users(&self) -> Result<Vec<User>> {
         Ok(sqlx::query_as("select * from users order by id")
             .fetch_all(&self.reads)

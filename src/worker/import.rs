@@ -92,7 +92,7 @@ impl Worker {
         let report = self
             .load(job, &connector, &destination, surveyed.clone(), stopping)
             .await?;
-        let mut lines = vec![format!("{} rows are in {}", report.rows, shown(&import))];
+        let mut lines = vec![format!("{} rows are in {}", report.rows, destination.shown())];
         if report.rejected > 0 {
             lines.push(format!(
                 "{} rows were left out; they are in /jobs/{}/rejects.csv",
@@ -255,12 +255,5 @@ fn column_type(of: &DataType) -> ColumnType {
         DataType::Timestamp(_, None) => ColumnType::Timestamp,
         DataType::Timestamp(_, Some(_)) => ColumnType::TimestampTz,
         _ => ColumnType::Text,
-    }
-}
-
-fn shown(import: &DataImport) -> String {
-    match &import.schema_name {
-        Some(schema) => format!("`{schema}.{}`", import.table_name),
-        None => format!("`{}`", import.table_name),
     }
 }

@@ -10,7 +10,6 @@ use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::job::Job;
 use crate::secret::SecretKey;
-use crate::source::Password;
 use crate::source::Source;
 use crate::source::WAREHOUSE_ID;
 use crate::store::jobs::Claimed;
@@ -52,13 +51,7 @@ impl Worker {
         if let Some(known) = self.sources.known(source) {
             return Ok(known);
         }
-        let password = match &source.sealed_password {
-            Some(sealed) => {
-                let key = SecretKey::load(&self.config.data_dir)?;
-                Some(Password::new(key.open(&source.name, sealed)?))
-            }
-            None => None,
-        };
+        let password = SecretKey::open_of(&self.config.data_dir, source)?;
         let connector = Connector::new(
             source,
             password.as_ref(),

@@ -23,7 +23,6 @@ use arrow::datatypes::SchemaRef;
 use bytesize::ByteSize;
 use duckdb::AccessMode;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 
 use crate::connectors::BatchStream;
@@ -33,6 +32,7 @@ use crate::connectors::deadline::timeout_of;
 use crate::connectors::duckdb::Warehouse;
 use crate::connectors::interrupt::Interrupt;
 use crate::connectors::load::Destination;
+use crate::connectors::permits::Permits;
 use crate::connectors::unreachable;
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -75,8 +75,7 @@ pub(super) struct DuckdbFile {
     timeout: Duration,
     patience: Duration,
     engine: EngineSettings,
-    concurrency: u32,
-    permits: Arc<Semaphore>,
+    permits: Permits,
 }
 
 /// Held by a query until it is over: its place among the source's queries, and its time.
@@ -92,7 +91,6 @@ impl DuckdbFile {
         query_timeout: Duration,
         engine: &EngineSettings,
     ) -> Self {
-        let concurrency = source.settings.concurrency;
         let mut engine = engine.clone();
         // Two engines would give their files the same names.
         engine.spill_dir.push(format!("source-{}", source.id));
@@ -103,16 +101,14 @@ impl DuckdbFile {
             timeout: timeout_of(source, query_timeout),
             patience: PATIENCE,
             engine,
-            concurrency,
-            permits: Arc::new(Semaphore::new(concurrency as usize)),
+            permits: Permits::of(source),
         }
     }
 
     /// Runs a statement as soon as the source has a place for it.
     pub(super) async fn query(self: &Arc<Self>, statement: &Statement) -> Result<BatchStream> {
-        let permit = self.permits.clone().acquire_owned().await;
         let leash = Leash {
-            _permit: permit.map_err(Error::internal)?,
+            _permit: self.permits.one().await?,
             deadline: Deadline::new(&self.name, self.timeout),
         };
         self.open().await?.query_on(statement, Some(leash)).await
@@ -123,7 +119,7 @@ impl DuckdbFile {
         self: &Arc<Self>,
         destination: &Destination,
     ) -> Result<Option<Vec<(String, Option<DataType>)>>> {
-        let _permit = self.permits.acquire().await.map_err(Error::internal)?;
+        let _permit = self.permits.one().await?;
         self.open().await?.columns_of(destination).await
     }
 
@@ -134,7 +130,7 @@ impl DuckdbFile {
         schema: SchemaRef,
         batches: Batches,
     ) -> Result<u64> {
-        let _permit = self.permits.acquire().await.map_err(Error::internal)?;
+        let _permit = self.permits.one().await?;
         self.open().await?.load(destination, schema, batches).await
     }
 
@@ -153,10 +149,9 @@ impl DuckdbFile {
         counting.await.map_err(Error::internal)?
     }
 
-    /// Returns when no query runs any more, or says that some do.
-    pub(super) async fn settle(&self, patience: Duration) -> bool {
-        let all = self.permits.acquire_many(self.concurrency);
-        tokio::time::timeout(patience, all).await.is_ok()
+    /// How many queries there may be.
+    pub(super) fn permits(&self) -> &Permits {
+        &self.permits
     }
 
     /// The file, opened if it is not. It is closed when nobody holds what this returns.

@@ -70,7 +70,7 @@ impl Test {
     }
 
     async fn is_closed(&self) {
-        assert!(self.file.settle(Duration::from_secs(60)).await);
+        assert!(self.file.permits().settle(Duration::from_secs(60)).await);
         wait_until_closed(&self.path()).await;
     }
 }
@@ -322,7 +322,7 @@ async fn given_up_queries_make_room_for_others() {
     let first = test.start(ENDLESS, &[]).await.unwrap();
     let mut second = Box::pin(test.start("select 2", &[]));
     assert!(futures::poll!(&mut second).is_pending());
-    assert_eq!(test.file.permits.available_permits(), 0);
+    assert_eq!(test.file.permits().free(), 0);
     drop(first);
     assert_eq!(read(second.await.unwrap()).await.unwrap(), [some(&["2"])]);
     test.is_closed().await;

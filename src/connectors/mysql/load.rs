@@ -16,7 +16,9 @@ use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
+use crate::connectors::load::digits;
 use crate::connectors::load::list;
+use crate::connectors::load::names;
 use crate::connectors::mysql::MySql;
 use crate::connectors::mysql::client::Client;
 use crate::connectors::mysql::columns::AsText;
@@ -76,7 +78,7 @@ impl MySql {
         let loaded = self.load_on(&mut client, destination, &schema, batches).await;
         if loaded.is_err() && !client.is_busy() {
             // The connection may be what has failed; the next run of this import clears up, too.
-            let staging = qualified(destination, &destination.staging());
+            let staging = destination.qualified(&destination.staging(), quoted);
             // Dropping a table would commit what was done so far.
             drop(client.command("rollback").await);
             drop(client.command(&format!("drop table if exists {staging}")).await);
@@ -94,7 +96,7 @@ impl MySql {
     ) -> Result<u64> {
         self.settle_session(client).await?;
         self.wait_for_others(client, destination).await?;
-        let staging = qualified(destination, &destination.staging());
+        let staging = destination.qualified(&destination.staging(), quoted);
         if destination.is_once() && self.was_done(client, destination).await? {
             return batches.skip().await;
         }
@@ -147,7 +149,7 @@ impl MySql {
 
     /// Whether this import was finished before. Where a new table takes its name last, that it has is what counts.
     async fn was_done(&self, client: &mut Client, destination: &Destination) -> Result<bool> {
-        let once = qualified(destination, ONCE_TABLE);
+        let once = destination.qualified(ONCE_TABLE, quoted);
         let sql = format!(
             "create table if not exists {once} (run varchar(100) character set ascii primary key,
              finished_at timestamp not null default current_timestamp)"
@@ -173,7 +175,7 @@ impl MySql {
     }
 
     fn mark(destination: &Destination) -> [String; 2] {
-        let once = qualified(destination, ONCE_TABLE);
+        let once = destination.qualified(ONCE_TABLE, quoted);
         [
             format!("insert into {once} (run) values ({})", literal(&destination.run)),
             format!("delete from {once} where finished_at < now() - interval {ONCE_DAYS} day"),
@@ -221,20 +223,16 @@ impl MySql {
         schema: &SchemaRef,
         batches: Batches,
     ) -> Result<u64> {
-        let names: Vec<&str> = schema
-            .fields()
-            .iter()
-            .map(|field| field.name().as_str())
-            .collect();
+        let names = names(schema);
         let there: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
         check_names(destination, &names, &there)?;
-        let staging = qualified(destination, &destination.staging());
+        let staging = destination.qualified(&destination.staging(), quoted);
         let columns = TYPES.columns(schema.fields(), quoted)?;
         let sql = format!("create temporary table {staging} {columns} character set utf8mb4");
         self.heard(client.command(&sql).await)?;
         let rows = self.insert(client, &staging, &names, batches).await?;
         let names = list(&names, quoted);
-        let target = qualified(destination, &destination.table);
+        let target = destination.qualified(&destination.table, quoted);
         let [mark, forget] = Self::mark(destination);
         for sql in [
             "start transaction",
@@ -257,12 +255,8 @@ impl MySql {
         schema: &SchemaRef,
         batches: Batches,
     ) -> Result<u64> {
-        let names: Vec<&str> = schema
-            .fields()
-            .iter()
-            .map(|field| field.name().as_str())
-            .collect();
-        let staging = qualified(destination, &destination.staging());
+        let names = names(schema);
+        let staging = destination.qualified(&destination.staging(), quoted);
         let columns = TYPES.columns(schema.fields(), quoted)?;
         let sql = format!("create table {staging} {columns} character set utf8mb4");
         self.heard(client.command(&sql).await)?;
@@ -272,7 +266,7 @@ impl MySql {
                 self.heard(client.command(&sql).await)?;
             }
         }
-        let target = qualified(destination, &destination.table);
+        let target = destination.qualified(&destination.table, quoted);
         if !is_there {
             let sql = format!("rename table {staging} to {target}");
             self.heard(client.command(&sql).await)?;
@@ -368,16 +362,10 @@ fn data_type(declared: &str) -> std::result::Result<Option<DataType>, ()> {
         "tinyint" => return Err(()),
         "bigint" if is_unsigned => return Ok(None),
         "smallint" | "mediumint" | "int" | "bigint" => DataType::Int64,
-        "decimal" => {
-            let inner = declared
-                .split_once('(')
-                .and_then(|(_, rest)| rest.split_once(')'));
-            let parts = inner.and_then(|(inner, _)| inner.split_once(','));
-            match parts.map(|(precision, scale)| (precision.parse(), scale.parse())) {
-                Some((Ok(precision @ 1..=38), Ok(scale @ 0..=38))) => DataType::Decimal128(precision, scale),
-                _ => return Ok(None),
-            }
-        }
+        "decimal" => match digits(&declared) {
+            Some((precision @ 1..=38, scale @ 0..=38)) => DataType::Decimal128(precision, scale),
+            _ => return Ok(None),
+        },
         "float" | "double" => DataType::Float64,
         "date" => DataType::Date32,
         "datetime" | "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, None),
@@ -386,14 +374,7 @@ fn data_type(declared: &str) -> std::result::Result<Option<DataType>, ()> {
     }))
 }
 
-fn qualified(destination: &Destination, table: &str) -> String {
-    match &destination.schema {
-        Some(schema) => format!("{}.{}", quoted(schema), quoted(table)),
-        None => quoted(table),
-    }
-}
-
 /// Where the old table is between the rename and its end.
 fn old(destination: &Destination) -> String {
-    qualified(destination, &format!("{}_old", destination.staging()))
+    destination.qualified(&format!("{}_old", destination.staging()), quoted)
 }

@@ -25,6 +25,8 @@ use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
 use tracing::debug;
 
+use crate::connectors::deadline::timeout_of;
+use crate::connectors::deadline::took_too_long;
 use crate::connectors::io_words;
 use crate::connectors::lost;
 use crate::connectors::mysql::client::Client;
@@ -34,9 +36,11 @@ use crate::connectors::mysql::columns::AsText;
 use crate::connectors::mysql::columns::Columns;
 use crate::connectors::mysql::connect::Target;
 use crate::connectors::mysql::guard::is_query;
-use crate::connectors::sessions::Rows;
+use crate::connectors::no_rows;
+use crate::connectors::rows::Rows;
 use crate::connectors::sessions::Server;
 use crate::connectors::sessions::Task;
+use crate::connectors::stopped;
 use crate::connectors::tls;
 use crate::connectors::wanted_values;
 use crate::error::Error;
@@ -80,7 +84,6 @@ impl MySql {
         password: Option<&Password>,
         query_timeout: Duration,
     ) -> Result<Self> {
-        let timeout = Duration::from_secs(source.settings.statement_timeout_secs);
         let time_zone = &source.settings.time_zone;
         Ok(Self {
             target: Target {
@@ -95,10 +98,7 @@ impl MySql {
                 true => "+00:00".to_owned(),
                 false => time_zone.clone(),
             },
-            statement_timeout: match timeout.is_zero() {
-                true => query_timeout,
-                false => timeout.min(query_timeout),
-            },
+            statement_timeout: timeout_of(source, query_timeout),
             inexact: Memo::default(),
         })
     }
@@ -130,7 +130,7 @@ impl MySql {
         let prepared = self.heard(client.prepare(sql).await)?;
         // What the server cannot read is said first, in its own words.
         if prepared.columns == 0 || !is_query(sql) {
-            return failed("a report must be a query that returns rows".to_owned());
+            return Err(no_rows());
         }
         if prepared.values != binds.len() {
             return failed(format!(
@@ -175,8 +175,7 @@ impl MySql {
         let described = self.heard(client.execute(&prepared, &statement.binds).await)?;
         let as_text = self.inexact.get(statement.sql.as_str()).unwrap_or_default();
         let mut columns = Columns::new(&described, as_text)?;
-        let schema = Arc::new(Schema::new(columns.fields()));
-        rows.schema(schema.clone())?;
+        let schema = rows.schema(Arc::new(Schema::new(columns.fields())))?;
         while let Some(row) = self.heard(client.row().await)? {
             if let Err(error) = columns.push(row) {
                 if error.again {
@@ -206,14 +205,8 @@ impl MySql {
             Fault::Told { code, message } => (code, message),
         };
         match code {
-            TIMED_OUT_MARIADB | TIMED_OUT_MYSQL => Error::new(
-                ErrorCode::Timeout,
-                format!(
-                    "source `{name}` stopped the query after {} (setting `statement_timeout` of the source, or `query_timeout`)",
-                    humantime::format_duration(self.statement_timeout)
-                ),
-            ),
-            INTERRUPTED => Error::new(ErrorCode::Cancelled, "the query was stopped"),
+            TIMED_OUT_MARIADB | TIMED_OUT_MYSQL => took_too_long(name, self.statement_timeout),
+            INTERRUPTED => stopped(),
             UNKNOWN_TIME_ZONE => Error::new(
                 ErrorCode::SourceFailed,
                 format!(

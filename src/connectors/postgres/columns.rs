@@ -2,14 +2,12 @@
 //! The forms are those of the `send` functions of its types: integers and floats big-endian,
 //! days and microseconds counted from 2000-01-01.
 
-use std::sync::Arc;
-
+use arrow::array::ArrayBuilder;
 use arrow::array::ArrayRef;
 use arrow::array::BinaryBuilder;
 use arrow::array::BooleanBuilder;
 use arrow::array::PrimitiveBuilder;
 use arrow::array::StringBuilder;
-use arrow::datatypes::ArrowPrimitiveType;
 use arrow::datatypes::DataType;
 use arrow::datatypes::Date32Type;
 use arrow::datatypes::Decimal64Type;
@@ -116,12 +114,38 @@ enum Values {
     Timestamp(PrimitiveBuilder<TimestampMicrosecondType>),
 }
 
+/// Does the same with the builder of whichever type.
+macro_rules! each {
+    ($values:expr, $builder:ident => $done:expr) => {
+        match $values {
+            Values::Boolean($builder) => $done,
+            Values::Int16($builder) => $done,
+            Values::Int32($builder) => $done,
+            Values::Int64($builder) => $done,
+            Values::Oid($builder) => $done,
+            Values::Float32($builder) => $done,
+            Values::Float64($builder) => $done,
+            Values::Decimal64($builder, _) => $done,
+            Values::Decimal128($builder, _) => $done,
+            Values::Numeric($builder)
+            | Values::Text($builder)
+            | Values::Jsonb($builder)
+            | Values::Uuid($builder) => $done,
+            Values::Binary($builder) => $done,
+            Values::Date($builder) => $done,
+            Values::Time($builder) => $done,
+            Values::Timestamp($builder) => $done,
+        }
+    };
+}
+
 impl Columns {
-    /// The columns of a query; `sent` are the same as the server sends them, some of them as text.
-    pub(super) fn new(asked: &[Described], sent: &[Described], decimals: Decimals) -> Self {
-        let columns = asked.iter().zip(sent).map(|(asked, sent)| {
-            let (data_type, values) = values(sent.type_(), sent.type_modifier(), decimals);
-            let field = Field::new(asked.name(), data_type, true);
+    /// The columns of a query as the server sends them.
+    pub(super) fn new(described: &[Described], decimals: Decimals) -> Self {
+        let columns = described.iter().map(|described| {
+            let mut values = values(described.type_(), described.type_modifier(), decimals);
+            let data_type = values.finish().data_type().clone();
+            let field = Field::new(described.name(), data_type, true);
             Column {
                 field: match &values {
                     Values::Numeric(_) => number_as_text(field),
@@ -145,7 +169,7 @@ impl Columns {
         for (index, column) in self.columns.iter_mut().enumerate() {
             let Raw(raw) = row.try_get(index).map_err(Error::internal)?;
             match raw {
-                None => column.values.push_null(),
+                None => each!(&mut column.values, values => values.append_null()),
                 Some(bytes) => {
                     self.bytes += bytes.len();
                     column
@@ -171,11 +195,8 @@ impl Columns {
     pub(super) fn take(&mut self, schema: &SchemaRef) -> Result<RecordBatch> {
         self.rows = 0;
         self.bytes = 0;
-        let arrays = self
-            .columns
-            .iter_mut()
-            .map(|column| column.values.finish(column.field.data_type()))
-            .collect::<Result<Vec<_>>>()?;
+        let columns = self.columns.iter_mut();
+        let arrays = columns.map(|column| column.values.finish()).collect();
         Ok(RecordBatch::try_new(schema.clone(), arrays)?)
     }
 }
@@ -228,39 +249,34 @@ impl Fault {
     }
 }
 
-fn values(of: &Type, modifier: i32, decimals: Decimals) -> (DataType, Values) {
+fn values(of: &Type, modifier: i32, decimals: Decimals) -> Values {
+    let timestamps = |zone: Option<&str>| {
+        let data_type = DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+        Values::Timestamp(PrimitiveBuilder::new().with_data_type(data_type))
+    };
     match *of {
-        Type::BOOL => (DataType::Boolean, Values::Boolean(BooleanBuilder::new())),
-        Type::INT2 => (DataType::Int16, Values::Int16(PrimitiveBuilder::new())),
-        Type::INT4 => (DataType::Int32, Values::Int32(PrimitiveBuilder::new())),
-        Type::INT8 => (DataType::Int64, Values::Int64(PrimitiveBuilder::new())),
-        Type::OID => (DataType::UInt32, Values::Oid(PrimitiveBuilder::new())),
-        Type::FLOAT4 => (DataType::Float32, Values::Float32(PrimitiveBuilder::new())),
-        Type::FLOAT8 => (DataType::Float64, Values::Float64(PrimitiveBuilder::new())),
+        Type::BOOL => Values::Boolean(BooleanBuilder::new()),
+        Type::INT2 => Values::Int16(PrimitiveBuilder::new()),
+        Type::INT4 => Values::Int32(PrimitiveBuilder::new()),
+        Type::INT8 => Values::Int64(PrimitiveBuilder::new()),
+        Type::OID => Values::Oid(PrimitiveBuilder::new()),
+        Type::FLOAT4 => Values::Float32(PrimitiveBuilder::new()),
+        Type::FLOAT8 => Values::Float64(PrimitiveBuilder::new()),
         Type::NUMERIC => numerics(modifier, decimals),
-        Type::BYTEA => (DataType::Binary, Values::Binary(BinaryBuilder::new())),
-        Type::DATE => (DataType::Date32, Values::Date(PrimitiveBuilder::new())),
-        Type::TIME => (
-            DataType::Time64(TimeUnit::Microsecond),
-            Values::Time(PrimitiveBuilder::new()),
-        ),
-        Type::TIMESTAMP => (
-            DataType::Timestamp(TimeUnit::Microsecond, None),
-            Values::Timestamp(PrimitiveBuilder::new()),
-        ),
-        Type::TIMESTAMPTZ => (
-            DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-            Values::Timestamp(PrimitiveBuilder::new()),
-        ),
-        Type::UUID => (DataType::Utf8, Values::Uuid(StringBuilder::new())),
-        Type::JSONB => (DataType::Utf8, Values::Jsonb(StringBuilder::new())),
-        _ => (DataType::Utf8, Values::Text(StringBuilder::new())),
+        Type::BYTEA => Values::Binary(BinaryBuilder::new()),
+        Type::DATE => Values::Date(PrimitiveBuilder::new()),
+        Type::TIME => Values::Time(PrimitiveBuilder::new()),
+        Type::TIMESTAMP => timestamps(None),
+        Type::TIMESTAMPTZ => timestamps(Some("UTC")),
+        Type::UUID => Values::Uuid(StringBuilder::new()),
+        Type::JSONB => Values::Jsonb(StringBuilder::new()),
+        _ => Values::Text(StringBuilder::new()),
     }
 }
 
 /// Decimals that fit 128 bits by their column's precision; others are exact only as text.
-fn numerics(modifier: i32, decimals: Decimals) -> (DataType, Values) {
-    let text = (DataType::Utf8, Values::Numeric(StringBuilder::new()));
+fn numerics(modifier: i32, decimals: Decimals) -> Values {
+    let text = Values::Numeric(StringBuilder::new());
     if modifier < 4 || decimals == Decimals::Text {
         return text;
     }
@@ -275,11 +291,11 @@ fn numerics(modifier: i32, decimals: Decimals) -> (DataType, Values) {
     };
     let scale = i16::from(arrow_scale);
     if precision <= NARROW_PRECISION_MAX {
-        let values = Values::Decimal64(PrimitiveBuilder::new(), scale);
-        (DataType::Decimal64(precision, arrow_scale), values)
+        let data_type = DataType::Decimal64(precision, arrow_scale);
+        Values::Decimal64(PrimitiveBuilder::new().with_data_type(data_type), scale)
     } else {
-        let values = Values::Decimal128(PrimitiveBuilder::new(), scale);
-        (DataType::Decimal128(precision, arrow_scale), values)
+        let data_type = DataType::Decimal128(precision, arrow_scale);
+        Values::Decimal128(PrimitiveBuilder::new().with_data_type(data_type), scale)
     }
 }
 
@@ -325,52 +341,9 @@ impl Values {
         Ok(())
     }
 
-    fn push_null(&mut self) {
-        match self {
-            Self::Boolean(values) => values.append_null(),
-            Self::Int16(values) => values.append_null(),
-            Self::Int32(values) => values.append_null(),
-            Self::Int64(values) => values.append_null(),
-            Self::Oid(values) => values.append_null(),
-            Self::Float32(values) => values.append_null(),
-            Self::Float64(values) => values.append_null(),
-            Self::Decimal64(values, _) => values.append_null(),
-            Self::Decimal128(values, _) => values.append_null(),
-            Self::Numeric(values) | Self::Text(values) | Self::Jsonb(values) | Self::Uuid(values) => {
-                values.append_null();
-            }
-            Self::Binary(values) => values.append_null(),
-            Self::Date(values) => values.append_null(),
-            Self::Time(values) => values.append_null(),
-            Self::Timestamp(values) => values.append_null(),
-        }
+    fn finish(&mut self) -> ArrayRef {
+        each!(self, values => ArrayBuilder::finish(values))
     }
-
-    fn finish(&mut self, of: &DataType) -> Result<ArrayRef> {
-        Ok(match self {
-            Self::Boolean(values) => Arc::new(values.finish()),
-            Self::Int16(values) => typed(values, of),
-            Self::Int32(values) => typed(values, of),
-            Self::Int64(values) => typed(values, of),
-            Self::Oid(values) => typed(values, of),
-            Self::Float32(values) => typed(values, of),
-            Self::Float64(values) => typed(values, of),
-            Self::Decimal64(values, _) => typed(values, of),
-            Self::Decimal128(values, _) => typed(values, of),
-            Self::Numeric(values) | Self::Text(values) | Self::Jsonb(values) | Self::Uuid(values) => {
-                Arc::new(values.finish())
-            }
-            Self::Binary(values) => Arc::new(values.finish()),
-            Self::Date(values) => typed(values, of),
-            Self::Time(values) => typed(values, of),
-            Self::Timestamp(values) => typed(values, of),
-        })
-    }
-}
-
-/// The values as an array of the column's type, which has a precision or a zone that the builder does not know.
-fn typed<T: ArrowPrimitiveType>(values: &mut PrimitiveBuilder<T>, of: &DataType) -> ArrayRef {
-    Arc::new(values.finish().with_data_type(of.clone()))
 }
 
 fn fixed<const N: usize>(bytes: &[u8]) -> std::result::Result<[u8; N], Fault> {

@@ -14,12 +14,14 @@ use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
+use crate::connectors::load::digits;
 use crate::connectors::load::list;
-use crate::connectors::load::quoted;
+use crate::connectors::load::names;
 use crate::connectors::postgres::Postgres;
 use crate::connectors::postgres::copy::HEADER;
 use crate::connectors::postgres::copy::TRAILER;
 use crate::connectors::postgres::copy::write_rows;
+use crate::connectors::quoted;
 use crate::connectors::sessions::Server as _;
 use crate::data_import::Mode;
 use crate::error::Error;
@@ -70,7 +72,7 @@ impl Postgres {
     ) -> Result<u64> {
         let connection = self.connect().await?;
         let client = &connection.client;
-        let once = qualified(destination, ONCE_TABLE);
+        let once = destination.qualified(ONCE_TABLE, quoted);
         if destination.is_once() {
             self.make_once_table(client, &once).await?;
         }
@@ -93,11 +95,7 @@ impl Postgres {
         if table.is_some() && destination.mode == Mode::Fail {
             return Err(destination.is_there_already());
         }
-        let names: Vec<&str> = schema
-            .fields()
-            .iter()
-            .map(|field| field.name().as_str())
-            .collect();
+        let names = names(&schema);
         let rows = match &table {
             Some(table) if destination.mode == Mode::Append => {
                 self.append(client, destination, table, &schema, &names, batches)
@@ -144,7 +142,7 @@ impl Postgres {
     }
 
     async fn table(&self, client: &Client, destination: &Destination) -> Result<Option<Table>> {
-        let name = qualified(destination, &destination.table);
+        let name = destination.qualified(&destination.table, quoted);
         let found = client
             .query_opt(
                 "select oid, relkind::text from pg_class where oid = to_regclass($1)",
@@ -216,7 +214,7 @@ impl Postgres {
             .collect();
         let sql = format!(
             "insert into {} ({}) select {} from {staging}",
-            qualified(destination, &destination.table),
+            destination.qualified(&destination.table, quoted),
             list(names, quoted),
             chosen.join(", ")
         );
@@ -233,7 +231,7 @@ impl Postgres {
         schema: &SchemaRef,
         batches: Batches,
     ) -> Result<u64> {
-        let staging = qualified(destination, &destination.staging());
+        let staging = destination.qualified(&destination.staging(), quoted);
         let columns = TYPES.columns(schema.fields(), quoted)?;
         self.execute(client, &format!("create table {staging} {columns}"))
             .await?;
@@ -242,7 +240,7 @@ impl Postgres {
         let rows = self.copy(client, &staging, ", freeze true", batches).await?;
         if let Some(table) = table {
             self.keep_rights(client, table.oid, &staging).await?;
-            let old = qualified(destination, &destination.table);
+            let old = destination.qualified(&destination.table, quoted);
             self.execute(client, &format!("drop table {old}")).await?;
         }
         let rename = format!("alter table {staging} rename to {}", quoted(&destination.table));
@@ -321,20 +319,9 @@ fn data_type(base: &str, full: &str) -> Option<DataType> {
 
 /// Of `numeric(12,2)`; one without a precision takes what text says.
 fn numeric(full: &str) -> Option<DataType> {
-    let inner = full
-        .strip_prefix("numeric(")
-        .and_then(|rest| rest.strip_suffix(')'));
-    let parts = inner.and_then(|inner| inner.split_once(','));
-    match parts.map(|(precision, scale)| (precision.parse(), scale.parse())) {
-        Some((Ok(precision @ 1..=38), Ok(scale @ 0..=38))) => Some(DataType::Decimal128(precision, scale)),
+    match digits(full)? {
+        (precision @ 1..=38, scale @ 0..=38) => Some(DataType::Decimal128(precision, scale)),
         _ => None,
-    }
-}
-
-fn qualified(destination: &Destination, table: &str) -> String {
-    match &destination.schema {
-        Some(schema) => format!("{}.{}", quoted(schema), quoted(table)),
-        None => quoted(table),
     }
 }
 

@@ -10,6 +10,7 @@ mod numeric;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::Schema;
@@ -24,18 +25,23 @@ use tokio_postgres::types::Type;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::debug;
 
+use crate::connectors::deadline::timeout_of;
+use crate::connectors::deadline::took_too_long;
 use crate::connectors::lost;
+use crate::connectors::no_rows;
 use crate::connectors::place;
 use crate::connectors::postgres::binds::Given;
 use crate::connectors::postgres::binds::types;
 use crate::connectors::postgres::columns::Columns;
 use crate::connectors::postgres::columns::Decimals;
 use crate::connectors::postgres::columns::needs_text;
-use crate::connectors::sessions::Rows;
+use crate::connectors::rows::Rows;
 use crate::connectors::sessions::Server;
 use crate::connectors::sessions::Task;
+use crate::connectors::stopped;
 use crate::connectors::tls;
 use crate::connectors::wanted_values;
+use crate::connectors::with_text_columns;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -78,16 +84,12 @@ impl Postgres {
         password: Option<&Password>,
         query_timeout: Duration,
     ) -> Result<Self> {
-        let timeout = Duration::from_secs(source.settings.statement_timeout_secs);
         Ok(Self {
             name: source.name.clone(),
             config: connect::config(address, password, &source.settings.application_name),
             tls: MakeRustlsConnect::new(tls::config(address)?),
             time_zone: source.settings.time_zone.clone(),
-            statement_timeout: match timeout.is_zero() {
-                true => query_timeout,
-                false => timeout.min(query_timeout),
-            },
+            statement_timeout: timeout_of(source, query_timeout),
             inexact: Memo::default(),
         })
     }
@@ -174,15 +176,8 @@ impl Postgres {
         let code = told.code();
         if *code == SqlState::QUERY_CANCELED {
             return match told.message().contains("statement timeout") {
-                true => Error::new(
-                    ErrorCode::Timeout,
-                    format!(
-                        "source `{}` stopped the query after {} (setting `statement_timeout` of the source, or `query_timeout`)",
-                        self.name,
-                        humantime::format_duration(self.statement_timeout)
-                    ),
-                ),
-                false => Error::new(ErrorCode::Cancelled, "the query was stopped"),
+                true => took_too_long(&self.name, self.statement_timeout),
+                false => stopped(),
             };
         }
         let gone = [
@@ -218,24 +213,22 @@ impl Postgres {
             .prepare(connection, &comment, &statement.sql, &statement.binds)
             .await?;
         if asked.columns().is_empty() {
-            return Err(Error::new(
-                ErrorCode::SourceFailed,
-                "a report must be a query that returns rows",
-            ));
+            return Err(no_rows());
         }
-        let prepared = match with_text_columns(&asked, &statement.sql) {
+        let names: Vec<&str> = asked.columns().iter().map(|column| column.name()).collect();
+        let is_text = asked.columns().iter().map(|column| needs_text(column.type_()));
+        let is_text: Vec<bool> = is_text.collect();
+        let prepared = match with_text_columns(&statement.sql, &names, &is_text, "text") {
             Some(sql) => self.prepare(connection, &comment, &sql, &statement.binds).await?,
-            None => asked.clone(),
+            None => asked,
         };
         let decimals = match self.inexact.get(statement.sql.as_str()) {
             Some(()) => Decimals::Text,
             None => Decimals::Exact,
         };
-        let mut columns = Columns::new(asked.columns(), prepared.columns(), decimals);
-        let schema = Schema::new(columns.fields());
-        let schema = std::sync::Arc::new(schema);
+        let mut columns = Columns::new(prepared.columns(), decimals);
         let mut stream = std::pin::pin!(self.start(connection, &prepared, &statement.binds).await?);
-        rows.schema(schema.clone())?;
+        let schema = rows.schema(Arc::new(Schema::new(columns.fields())))?;
         while let Some(row) = self.next(stream.try_next().await)? {
             columns.push(&row).inspect_err(|error| {
                 if error.again {
@@ -286,26 +279,4 @@ impl Server for Postgres {
         }
         debug!("a source goes on with a query; closing its connection");
     }
-}
-
-/// The query with each column cast to text whose binary form is not known here, if there is any.
-fn with_text_columns(prepared: &Prepared, sql: &str) -> Option<String> {
-    let columns = prepared.columns();
-    if !columns.iter().any(|column| needs_text(column.type_())) {
-        return None;
-    }
-    let aliases: Vec<String> = (0..columns.len()).map(|index| format!("c{index}")).collect();
-    let chosen: Vec<String> = columns
-        .iter()
-        .zip(&aliases)
-        .map(|(column, alias)| match needs_text(column.type_()) {
-            true => format!("cast({alias} as text)"),
-            false => alias.clone(),
-        })
-        .collect();
-    Some(format!(
-        "select {} from (\n{sql}\n) as report({})",
-        chosen.join(", "),
-        aliases.join(", ")
-    ))
 }

@@ -1,18 +1,17 @@
 //! One value of SQLite as a value of its column's type, if it is one.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
-
 use rusqlite::Connection;
 use rusqlite::Statement;
 use rusqlite::types::Value;
 use rusqlite::types::ValueRef;
+use std::borrow::Cow;
 
 use crate::connectors::sqlite::kinds::Kind;
 use crate::connectors::sqlite::kinds::is_exact_float;
 use crate::connectors::sqlite::moments;
 use crate::connectors::sqlite::stop::Stop;
 use crate::error::Result;
+use crate::hex::hex;
 use crate::query::scalar::shown;
 
 /// Bytes of a blob that a message shows.
@@ -159,13 +158,7 @@ fn utf8(bytes: &[u8]) -> Option<&str> {
 
 /// As binary columns are written everywhere else.
 fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 + 2 * bytes.len());
-    text.push_str("\\x");
-    for byte in bytes {
-        // Nothing can go wrong in memory.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("\\x{}", hex(bytes))
 }
 
 /// Digits with a sign and a point at most.

@@ -28,8 +28,10 @@ use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
+use crate::connectors::load::digits;
 use crate::connectors::load::list;
-use crate::connectors::load::quoted;
+use crate::connectors::load::names;
+use crate::connectors::quoted;
 use crate::connectors::sqlite::Sqlite;
 use crate::data_import::Mode;
 use crate::error::Error;
@@ -74,7 +76,7 @@ impl Sqlite {
         schema: SchemaRef,
         batches: Batches,
     ) -> Result<u64> {
-        let _permit = self.permits.acquire().await.map_err(Error::internal)?;
+        let _permit = self.permits.one().await?;
         let (path, destination) = (self.path.clone(), destination.clone());
         let loading = tokio::task::spawn_blocking(move || load(&path, &destination, &schema, batches));
         loading.await.map_err(Error::internal)?
@@ -105,11 +107,7 @@ fn load(path: &Path, destination: &Destination, schema: &Schema, mut batches: Ba
     if known.is_some() && destination.mode == Mode::Fail {
         return Err(destination.is_there_already());
     }
-    let names: Vec<&str> = schema
-        .fields()
-        .iter()
-        .map(|field| field.name().as_str())
-        .collect();
+    let names = names(schema);
     let table = quoted(&destination.table);
     match known.filter(|_| destination.mode == Mode::Append) {
         Some(known) => {
@@ -197,17 +195,13 @@ fn columns(connection: &Connection, destination: &Destination) -> Result<Option<
 /// What a file's values must be so that a column keeps them as they are; `None` for what takes anything.
 fn data_type(declared: &str) -> Option<DataType> {
     let declared = declared.to_ascii_uppercase();
-    let digits = |most: u8| -> Option<DataType> {
-        let (_, inner) = declared.split_once('(')?;
-        let inner = inner.trim_end().strip_suffix(')')?;
-        let (precision, scale) = inner.split_once(',').unwrap_or((inner, "0"));
-        let precision: u8 = precision.trim().parse().ok()?;
+    let decimals = |most: u8| -> Option<DataType> {
+        let (precision, scale) = digits(&declared).filter(|_| declared.trim_end().ends_with(')'))?;
         let precision = precision.min(most);
-        let scale: i8 = scale.trim().parse().ok()?;
         (scale >= 0 && scale.unsigned_abs() <= precision).then_some(DataType::Decimal128(precision, scale))
     };
     match declared.as_str() {
-        of if of.starts_with("DECIMAL_TEXT") => digits(38),
+        of if of.starts_with("DECIMAL_TEXT") => decimals(38),
         of if of.contains("INT") => Some(DataType::Int64),
         of if of.starts_with("BOOL") => Some(DataType::Boolean),
         of if of.contains("CHAR") || of.contains("TEXT") || of.contains("CLOB") => Some(DataType::Utf8),
@@ -217,7 +211,7 @@ fn data_type(declared: &str) -> Option<DataType> {
             Some(DataType::Timestamp(TimeUnit::Microsecond, None))
         }
         of if of.starts_with("DECIMAL") || of.starts_with("NUMERIC") => {
-            digits(NUMERIC_DIGITS).or(Some(DataType::Float64))
+            decimals(NUMERIC_DIGITS).or(Some(DataType::Float64))
         }
         _ => None,
     }

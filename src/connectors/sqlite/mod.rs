@@ -8,7 +8,6 @@ mod kinds;
 mod load;
 mod moments;
 mod open;
-mod rows;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -22,13 +21,16 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::Statement as Prepared;
 use rusqlite::types::ValueRef;
-use tokio::sync::Semaphore;
 
 use crate::connectors::BatchStream;
 use crate::connectors::CancelOnDrop;
 use crate::connectors::Purpose;
 use crate::connectors::deadline::Deadline;
 use crate::connectors::deadline::timeout_of;
+use crate::connectors::no_rows;
+use crate::connectors::permits::Permits;
+use crate::connectors::rows::Rows;
+use crate::connectors::rows::channel;
 use crate::connectors::sqlite::binds::Given;
 use crate::connectors::sqlite::binds::check_count;
 use crate::connectors::sqlite::cells::Casts;
@@ -36,8 +38,6 @@ use crate::connectors::sqlite::cells::number;
 use crate::connectors::sqlite::columns::Columns;
 use crate::connectors::sqlite::columns::Known;
 use crate::connectors::sqlite::open::Place;
-use crate::connectors::sqlite::rows::Rows;
-use crate::connectors::sqlite::rows::channel;
 use crate::connectors::sqlite::stop::Stop;
 use crate::connectors::threads::Threads;
 use crate::connectors::wanted_values;
@@ -61,8 +61,7 @@ pub(super) struct Sqlite {
     timeout: Duration,
     patience: Duration,
     mismatch: Mismatch,
-    concurrency: u32,
-    permits: Arc<Semaphore>,
+    permits: Permits,
     threads: Threads,
     /// The columns of SQL whose values were of another kind once than was thought.
     known: Memo<String, Arc<Vec<Known>>>,
@@ -70,15 +69,13 @@ pub(super) struct Sqlite {
 
 impl Sqlite {
     pub(super) fn new(source: &Source, path: &Path, query_timeout: Duration) -> Self {
-        let concurrency = source.settings.concurrency;
         Self {
             name: source.name.clone(),
             path: path.to_owned(),
             timeout: timeout_of(source, query_timeout),
             patience: PATIENCE,
             mismatch: source.settings.mismatch,
-            concurrency,
-            permits: Arc::new(Semaphore::new(concurrency as usize)),
+            permits: Permits::of(source),
             threads: Threads::default(),
             known: Memo::default(),
         }
@@ -91,8 +88,7 @@ impl Sqlite {
         purpose: &Purpose,
     ) -> Result<BatchStream> {
         check_count(&statement.binds)?;
-        let permit = self.permits.clone().acquire_owned().await;
-        let permit = permit.map_err(Error::internal)?;
+        let permit = self.permits.one().await?;
         let stop = Arc::new(Stop::new(Deadline::new(&self.name, self.timeout)));
         let told = stop.clone();
         let cancel_on_drop = CancelOnDrop::new(move || told.tell());
@@ -102,7 +98,7 @@ impl Sqlite {
             let outcome = sqlite.run(&statement, &comment, &stop, &mut rows);
             // The connection is closed by now.
             drop(permit);
-            rows.end(outcome);
+            rows.blocking_end(outcome);
         })?;
         let (schema, batches) = answer.wait().await?;
         Ok(BatchStream {
@@ -133,10 +129,9 @@ impl Sqlite {
         checking.await.map_err(Error::internal)?
     }
 
-    /// Returns when no query runs any more, or says that some do.
-    pub(super) async fn settle(&self, patience: Duration) -> bool {
-        let all = self.permits.acquire_many(self.concurrency);
-        tokio::time::timeout(patience, all).await.is_ok()
+    /// How many queries there may be.
+    pub(super) fn permits(&self) -> &Permits {
+        &self.permits
     }
 
     fn place(&self) -> Place<'_> {
@@ -170,7 +165,7 @@ impl Sqlite {
                     Some(schema) => schema,
                     None => schema.insert(rows.schema(columns.decide()?)?),
                 };
-                rows.batch(columns.take(schema)?)?;
+                rows.blocking_batch(columns.take(schema)?)?;
             }
         }
         if let Some(learned) = columns.learned() {
@@ -186,7 +181,7 @@ impl Sqlite {
             None => rows.schema(columns.decide()?)?,
         };
         if !columns.is_empty() {
-            rows.batch(columns.take(&schema)?)?;
+            rows.blocking_batch(columns.take(&schema)?)?;
         }
         Ok(())
     }
@@ -219,7 +214,7 @@ fn prepare<'c>(
         .prepare(&format!("{comment}{sql}"))
         .map_err(|error| stop.failed_at(error, comment, sql))?;
     if prepared.column_count() == 0 || !prepared.readonly() {
-        return Err(failed("a report must be a query that returns rows"));
+        return Err(no_rows());
     }
     // SQLite would take NULL for a placeholder that nobody gives a value.
     if prepared.parameter_count() > binds.len() {

@@ -10,6 +10,7 @@ use rusqlite::ErrorCode as SqliteCode;
 
 use crate::connectors::deadline::Deadline;
 use crate::connectors::place;
+use crate::connectors::stopped;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -42,7 +43,7 @@ impl Stop {
 
     pub(super) fn error(&self) -> Error {
         match self.is_told.load(Ordering::Relaxed) {
-            true => Error::new(ErrorCode::Cancelled, "the query was stopped"),
+            true => stopped(),
             false => self.deadline.error(),
         }
     }

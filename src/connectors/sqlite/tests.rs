@@ -741,7 +741,7 @@ async fn what_reports_need_is_let_through() {
 }
 
 async fn nothing_runs(test: &Test) {
-    assert!(test.sqlite.settle(Duration::from_secs(60)).await);
+    assert!(test.sqlite.permits().settle(Duration::from_secs(60)).await);
 }
 
 #[tokio::test]
@@ -758,7 +758,7 @@ async fn query_that_is_given_up_stops() {
         let test = test.clone();
         tokio::spawn(async move { test.start(SLOW).await.map(drop) })
     };
-    while test.sqlite.permits.available_permits() > 0 {
+    while test.sqlite.permits().free() > 0 {
         tokio::task::yield_now().await;
     }
     slow.abort();
@@ -817,7 +817,7 @@ async fn no_more_queries_run_than_the_source_allows() {
     );
     let mut third = Box::pin(test.start("select 1"));
     assert!(futures::poll!(&mut third).is_pending());
-    assert_eq!(test.sqlite.permits.available_permits(), 0);
+    assert_eq!(test.sqlite.permits().free(), 0);
     drop(first);
     read(third.await.unwrap()).await.unwrap();
     drop(second);
@@ -914,12 +914,12 @@ async fn file_that_another_program_keeps_locked_is_busy() {
                 .map(drop)
         })
     };
-    while test.sqlite.permits.available_permits() == 5 {
+    while test.sqlite.permits().free() == 5 {
         tokio::task::yield_now().await;
     }
     waiting.abort();
     assert!(waiting.await.is_err());
-    assert!(test.sqlite.settle(Duration::from_secs(5)).await);
+    assert!(test.sqlite.permits().settle(Duration::from_secs(5)).await);
     // And it comes through once the lock is gone.
     let sqlite = test.sqlite.clone();
     let mut patient = Box::pin(sqlite.check());
