@@ -31,7 +31,7 @@ class Postgres:
         bin_folder = subprocess.run(["pg_config", "--bindir"], check=True, capture_output=True, text=True)
         self.bin = pathlib.Path(bin_folder.stdout.strip())
         # Where the server's own user may go.
-        self.folder, self.port = pathlib.Path("/var/tmp") / f"holistics-bench-{folder.name}", free_port()
+        self.folder, self.port = pathlib.Path("/var/tmp") / f"holistics-bench-postgres-{folder.name}", free_port()
         is_new = not (self.folder / "loaded").exists()
         if is_new:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -66,7 +66,7 @@ class MariaDb:
     """With the settings that it comes with."""
 
     def __init__(self, folder, csv, rows):
-        self.folder, self.port = pathlib.Path("/var/tmp") / f"holistics-bench-{folder.name}", free_port()
+        self.folder, self.port = pathlib.Path("/var/tmp") / f"holistics-bench-mariadb-{folder.name}", free_port()
         data = self.folder / "data"
         is_new = not (self.folder / "loaded").exists()
         if is_new:

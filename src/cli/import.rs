@@ -1,7 +1,9 @@
 //! `holistics import csv`: a file into a table of a data source.
 
 use std::fs::File;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -9,6 +11,7 @@ use arrow::record_batch::RecordBatch;
 use clap::Args;
 use clap::Subcommand;
 use serde::Deserialize;
+use tempfile::TempDir;
 
 use crate::cli::client::Client;
 use crate::cli::follow::follow;
@@ -200,18 +203,18 @@ fn save_rejects(client: &Client, job_id: i64, args: &CsvArgs) -> Result<()> {
 
 /// Reads the file as the server would, and makes nothing.
 fn dry_run(args: &CsvArgs, options: &CsvOptions) -> Result<()> {
-    let folder = env_folder()?;
+    let folder = work_folder()?;
     let path = match open(&args.filepath)? {
         Some(_) => args.filepath.clone(),
         None => {
-            let path = folder.path.join("stdin");
+            let path = folder.path().join("stdin");
             io::copy(&mut io::stdin().lock(), &mut File::create(&path)?)?;
             path
         }
     };
     let stop = std::sync::atomic::AtomicBool::new(false);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let prepared = imports::prepare(&path, &folder.path, options, u64::MAX, &stop)?;
+    let prepared = imports::prepare(&path, folder.path(), options, u64::MAX, &stop)?;
     let survey = imports::survey(&prepared, options, threads, &stop)?;
     for line in survey.lines() {
         say!("{line}");
@@ -237,20 +240,9 @@ fn dry_run(args: &CsvArgs, options: &CsvOptions) -> Result<()> {
     Ok(())
 }
 
-/// A folder of our own, gone when dropped.
-struct Folder {
-    path: PathBuf,
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // It is in the system's folder for such things, which is emptied at some time anyway.
-        let _ = std::fs::remove_dir_all(&self.path);
-    }
-}
-
-fn env_folder() -> Result<Folder> {
-    let path = std::env::temp_dir().join(format!("holistics-{}", std::process::id()));
-    crate::objects::make_private_folder(&path)?;
-    Ok(Folder { path })
+/// A folder that nobody else can look into, gone when dropped.
+fn work_folder() -> Result<TempDir> {
+    let private = Permissions::from_mode(0o700);
+    let mut builder = tempfile::Builder::new();
+    Ok(builder.prefix("holistics-").permissions(private).tempdir()?)
 }

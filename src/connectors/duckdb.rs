@@ -29,6 +29,7 @@ use crate::connectors::Batches;
 use crate::connectors::CancelOnDrop;
 use crate::connectors::Made;
 use crate::connectors::duckdb_file::Leash;
+use crate::connectors::duckdb_file::Registered;
 use crate::connectors::guard;
 use crate::connectors::guard::Passed;
 use crate::connectors::interrupt::Interrupt;
@@ -68,6 +69,8 @@ pub(crate) struct Warehouse {
     threads: Threads,
     /// Who writes to a table holds its lock.
     tables: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Last, so that it goes when the file is closed.
+    _registered: Option<Registered>,
 }
 
 /// Texts that the guard always lets through, and whether Arrow could hold all of their columns last time.
@@ -81,7 +84,15 @@ impl Warehouse {
         memory_max: ByteSize,
         threads: usize,
     ) -> Result<Arc<Self>> {
-        Self::open_as(AccessMode::Automatic, path, spill_dir, memory_max, threads)
+        let warehouse = Self::open_as(AccessMode::Automatic, path, spill_dir, memory_max, threads)?;
+        Ok(Arc::new(warehouse))
+    }
+
+    pub(super) fn registered(self, registered: Registered) -> Arc<Self> {
+        Arc::new(Self {
+            _registered: Some(registered),
+            ..self
+        })
     }
 
     pub(super) fn open_as(
@@ -90,7 +101,7 @@ impl Warehouse {
         spill_dir: &Path,
         memory_max: ByteSize,
         threads: usize,
-    ) -> Result<Arc<Self>> {
+    ) -> Result<Self> {
         fs::create_dir_all(spill_dir)?;
         // From the start: a file of another kind is no reason to load, let alone fetch, what can read it.
         let config = Config::default()
@@ -117,12 +128,13 @@ impl Warehouse {
             debug!(%error, "the engine has no time zones");
         }
         connection.execute_batch(&settings).map_err(Error::internal)?;
-        Ok(Arc::new(Self {
+        Ok(Self {
             connection: Mutex::new(connection),
             known: Known::default(),
             threads: Threads::default(),
             tables: Mutex::default(),
-        }))
+            _registered: None,
+        })
     }
 
     /// Held by who writes to a table.
@@ -167,11 +179,11 @@ impl Warehouse {
         let running = Running {
             interrupt,
             connection,
+            warehouse: self.clone(),
         };
-        let warehouse = self.clone();
         self.threads.run(move || {
             let mut schema_sender = Some(schema_sender);
-            let known = &warehouse.known;
+            let known = &running.warehouse.known;
             if let Err(error) = run(
                 &running.connection,
                 known,

@@ -9,6 +9,7 @@ use arrow::datatypes::TimeUnit;
 use duckdb::Connection;
 use duckdb::OptionalExt as _;
 use tokio::sync::oneshot;
+use tracing::debug;
 
 use crate::connectors::Batches;
 use crate::connectors::duckdb::Warehouse;
@@ -23,6 +24,7 @@ use crate::connectors::load::check_names;
 use crate::connectors::load::digits;
 use crate::connectors::load::list;
 use crate::connectors::load::names;
+use crate::connectors::load::would_round;
 use crate::connectors::quoted;
 use crate::data_import::Mode;
 use crate::error::Error;
@@ -68,7 +70,7 @@ impl Warehouse {
         batches: Batches,
     ) -> Result<u64> {
         // The engine refuses the second of two writers of a table at its end; here it waits at its beginning.
-        let table = self.table_lock(&destination.shown());
+        let table = self.table_lock(&qualified(destination, &destination.table));
         let _alone = table.lock().await;
         let destination = destination.clone();
         self.on_thread(move |connection| load(connection, &destination, &schema, batches))
@@ -77,7 +79,7 @@ impl Warehouse {
 
     /// Runs on a connection and a thread of its own; interrupted if nobody waits for it any more.
     async fn on_thread<T: Send + 'static>(
-        &self,
+        self: &Arc<Self>,
         work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let connection = self.connect()?;
@@ -85,6 +87,7 @@ impl Warehouse {
         let running = Running {
             interrupt: interrupt.clone(),
             connection,
+            warehouse: self.clone(),
         };
         let _stop = crate::connectors::CancelOnDrop::new(move || interrupt.clone().stop());
         let (sender, receiver) = oneshot::channel();
@@ -117,6 +120,13 @@ fn load(
     if done.is_err() {
         // It may have been undone already; the connection goes anyway.
         let _ = connection.execute_batch("rollback");
+    } else if destination.is_once() {
+        let once = qualified(destination, ONCE_TABLE);
+        let old = format!("delete from {once} where finished_at < now() - interval {ONCE_DAYS} day");
+        // Two that forget at once get into each other's way; the next import will.
+        if let Err(error) = connection.execute_batch(&old) {
+            debug!(%error, "cannot forget old imports");
+        }
     }
     done
 }
@@ -152,14 +162,8 @@ fn load_within(
         }
     };
     if destination.is_once() {
-        connection
-            .execute(
-                &format!("insert into {once} (run) values (?)"),
-                [&destination.run],
-            )
-            .map_err(failed)?;
-        let old = format!("delete from {once} where finished_at < now() - interval {ONCE_DAYS} day");
-        connection.execute_batch(&old).map_err(failed)?;
+        let mark = format!("insert into {once} (run) values (?)");
+        connection.execute(&mark, [&destination.run]).map_err(failed)?;
     }
     Ok(rows)
 }
@@ -235,6 +239,9 @@ fn append(
         .execute_batch(&format!("create table {made} {columns}"))
         .map_err(failed)?;
     let rows = copy(connection, destination, &staging, batches)?;
+    for (name, declared, _) in known.iter().filter(|(name, _, _)| names.contains(&name.as_str())) {
+        check_rounding(connection, &made, name, declared)?;
+    }
     let sql = format!(
         "insert into {} ({names}) select {names} from {made}; drop table {made}",
         qualified(destination, &destination.table),
@@ -242,6 +249,42 @@ fn append(
     );
     connection.execute_batch(&sql).map_err(failed)?;
     Ok(rows)
+}
+
+/// Values that the engine would round without a word are an error.
+fn check_rounding(connection: &Connection, table: &str, name: &str, declared: &str) -> Result<()> {
+    let value = quoted(name);
+    let Some(is_rounded) = is_rounded(&value, declared) else {
+        return Ok(());
+    };
+    let sql = format!("select count(*), min(cast({value} as varchar)) from {table} where {is_rounded}");
+    let (count, least): (i64, Option<String>) = connection
+        .query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(failed)?;
+    match least {
+        None => Ok(()),
+        Some(least) => Err(would_round(name, declared, count, &least)),
+    }
+}
+
+/// What is true of a value that is not kept as it is by a column of a type.
+fn is_rounded(value: &str, declared: &str) -> Option<String> {
+    let finer_than = |digits: u8| format!("regexp_matches({value}, '\\.[0-9]{{{digits}}}[0-9]*[1-9]')");
+    let is_nested =
+        declared.ends_with(']') || declared.starts_with("STRUCT(") || declared.starts_with("MAP(");
+    match declared {
+        "TIMESTAMP_S" | "TIMESTAMP_MS" => Some(format!(
+            "cast(cast({value} as {declared}) as timestamp) <> {value}"
+        )),
+        "TIME" | "TIME WITH TIME ZONE" | "INTERVAL" => Some(finer_than(6)),
+        "TIMESTAMP_NS" | "TIME_NS" => Some(finer_than(9)),
+        "BIGNUM" => Some(format!("not regexp_full_match({value}, '[+-]?[0-9]+')")),
+        // A number within a list is rounded, too; how text is quoted there is not ours to compare.
+        _ if is_nested && !declared.contains("VARCHAR") => Some(format!(
+            "lower(replace(cast(cast({value} as {declared}) as varchar), ' ', '')) <> lower(replace({value}, ' ', ''))"
+        )),
+        _ => None,
+    }
 }
 
 fn copy(
@@ -277,9 +320,12 @@ fn data_type(declared: &str) -> Option<DataType> {
         "TINYINT" | "SMALLINT" | "INTEGER" | "BIGINT" | "UTINYINT" | "USMALLINT" | "UINTEGER" => {
             DataType::Int64
         }
+        // Their digits; more of them are an error of the engine.
+        "UBIGINT" => DataType::Decimal128(20, 0),
+        "HUGEINT" | "UHUGEINT" => DataType::Decimal128(38, 0),
         "FLOAT" | "DOUBLE" => DataType::Float64,
         "DATE" => DataType::Date32,
-        "TIMESTAMP" => DataType::Timestamp(TimeUnit::Microsecond, None),
+        "TIMESTAMP" | "TIMESTAMP_S" | "TIMESTAMP_MS" => DataType::Timestamp(TimeUnit::Microsecond, None),
         "TIMESTAMP WITH TIME ZONE" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         "VARCHAR" => DataType::Utf8,
         // Not a list of them.

@@ -10,6 +10,8 @@ use duckdb::Connection;
 use duckdb::InterruptHandle;
 use tracing::warn;
 
+use crate::connectors::duckdb::Warehouse;
+
 /// How soon a query that was told to stop is told so again.
 const INTERRUPT_EVERY: Duration = Duration::from_millis(20);
 /// A query that goes on for so long after that uses processors that nobody sees otherwise.
@@ -56,6 +58,8 @@ impl Interrupt {
 pub(super) struct Running {
     pub(super) interrupt: Arc<Interrupt>,
     pub(super) connection: Connection,
+    /// Goes after the connection: a file is closed when its warehouse is gone.
+    pub(super) warehouse: Arc<Warehouse>,
 }
 
 impl Drop for Running {

@@ -99,6 +99,17 @@ pub(super) fn check_names(destination: &Destination, file: &[&str], table: &[&st
     }
 }
 
+/// Why a file does not go into a column that keeps less of its values than they have.
+pub(super) fn would_round(column: &str, declared: &str, count: i64, example: &str) -> Error {
+    let values = match count {
+        1 => "a value".to_owned(),
+        count => format!("{count} values"),
+    };
+    Error::invalid(format!(
+        "column `{column}` is {declared} and would not keep {values} of the file as they are, such as `{example}`"
+    ))
+}
+
 /// The sending side of [`Batches`], for who makes them outside of a database.
 pub(crate) struct BatchSender(mpsc::Sender<Result<Made>>);
 

@@ -64,6 +64,8 @@ impl Drop for UploadedFile {
 pub(super) struct Upload {
     app: App,
     parts: Multipart<'static>,
+    /// Bytes of the small fields so far.
+    text_bytes: u64,
 }
 
 /// A part of it.
@@ -85,6 +87,7 @@ impl Upload {
         Ok(Self {
             app: app.clone(),
             parts: Multipart::new(request.into_body().into_data_stream(), boundary),
+            text_bytes: 0,
         })
     }
 
@@ -96,10 +99,27 @@ impl Upload {
         Ok(Some(match name.as_str() {
             FILE => Part::File(Box::new(field)),
             _ => {
-                let text = receive_text(&self.app, &name, field).await?;
+                let text = self.receive_text(&name, field).await?;
                 Part::Text(name, text)
             }
         }))
+    }
+
+    async fn receive_text(&mut self, name: &str, mut field: Field<'static>) -> Result<String, Error> {
+        let max = self.app.config.request_bytes_max;
+        let mut text = Vec::new();
+        self.text_bytes += name.len() as u64;
+        while let Some(chunk) = in_time(field.chunk()).await? {
+            text.extend_from_slice(&chunk);
+            self.text_bytes += chunk.len() as u64;
+            if self.text_bytes > max.as_u64() {
+                let message = format!(
+                    "the fields beside `file` are over the limit of {max} (setting `request_bytes_max`)"
+                );
+                return Err(Error::new(ErrorCode::TooLarge, message));
+            }
+        }
+        String::from_utf8(text).map_err(|_| Error::invalid(format!("the field `{name}` is not UTF-8")))
     }
 
     /// Reads what is left of an upload that is refused:
@@ -116,21 +136,6 @@ impl Upload {
     }
 }
 
-async fn receive_text(app: &App, name: &str, field: Field<'static>) -> Result<String, Error> {
-    let max = app.config.request_bytes_max;
-    let mut field = field;
-    let mut text = Vec::new();
-    while let Some(chunk) = in_time(field.chunk()).await? {
-        text.extend_from_slice(&chunk);
-        if text.len() as u64 > max.as_u64() {
-            let message =
-                format!("the field `{name}` is over the limit of {max} (setting `request_bytes_max`)");
-            return Err(Error::new(ErrorCode::TooLarge, message));
-        }
-    }
-    String::from_utf8(text).map_err(|_| Error::invalid(format!("the field `{name}` is not UTF-8")))
-}
-
 pub(super) async fn receive_file(app: &App, field: Box<Field<'static>>) -> Result<UploadedFile, Error> {
     let mut field = field;
     let mut drawn = [0; NAME_BYTES];
@@ -142,7 +147,19 @@ pub(super) async fn receive_file(app: &App, field: Box<Field<'static>>) -> Resul
         .objects
         .create(&ObjectName::Upload { name: &name }, ByteSize::b(u64::MAX));
     let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
-    let writing = tokio::task::spawn_blocking(move || write(writer, receiver));
+    let owner = app.clone();
+    // Should nobody wait for it any more, it goes with what this returns.
+    let writing = tokio::task::spawn_blocking(move || {
+        let (bytes, sha256) = write(writer, receiver)?;
+        Ok::<_, Error>(UploadedFile {
+            file_name,
+            name,
+            bytes,
+            sha256,
+            kept: false,
+            app: owner,
+        })
+    });
     let mut bytes = 0;
     while let Some(chunk) = in_time(field.chunk()).await? {
         bytes += chunk.len() as u64;
@@ -157,15 +174,7 @@ pub(super) async fn receive_file(app: &App, field: Box<Field<'static>>) -> Resul
     // Without this word the file is not whole. If nobody hears it, writing has failed and says why.
     let _ = sender.send(Piece::End).await;
     drop(sender);
-    let sha256 = writing.await.map_err(Error::internal)??;
-    Ok(UploadedFile {
-        file_name,
-        name,
-        bytes,
-        sha256,
-        kept: false,
-        app: app.clone(),
-    })
+    writing.await.map_err(Error::internal)?
 }
 
 enum Piece {
@@ -173,8 +182,8 @@ enum Piece {
     End,
 }
 
-/// Writes what comes, and says its SHA-256. A file that breaks off never gets its name.
-fn write(mut writer: ObjectWriter, mut receiver: mpsc::Receiver<Piece>) -> Result<String, Error> {
+/// Writes what comes, and says how long it is and its SHA-256. A file that breaks off never gets its name.
+fn write(mut writer: ObjectWriter, mut receiver: mpsc::Receiver<Piece>) -> Result<(u64, String), Error> {
     let mut hash = Sha256::new();
     while let Some(piece) = receiver.blocking_recv() {
         match piece {
@@ -183,8 +192,8 @@ fn write(mut writer: ObjectWriter, mut receiver: mpsc::Receiver<Piece>) -> Resul
                 writer.write_all(&bytes)?;
             }
             Piece::End => {
-                writer.publish_file()?;
-                return Ok(hex(&hash.finalize()));
+                let bytes = writer.publish_file()?;
+                return Ok((bytes, hex(&hash.finalize())));
             }
         }
     }

@@ -23,6 +23,7 @@ use crate::imports::decode::Utf8;
 use crate::imports::options::CsvOptions;
 use crate::imports::options::Encoding;
 use crate::imports::stopped;
+use crate::objects::check_disk;
 
 const BLOCK: usize = 256 << 10;
 /// How much of a file shows that it is UTF-16.
@@ -188,6 +189,7 @@ impl Limits<'_> {
             }
             written += read as u64;
             self.go_on(written)?;
+            check_disk(&out)?;
             out.write_all(&block[..read])?;
         }
     }
@@ -232,6 +234,7 @@ impl Limits<'_> {
             let text = decoder.decode(&block[..read], read == 0)?;
             written += text.len() as u64;
             self.go_on(written)?;
+            check_disk(&out)?;
             out.write_all(text)?;
             if read == 0 {
                 return Ok(());

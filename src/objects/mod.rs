@@ -21,6 +21,7 @@ use crate::error::ErrorCode;
 use crate::error::Result;
 pub(crate) use crate::objects::writer::Object;
 pub(crate) use crate::objects::writer::ObjectWriter;
+pub(crate) use crate::objects::writer::check_disk;
 
 const TEMP: &str = "tmp";
 const UPLOADS: &str = "uploads";

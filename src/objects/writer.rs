@@ -148,7 +148,7 @@ impl ObjectWriter {
 }
 
 /// Refused where the disk has little more than what is to stay free.
-fn check_disk(file: &File) -> io::Result<()> {
+pub(crate) fn check_disk(file: &File) -> io::Result<()> {
     let disk = rustix::fs::fstatvfs(file)?;
     // Some file systems do not say.
     let is_known = disk.f_blocks > 0;

@@ -62,13 +62,17 @@ impl Store {
 
     /// Queues a job that does an import once more, unless one is live.
     pub(crate) async fn execute_import(&self, import: &DataImport, user_id: i64) -> Result<Submitted> {
-        if import.expires_at.is_none() {
+        let mut transaction = self.begin_write().await?;
+        let expires_at: Option<i64> = sqlx::query_scalar("select expires_at from data_imports where id = $1")
+            .bind(import.id)
+            .fetch_one(&mut *transaction)
+            .await?;
+        if expires_at.is_none() {
             return Err(Error::new(
                 ErrorCode::Conflict,
                 "the uploaded file of this import has expired: import it again",
             ));
         }
-        let mut transaction = self.begin_write().await?;
         let live: Option<i64> = sqlx::query_scalar(
             "select id from jobs where import_id = $1 and status in ('queued', 'running')",
         )

@@ -102,11 +102,23 @@ impl Store {
         Ok(live)
     }
 
-    /// Takes the oldest queued job.
+    /// Takes the oldest queued job, but no import while an earlier one into the same table is not done:
+    /// they are done in the order in which they came, and none of them waits where it keeps others from working.
     pub(crate) async fn claim(&self) -> Result<Option<Claimed>> {
         let sql = format!(
             "update jobs set status = 'running', attempt = attempt + 1, started_at = max($1, created_at)
-             where id = (select id from jobs where status = 'queued' order by id limit 1)
+             where id = (
+                select id from jobs as next
+                where status = 'queued' and not (kind = 'import' and exists (
+                    select 1 from jobs as earlier
+                    join data_imports as theirs on theirs.id = earlier.import_id
+                    join data_imports as ours on ours.id = next.import_id
+                    where earlier.status in ('queued', 'running') and earlier.id < next.id
+                      and earlier.source_id = next.source_id
+                      and lower(theirs.table_name) = lower(ours.table_name)
+                      -- Which schema is meant if none is named, only the database knows.
+                      and coalesce(lower(theirs.schema_name) = lower(ours.schema_name), true)))
+                order by id limit 1)
              returning {JOB}, statement"
         );
         Ok(sqlx::query_as(AssertSqlSafe(sql))

@@ -9,6 +9,9 @@ use std::time::Duration;
 use arrow::datatypes::DataType;
 use arrow::datatypes::SchemaRef;
 use bytesize::ByteSize;
+use tracing::debug;
+use tracing::error;
+use tracing::warn;
 
 use crate::connectors::Batches;
 use crate::connectors::load::BatchSender;
@@ -29,6 +32,7 @@ use crate::job::Job;
 use crate::objects::ObjectName;
 use crate::objects::ObjectWriter;
 use crate::store::logs::Level;
+use crate::worker::RETRY_EVERY;
 use crate::worker::StopFlag;
 use crate::worker::Worker;
 
@@ -47,9 +51,16 @@ impl Worker {
         let outcome = self.import(job, stopping).await;
         if let Err(error) = &outcome {
             let lines: Vec<String> = error.message.lines().map(str::to_owned).collect();
-            self.store.log(job.id, Level::Error, &lines).await?;
+            self.tell(job, Level::Error, &lines).await;
         }
         outcome
+    }
+
+    /// Adds lines to the job's log. No import fails for want of them.
+    async fn tell(&self, job: &Job, level: Level, lines: &[String]) {
+        if let Err(error) = self.store.log(job.id, level, lines).await {
+            warn!(job_id = job.id, %error, "cannot write to the job's log");
+        }
     }
 
     async fn import(&self, job: &Job, stopping: &StopFlag) -> Result<()> {
@@ -78,7 +89,7 @@ impl Worker {
             "reading {} ({} bytes, sha256 {})",
             import.file_name, import.bytes, import.sha256
         );
-        self.store.log(job.id, Level::Info, &[begun]).await?;
+        self.tell(job, Level::Info, &[begun]).await;
         // Gone with the job, and with it what was made of the upload on the way.
         let folder = self.objects.work_folder(job.id, job.attempt)?;
         let options = options(&import, &connector, &destination).await?;
@@ -86,9 +97,7 @@ impl Worker {
             self.survey(&import, options, folder.path().to_owned(), stopping)
                 .await?,
         );
-        self.store
-            .log(job.id, Level::Info, &surveyed.survey.lines())
-            .await?;
+        self.tell(job, Level::Info, &surveyed.survey.lines()).await;
         let report = self
             .load(job, &connector, &destination, surveyed.clone(), stopping)
             .await?;
@@ -99,9 +108,18 @@ impl Worker {
                 report.rejected, job.id
             ));
         }
-        self.store.log(job.id, Level::Info, &lines).await?;
+        self.tell(job, Level::Info, &lines).await;
         let survey = serde_json::to_string(&surveyed.survey)?;
-        self.store.finish_import(job, &survey, report.rejected).await
+        // The rows are in the table, whatever becomes of the metadata: it is tried until it is written down.
+        loop {
+            match self.store.finish_import(job, &survey, report.rejected).await {
+                Err(unwritten) if unwritten.code == ErrorCode::Internal => {
+                    error!(job_id = job.id, error = %unwritten, "cannot write down that an import is done");
+                }
+                written => return written,
+            }
+            tokio::time::sleep(RETRY_EVERY).await;
+        }
     }
 
     async fn survey(
@@ -160,7 +178,7 @@ impl Worker {
                     let read = rows.load(Ordering::Relaxed);
                     if read > told {
                         told = read;
-                        self.store.log(job.id, Level::Info, &[format!("{read} rows read")]).await?;
+                        self.tell(job, Level::Info, &[format!("{read} rows read")]).await;
                     }
                 }
             }
@@ -169,7 +187,7 @@ impl Worker {
         match (loaded, read) {
             // The reader ends with `cancelled` when the database wants no more; the database knows why.
             (Err(error), Err(read)) if read.code != ErrorCode::Cancelled => {
-                tracing::debug!(%error, "the database gave up after the file");
+                debug!(%error, "the database gave up after the file");
                 Err(read)
             }
             (Err(error), _) => Err(error),
@@ -239,6 +257,18 @@ async fn options(
         .into_iter()
         .map(|(name, of)| (name, of.as_ref().map_or(ColumnType::Text, column_type)))
         .collect();
+    // The database would convert values, and round or cut them where they do not fit.
+    for (name, given) in &options.schema {
+        match options.table.iter().find(|(known, _)| known == name) {
+            Some((_, of_table)) if of_table != given => {
+                return Err(Error::invalid(format!(
+                    "column `{name}` of table {} takes {of_table}, `schema` says {given}: leave it out of `schema`",
+                    destination.shown()
+                )));
+            }
+            _ => {}
+        }
+    }
     Ok(options)
 }
 

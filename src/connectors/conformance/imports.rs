@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::connectors::conformance::Tested;
 use crate::source::SourceKind;
+use crate::source::SourceSettings;
 use crate::worker::Ran;
 
 /// What became of an import.
@@ -15,7 +16,17 @@ struct Imported {
 
 impl Tested {
     async fn submit_import(&self, table: &str, fields: &[(&str, &str)], file: &[u8]) -> i64 {
-        let source = self.target_id.to_string();
+        self.submit_import_to(self.target_id, table, fields, file).await
+    }
+
+    async fn submit_import_to(
+        &self,
+        source_id: i64,
+        table: &str,
+        fields: &[(&str, &str)],
+        file: &[u8],
+    ) -> i64 {
+        let source = source_id.to_string();
         let mut all = vec![("dest_ds_id", source.as_str()), ("dest_table_name", table)];
         all.extend_from_slice(fields);
         let answer = self.app.upload(&all, file).await;
@@ -70,6 +81,8 @@ pub(super) async fn imports_conform(tested: &Tested) {
     names_of_every_kind(tested).await;
     import_done_again_adds_nothing(tested).await;
     two_imports_at_once(tested).await;
+    imports_of_two_sources_at_once(tested).await;
+    added_values_are_kept_or_refused(tested).await;
     header_alone_makes_an_empty_table(tested).await;
 }
 
@@ -148,7 +161,7 @@ async fn table_is_replaced_added_to_or_left(tested: &Tested) {
     wrong.failed_with("line 3, column `id`: `six`");
     let fail = [("mode", "fail")];
     let there = tested.import("people", &fail, "id\n9\n").await;
-    there.failed_with("there is a table `people` already");
+    there.failed_with("already, and the import's mode is `fail`");
     tested.import("fresh", &fail, "id\n9\n").await.succeeded();
     tested.import("fresher", &append, "id\n9\n").await.succeeded();
     assert_eq!(count("select count(*) from people").await, json!([["2"]]));
@@ -162,9 +175,9 @@ async fn failed_import_changes_nothing(tested: &Tested) {
     bad.failed_with("line 4");
     (tested.subject.admin)("create view seen as select id from people");
     let view = tested.import("seen", &[], "id\n1\n").await;
-    view.failed_with("`seen` is a view");
+    view.failed_with("seen` is a view");
     let view = tested.import("seen", &[("mode", "append")], "id\n1\n").await;
-    view.failed_with("`seen` is a view");
+    view.failed_with("seen` is a view");
     assert_eq!(tested.values("select count(*) from people").await, json!([["2"]]));
     assert_eq!(tested.values("select count(*) from seen").await, json!([["2"]]));
     (tested.subject.admin)("drop view seen");
@@ -257,47 +270,233 @@ async fn import_done_again_adds_nothing(tested: &Tested) {
     );
 }
 
-async fn two_imports_at_once(tested: &Tested) {
-    let rows = |from: u32| -> String {
-        let lines: Vec<String> = (from..from + 20_000).map(|id| format!("{id},{from}")).collect();
-        format!("id,batch\n{}\n", lines.join("\n"))
-    };
-    let first = tested
-        .submit_import("shared_table", &[], rows(0).as_bytes())
-        .await;
-    let second = tested
-        .submit_import("shared_table", &[], rows(50_000).as_bytes())
-        .await;
-    let run = || {
-        let (worker, mut stop) = (tested.app.worker.clone(), tested.app.stopping());
-        tokio::spawn(async move { worker.run_next(&mut stop).await.unwrap() })
-    };
-    let (one, other) = tokio::join!(run(), run());
-    assert_ne!(one.unwrap(), Ran::QueueEmpty);
-    assert_ne!(other.unwrap(), Ran::QueueEmpty);
-    for job_id in [first, second] {
-        tested.imported(job_id).await.succeeded();
+/// Ids from a number on, with that number beside them.
+fn rows(from: u32) -> String {
+    let lines: Vec<String> = (from..from + 20_000).map(|id| format!("{id},{from}")).collect();
+    format!("id,batch\n{}\n", lines.join("\n"))
+}
+
+impl Tested {
+    /// Two workers take what they find, at once.
+    async fn run_two(&self) -> [Ran; 2] {
+        let run = || {
+            let (worker, mut stop) = (self.app.worker.clone(), self.app.stopping());
+            tokio::spawn(async move { worker.run_next(&mut stop).await.unwrap() })
+        };
+        let (one, other) = tokio::join!(run(), run());
+        [one.unwrap(), other.unwrap()]
     }
-    let values = tested
-        .values("select count(*), count(distinct batch) from shared_table")
-        .await;
-    assert_eq!(values, json!([["20000", "1"]]));
+
+    async fn shared_table(&self) -> Value {
+        self.values("select count(*), count(distinct batch), max(batch) from shared_table")
+            .await
+    }
+}
+
+async fn two_imports_at_once(tested: &Tested) {
+    let mode = |mode| [("mode", mode)];
+    for (mode, total) in [
+        (mode("replace"), json!([["20000", "1", "50000"]])),
+        (mode("append"), json!([["60000", "2", "50000"]])),
+    ] {
+        let first = tested
+            .submit_import("shared_table", &mode, rows(0).as_bytes())
+            .await;
+        let second = tested
+            .submit_import("Shared_Table", &mode, rows(50_000).as_bytes())
+            .await;
+        // The second does not keep a worker waiting, which may do something else.
+        let ran = tested.run_two().await;
+        assert!(ran.contains(&Ran::Job(first)), "{ran:?}");
+        if ran.contains(&Ran::QueueEmpty) {
+            assert!(tested.run_two().await.contains(&Ran::Job(second)));
+        }
+        // Where a name's case counts it is another table.
+        let is_other =
+            tested.subject.kind == SourceKind::Postgres || tested.subject.kind == SourceKind::Mysql;
+        tested.imported(first).await.succeeded();
+        tested.imported(second).await.succeeded();
+        if !is_other {
+            assert_eq!(tested.shared_table().await, total);
+        }
+    }
+}
+
+/// What a server cannot know to be the same table, the database does.
+async fn imports_of_two_sources_at_once(tested: &Tested) {
+    let writable = SourceSettings {
+        writable: true,
+        ..SourceSettings::default()
+    };
+    let url = tested.subject.url.clone();
+    let other = tested.add_source("other", &url, None, writable).await.unwrap();
+    tested.import("shared_table", &[], rows(0)).await.succeeded();
     let append = [("mode", "append")];
     let first = tested
-        .submit_import("shared_table", &append, rows(100_000).as_bytes())
+        .submit_import("shared_table", &append, rows(20_000).as_bytes())
         .await;
     let second = tested
-        .submit_import("shared_table", &append, rows(150_000).as_bytes())
+        .submit_import_to(other, "shared_table", &append, rows(40_000).as_bytes())
         .await;
-    let (one, other) = tokio::join!(run(), run());
-    one.and(other).unwrap();
+    let ran = tested.run_two().await;
+    assert!(
+        ran.contains(&Ran::Job(first)) && ran.contains(&Ran::Job(second)),
+        "{ran:?}"
+    );
     for job_id in [first, second] {
         tested.imported(job_id).await.succeeded();
     }
-    let values = tested
-        .values("select count(*), count(distinct batch) from shared_table")
-        .await;
-    assert_eq!(values, json!([["60000", "3"]]));
+    assert_eq!(tested.shared_table().await, json!([["60000", "3", "40000"]]));
+}
+
+/// Declared type, a value that it keeps, how that is handed out, and one that it would change.
+type Kept = (&'static str, &'static str, &'static str, &'static str);
+
+fn kept(kind: SourceKind) -> &'static [Kept] {
+    match kind {
+        SourceKind::Postgres => &[
+            ("smallint", "7", "7", "1.5"),
+            ("numeric(5,2)", "1.25", "1.25", "1.255"),
+            ("numeric(50,2)", "1.25", "1.25", "1.255"),
+            ("numeric", "1.255", "1.255", "one"),
+            ("cents", "1.25", "1.25", "1.255"),
+            (
+                "timestamp(0)",
+                "2026-01-31 12:00:00",
+                "2026-01-31 12:00:00",
+                "2026-01-31 12:00:00.5",
+            ),
+            (
+                "timestamptz(3)",
+                "2026-01-31T12:00:00.125Z",
+                "2026-01-31 12:00:00.125+00",
+                "2026-01-31T12:00:00.1255Z",
+            ),
+            ("time(0)", "12:00", "12:00:00", "12:00:00.5"),
+            ("interval(0)", "1 day", "1 day", "0.5 seconds"),
+            ("bit(3)", "101", "101", "1011"),
+            ("varchar(3)", "007", "007", "0007"),
+            ("money", "1.25", "$1.25", "1.255"),
+            (
+                "uuid",
+                "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+                "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+                "a0",
+            ),
+            ("boolean", "true", "true", "2"),
+            ("date", "2026-01-31", "2026-01-31", "2026-01-31 12:00"),
+        ],
+        SourceKind::Mysql => &[
+            ("tinyint", "7", "7", "1.5"),
+            ("tinyint(1)", "true", "1", "often"),
+            ("smallint", "7", "7", "1.5"),
+            (
+                "bigint unsigned",
+                "18446744073709551615",
+                "18446744073709551615",
+                "1.5",
+            ),
+            ("decimal(5,2)", "1.25", "1.25", "1.255"),
+            ("decimal(50,2)", "1.25", "1.25", "1.255"),
+            ("double(7,2)", "1.25", "1.25", "1.255"),
+            (
+                "datetime",
+                "2026-01-31 12:00:00",
+                "2026-01-31 12:00:00",
+                "2026-01-31 12:00:00.5",
+            ),
+            (
+                "timestamp(3)",
+                "2026-01-31 12:00:00.125",
+                "2026-01-31 12:00:00.125",
+                "2026-01-31 12:00:00.1255",
+            ),
+            ("time(1)", "12:00:00.5", "12:00:00.5", "12:00:00.55"),
+            ("year", "2026", "2026", "26"),
+            ("bit(1)", "true", "true", "2"),
+            ("bit(9)", "257", "257", "1.5"),
+            ("enum('a','b')", "a", "a", "1"),
+            ("set('a','b')", "\"a,b\"", "a,b", "2"),
+            ("varchar(3)", "007", "007", "0007"),
+        ],
+        SourceKind::Sqlite => &[
+            ("INTEGER", "7", "7", "1.5"),
+            ("DECIMAL(5,2)", "1.25", "1.25", "1.255"),
+            ("STRING", "v1.10", "v1.10", "1.10"),
+            ("UUID", "a-1", "a-1", "12e5"),
+            ("MONEY", "1.5", "1.5", "one"),
+            ("TEXT", "007", "007", ""),
+            ("BOOLEAN", "true", "true", "2"),
+        ],
+        SourceKind::Duckdb => &[
+            ("tinyint", "7", "7", "1.5"),
+            ("ubigint", "18446744073709551615", "18446744073709551615", "1.5"),
+            (
+                "hugeint",
+                "-12345678901234567890123456789012345678",
+                "-12345678901234567890123456789012345678",
+                "1.5",
+            ),
+            (
+                "uhugeint",
+                "12345678901234567890123456789012345678",
+                "12345678901234567890123456789012345678",
+                "1.5",
+            ),
+            ("bignum", "123", "123", "1.5"),
+            ("decimal(5,2)", "1.25", "1.25", "1.255"),
+            (
+                "timestamp_s",
+                "2026-01-31 12:00:00",
+                "2026-01-31 12:00:00",
+                "2026-01-31 12:00:00.5",
+            ),
+            (
+                "timestamp_ms",
+                "2026-01-31 12:00:00.125",
+                "2026-01-31 12:00:00.125",
+                "2026-01-31 12:00:00.1255",
+            ),
+            (
+                "timestamp_ns",
+                "2026-01-31 12:00:00.123456789",
+                "2026-01-31 12:00:00.123456789",
+                "2026-01-31 12:00:00.1234567891",
+            ),
+            ("time", "12:00:00.5", "12:00:00.5", "12:00:00.0000005"),
+            ("integer[]", "\"[1, 2]\"", "[1,2]", "[1.5]"),
+            (
+                "uuid",
+                "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+                "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+                "a0",
+            ),
+        ],
+    }
+}
+
+/// A database rounds, cuts or converts many a value without a word.
+async fn added_values_are_kept_or_refused(tested: &Tested) {
+    let append = [("mode", "append")];
+    if tested.subject.kind == SourceKind::Postgres {
+        (tested.subject.admin)("create domain cents as numeric(9,2)");
+    }
+    for (index, (declared, value, handed_out, changed)) in kept(tested.subject.kind).iter().enumerate() {
+        let table = format!("kept_{index}");
+        (tested.subject.admin)(&format!("create table {table} (n integer, v {declared})"));
+        let file = |value: &str| format!("n,v\n1,{value}\n2,\n");
+        tested.import(&table, &append, file(value)).await.succeeded();
+        if !changed.is_empty() {
+            let refused = tested.import(&table, &append, file(changed)).await;
+            assert_eq!(
+                refused.job["status"], "failure",
+                "{declared} {changed} {}",
+                refused.log
+            );
+        }
+        let values = tested.values(&format!("select v from {table} order by n")).await;
+        assert_eq!(values, json!([[handed_out], [null]]), "{declared}");
+    }
 }
 
 async fn header_alone_makes_an_empty_table(tested: &Tested) {

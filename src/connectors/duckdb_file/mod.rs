@@ -40,7 +40,7 @@ use crate::error::Result;
 use crate::query::Statement;
 use crate::source::Source;
 
-/// The files that this process has open, whichever source they were opened for. The locks on a file belong to
+/// The files that this process has open or is closing, whichever source they were opened for. The locks on a file belong to
 /// the process: a second engine on it would not be kept out, and would let go of the locks of the first.
 static OPEN: LazyLock<Mutex<HashMap<FileId, Open>>> = LazyLock::new(Mutex::default);
 
@@ -54,6 +54,34 @@ type FileId = (u64, u64);
 struct Open {
     warehouse: Weak<Warehouse>,
     is_writable: bool,
+}
+
+/// Its place among the open files. Gone when the file is closed.
+pub(super) struct Registered(FileId);
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.remove(&self.0);
+    }
+}
+
+/// An open file as long as it is needed. Closing it may write what was logged, on a thread that may block.
+struct Held(Option<Arc<Warehouse>>);
+
+impl Held {
+    fn warehouse(&self) -> Result<&Arc<Warehouse>> {
+        self.0
+            .as_ref()
+            .ok_or_else(|| Error::internal("a file that is closed already"))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let warehouse = self.0.take();
+        tokio::task::spawn_blocking(move || drop(warehouse));
+    }
 }
 
 /// What the server gives an engine that runs inside it.
@@ -111,7 +139,8 @@ impl DuckdbFile {
             _permit: self.permits.one().await?,
             deadline: Deadline::new(&self.name, self.timeout),
         };
-        self.open().await?.query_on(statement, Some(leash)).await
+        let open = self.open().await?;
+        open.warehouse()?.query_on(statement, Some(leash)).await
     }
 
     /// The columns of the table if it is there, each with the type that a file's values must have for it.
@@ -120,7 +149,8 @@ impl DuckdbFile {
         destination: &Destination,
     ) -> Result<Option<Vec<(String, Option<DataType>)>>> {
         let _permit = self.permits.one().await?;
-        self.open().await?.columns_of(destination).await
+        let open = self.open().await?;
+        open.warehouse()?.columns_of(destination).await
     }
 
     /// Loads all batches or nothing, and says how many rows there were.
@@ -131,12 +161,14 @@ impl DuckdbFile {
         batches: Batches,
     ) -> Result<u64> {
         let _permit = self.permits.one().await?;
-        self.open().await?.load(destination, schema, batches).await
+        let open = self.open().await?;
+        open.warehouse()?.load(destination, schema, batches).await
     }
 
     /// Says what is found there, or what is wrong.
     pub(super) async fn check(self: &Arc<Self>) -> Result<String> {
-        let warehouse = self.open().await?;
+        let open = self.open().await?;
+        let warehouse = open.warehouse()?.clone();
         let counting = tokio::task::spawn_blocking(move || {
             let counts = "select version(), (select count(*) from duckdb_tables() where not internal),
                           (select count(*) from duckdb_views() where not internal)";
@@ -155,24 +187,26 @@ impl DuckdbFile {
     }
 
     /// The file, opened if it is not. It is closed when nobody holds what this returns.
-    async fn open(self: &Arc<Self>) -> Result<Arc<Warehouse>> {
+    async fn open(self: &Arc<Self>) -> Result<Held> {
         let began = Instant::now();
         loop {
             let file = self.clone();
-            let opening = tokio::task::spawn_blocking(move || file.blocking_open());
+            let opening = tokio::task::spawn_blocking(move || {
+                Ok::<_, Error>(file.blocking_open()?.map(|open| Held(Some(open))))
+            });
             match opening.await.map_err(Error::internal)?? {
                 Some(warehouse) => return Ok(warehouse),
                 None if began.elapsed() < self.patience => tokio::time::sleep(LOOK_EVERY).await,
                 None => {
                     let path = self.path.display();
-                    let why = format!("`{path}` is being read by a source that is not writable");
+                    let why = format!("`{path}` is being closed, or read by a source that is not writable");
                     return Err(unreachable(&self.name, &why));
                 }
             }
         }
     }
 
-    /// `None` while it is open for reading and this source is to write.
+    /// `None` while it is being closed, or is open for reading and this source is to write.
     fn blocking_open(&self) -> Result<Option<Arc<Warehouse>>> {
         let path = self.path.display();
         let wrong = |why: String| unreachable(&self.name, &why);
@@ -189,12 +223,10 @@ impl DuckdbFile {
             )));
         }
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|_, open| open.warehouse.strong_count() > 0);
-        if let Some(open) = open.get(&id)
-            && let Some(warehouse) = open.warehouse.upgrade()
-        {
+        if let Some(open) = open.get(&id) {
             let fits = open.is_writable || !self.is_writable;
-            return Ok(fits.then_some(warehouse));
+            // Dropped here it might be the last, and wait for the lock that is held here.
+            return Ok(if fits { open.warehouse.upgrade() } else { None });
         }
         let mode = match self.is_writable {
             true => AccessMode::ReadWrite,
@@ -212,6 +244,7 @@ impl DuckdbFile {
             ErrorCode::Conflict => wrong(why(&self.path, &error.message)),
             _ => error,
         })?;
+        let warehouse = warehouse.registered(Registered(id));
         let opened = Open {
             warehouse: Arc::downgrade(&warehouse),
             is_writable: self.is_writable,
@@ -259,10 +292,7 @@ pub(super) fn file_id(path: &Path) -> io::Result<FileId> {
 #[cfg(test)]
 pub(super) fn is_open(path: &Path) -> bool {
     let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-    file_id(path).is_ok_and(|id| {
-        open.get(&id)
-            .is_some_and(|open| open.warehouse.strong_count() > 0)
-    })
+    file_id(path).is_ok_and(|id| open.contains_key(&id))
 }
 
 /// What the engine's word on a file means to who set the source up.

@@ -13,6 +13,8 @@ use crate::connectors::BatchStream;
 use crate::connectors::duckdb_file::DuckdbFile;
 use crate::connectors::duckdb_file::EngineSettings;
 use crate::connectors::duckdb_file::is_open;
+use crate::connectors::interrupt::Interrupt;
+use crate::connectors::interrupt::Running;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::exports::text::page_values;
@@ -175,13 +177,17 @@ async fn file_is_opened_read_only_unless_imports_may_write_to_it() {
         .open()
         .await
         .unwrap()
+        .warehouse()
+        .unwrap()
         .connect()
         .unwrap()
         .execute_batch("insert into t values (1)");
     assert!(refused.unwrap_err().to_string().contains("read-only"));
     test.is_closed().await;
     let open = target.open().await.unwrap();
-    open.connect()
+    open.warehouse()
+        .unwrap()
+        .connect()
         .unwrap()
         .execute_batch("insert into t values (1)")
         .unwrap();
@@ -195,14 +201,36 @@ async fn file_is_opened_read_only_unless_imports_may_write_to_it() {
     Arc::get_mut(&mut impatient).unwrap().patience = Duration::ZERO;
     let error = impatient.open().await.err().unwrap();
     assert!(
-        error
-            .message
-            .contains("is being read by a source that is not writable"),
+        error.message.contains("read by a source that is not writable"),
         "{error}"
     );
     let mut waiting = Box::pin(target.open());
     assert!(futures::poll!(&mut waiting).is_pending());
     drop(reading);
+    assert!(waiting.await.is_ok());
+}
+
+#[tokio::test]
+async fn file_is_not_opened_again_before_its_last_connection_is_closed() {
+    let test = Test::new("create table t (n integer)");
+    let writable = SourceSettings {
+        writable: true,
+        ..SourceSettings::default()
+    };
+    let target = file(test.folder.path(), "файл.duckdb", writable);
+    let open = test.file.open().await.unwrap();
+    let connection = open.warehouse().unwrap().connect().unwrap();
+    let running = Running {
+        interrupt: Arc::new(Interrupt::new(&connection)),
+        connection,
+        warehouse: open.warehouse().unwrap().clone(),
+    };
+    drop(open);
+    let mut waiting = Box::pin(target.open());
+    assert!(futures::poll!(&mut waiting).is_pending());
+    assert!(is_open(&test.path()));
+    running.connection.execute_batch("from t").unwrap();
+    drop(running);
     assert!(waiting.await.is_ok());
 }
 

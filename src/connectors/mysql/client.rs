@@ -184,6 +184,18 @@ impl Client {
         Ok(prepared)
     }
 
+    /// Whether a query returns a row.
+    pub(super) async fn has_rows(&mut self, sql: &str) -> Result<bool, Fault> {
+        let prepared = self.prepare(sql).await?;
+        self.execute(&prepared, &[]).await?;
+        let mut any = false;
+        while self.row().await?.is_some() {
+            any = true;
+        }
+        self.close(&prepared).await?;
+        Ok(any)
+    }
+
     async fn end_of_description(&mut self, count: usize) -> Result<(), Fault> {
         if count > 0 && !self.ends_at_once {
             self.packet().await?;

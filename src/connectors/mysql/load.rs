@@ -7,8 +7,8 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::datatypes::Schema;
 use arrow::datatypes::SchemaRef;
-use arrow::datatypes::TimeUnit;
 use tokio::sync::mpsc;
+use tracing::debug;
 
 use crate::connectors::Batches;
 use crate::connectors::load::Destination;
@@ -16,16 +16,21 @@ use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
-use crate::connectors::load::digits;
 use crate::connectors::load::list;
 use crate::connectors::load::names;
+use crate::connectors::load::would_round;
 use crate::connectors::mysql::MySql;
 use crate::connectors::mysql::client::Client;
 use crate::connectors::mysql::columns::AsText;
 use crate::connectors::mysql::columns::Columns;
+use crate::connectors::mysql::given_up::GivenUp;
 use crate::connectors::mysql::inserts::Inserts;
 use crate::connectors::mysql::inserts::literal;
 use crate::connectors::mysql::inserts::quoted;
+use crate::connectors::mysql::tables::Column;
+use crate::connectors::mysql::tables::Table;
+use crate::connectors::mysql::tables::Takes;
+use crate::connectors::mysql::tables::schema_of;
 use crate::connectors::sessions::Server as _;
 use crate::data_import::Mode;
 use crate::error::Error;
@@ -47,10 +52,6 @@ const TYPES: TypeNames = TypeNames {
 const SQL_MODE: &str = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION";
 const STATEMENTS_IN_FLIGHT: usize = 4;
 
-/// The columns of a table: the name, and the type that a file's values must have for it.
-/// For some only the values can tell; they are `Err`.
-type Known = Vec<(String, std::result::Result<Option<DataType>, ()>)>;
-
 impl MySql {
     /// The columns of the table if it is there, each with the type that a file's values must have for it.
     pub(in crate::connectors) async fn columns_of(
@@ -59,11 +60,16 @@ impl MySql {
     ) -> Result<Option<Vec<(String, Option<DataType>)>>> {
         let mut client = self.connect().await?;
         self.settle_session(&mut client).await?;
-        let columns = self.columns(&mut client, destination).await?;
+        let table = self.table(&mut client, destination).await?;
         drop(client.quit().await);
-        Ok(columns.map(|columns| {
-            let columns = columns.into_iter();
-            columns.filter_map(|(name, of)| Some((name, of.ok()?))).collect()
+        Ok(table.map(|table| {
+            let columns = table.columns.into_iter();
+            let columns = columns.filter_map(|column| match column.takes {
+                Takes::Type(data_type) => Some((column.name, Some(data_type))),
+                Takes::Text => Some((column.name, None)),
+                Takes::Tiny => None,
+            });
+            columns.collect()
         }))
     }
 
@@ -75,13 +81,20 @@ impl MySql {
         batches: Batches,
     ) -> Result<u64> {
         let mut client = self.connect().await?;
+        let staging = destination.qualified(&destination.staging(), quoted);
+        let wait = self.wait_for_others(destination);
+        let mut given_up = GivenUp::new(self.target.clone(), client.id, wait, staging.clone());
         let loaded = self.load_on(&mut client, destination, &schema, batches).await;
         if loaded.is_err() && !client.is_busy() {
-            // The connection may be what has failed; the next run of this import clears up, too.
-            let staging = destination.qualified(&destination.staging(), quoted);
             // Dropping a table would commit what was done so far.
             drop(client.command("rollback").await);
-            drop(client.command(&format!("drop table if exists {staging}")).await);
+            let dropped = client.command(&format!("drop table if exists {staging}")).await;
+            if dropped.is_ok() {
+                given_up.disarm();
+            }
+        }
+        if loaded.is_ok() {
+            given_up.disarm();
         }
         drop(client.quit().await);
         loaded
@@ -95,7 +108,12 @@ impl MySql {
         batches: Batches,
     ) -> Result<u64> {
         self.settle_session(client).await?;
-        self.wait_for_others(client, destination).await?;
+        if !self.heard(client.has_rows(&self.wait_for_others(destination)).await)? {
+            return Err(Error::new(
+                ErrorCode::Timeout,
+                format!("another import into {} did not end in time", destination.shown()),
+            ));
+        }
         let staging = destination.qualified(&destination.staging(), quoted);
         if destination.is_once() && self.was_done(client, destination).await? {
             return batches.skip().await;
@@ -103,7 +121,7 @@ impl MySql {
         // An earlier run of this import may have been interrupted.
         let sql = format!("drop table if exists {staging}, {}", old(destination));
         self.heard(client.command(&sql).await)?;
-        let known = self.columns(client, destination).await?;
+        let known = self.table(client, destination).await?;
         if known.is_some() && destination.mode == Mode::Fail {
             return Err(destination.is_there_already());
         }
@@ -122,29 +140,28 @@ impl MySql {
     }
 
     async fn settle_session(&self, client: &mut Client) -> Result<()> {
-        let timeout = match client.is_mariadb {
-            true => format!("max_statement_time = {}", self.statement_timeout.as_secs_f64()),
-            // It is for queries alone.
-            false => "autocommit = 1".to_owned(),
-        };
-        let sql = format!("set names utf8mb4, time_zone = '+00:00', sql_mode = '{SQL_MODE}', {timeout}");
+        let seconds = self.statement_timeout.as_secs().max(1);
+        let mut sql = format!(
+            "set names utf8mb4, time_zone = '+00:00', sql_mode = '{SQL_MODE}',
+             lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
+        );
+        if client.is_mariadb {
+            // MySQL has none for what is no query.
+            let timeout = self.statement_timeout.as_secs_f64();
+            sql.push_str(&format!(", max_statement_time = {timeout}"));
+        }
         self.heard(client.command(&sql).await)
     }
 
-    /// Whoever imports into the same table waits here, until the connection is closed.
-    async fn wait_for_others(&self, client: &mut Client, destination: &Destination) -> Result<()> {
-        let name = literal(&destination.shown());
-        let patience = self.statement_timeout.as_secs();
-        let sql =
-            format!("select get_lock(concat('holistics ', md5(concat(database(), {name}))), {patience})");
-        let got = self.texts(client, &sql).await?;
-        match got.first().and_then(|row| row.first()) {
-            Some(Some(one)) if one == "1" => Ok(()),
-            _ => Err(Error::new(
-                ErrorCode::Timeout,
-                format!("another import into {} did not end in time", destination.shown()),
-            )),
-        }
+    /// Whoever imports into the same table waits with this, until the other's connection is closed.
+    /// There is a row unless it takes too long.
+    fn wait_for_others(&self, destination: &Destination) -> String {
+        format!(
+            "select 1 from dual where get_lock(concat('holistics ', md5(lower(concat({}, '.', {})))), {}) = 1",
+            schema_of(destination),
+            literal(&destination.table),
+            self.statement_timeout.as_secs()
+        )
     }
 
     /// Whether this import was finished before. Where a new table takes its name last, that it has is what counts.
@@ -152,7 +169,7 @@ impl MySql {
         let once = destination.qualified(ONCE_TABLE, quoted);
         let sql = format!(
             "create table if not exists {once} (run varchar(100) character set ascii primary key,
-             finished_at timestamp not null default current_timestamp)"
+             finished_at timestamp not null default current_timestamp) engine = InnoDB"
         );
         self.heard(client.command(&sql).await)?;
         let run = literal(&destination.run);
@@ -164,54 +181,58 @@ impl MySql {
         }
         let staging = Destination {
             table: destination.staging(),
+            mode: Mode::Fail,
             ..destination.clone()
         };
-        if self.columns(client, &staging).await?.is_none() {
+        if self.table(client, &staging).await?.is_none() {
             return Ok(true);
         }
-        let sql = format!("delete from {once} where run = {run}");
-        self.heard(client.command(&sql).await)?;
+        self.heard(client.command(&Self::unmark(destination)).await)?;
         Ok(false)
     }
 
-    fn mark(destination: &Destination) -> [String; 2] {
+    fn mark(destination: &Destination) -> String {
         let once = destination.qualified(ONCE_TABLE, quoted);
-        [
-            format!("insert into {once} (run) values ({})", literal(&destination.run)),
-            format!("delete from {once} where finished_at < now() - interval {ONCE_DAYS} day"),
-        ]
+        format!("insert into {once} (run) values ({})", literal(&destination.run))
     }
 
-    async fn columns(&self, client: &mut Client, destination: &Destination) -> Result<Option<Known>> {
-        let schema = match &destination.schema {
-            Some(schema) => literal(schema),
-            None => "database()".to_owned(),
-        };
-        let of = format!(
-            "table_schema = {schema} and table_name = {}",
-            literal(&destination.table)
-        );
-        let sql = format!("select table_type from information_schema.tables where {of}");
-        match self
-            .texts(client, &sql)
-            .await?
-            .first()
-            .and_then(|row| row.first())
-        {
-            None => return Ok(None),
-            Some(Some(kind)) if kind == "BASE TABLE" || kind == "SYSTEM VERSIONED" => {}
-            Some(_) => return Err(destination.is_no_table("a view")),
+    fn unmark(destination: &Destination) -> String {
+        let once = destination.qualified(ONCE_TABLE, quoted);
+        format!("delete from {once} where run = {}", literal(&destination.run))
+    }
+
+    /// What does not work is left to the next import.
+    async fn forget(&self, client: &mut Client, destination: &Destination) {
+        let once = destination.qualified(ONCE_TABLE, quoted);
+        let sql = format!("delete from {once} where finished_at < now() - interval {ONCE_DAYS} day");
+        if let Err(error) = self.heard(client.command(&sql).await) {
+            debug!(%error, "cannot forget old imports");
         }
-        let sql = format!(
-            "select column_name, column_type from information_schema.columns where {of} order by ordinal_position"
-        );
-        let rows = self.texts(client, &sql).await?;
-        let columns = rows.into_iter().map(|row| {
-            let mut texts = row.into_iter().map(Option::unwrap_or_default);
-            let (name, declared) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
-            (name, data_type(&declared))
-        });
-        Ok(Some(columns.collect()))
+    }
+
+    /// Values that the server would change without an error are one.
+    async fn check_changes(
+        &self,
+        client: &mut Client,
+        staging: &str,
+        column: &Column,
+        data_type: &DataType,
+    ) -> Result<()> {
+        let is_fine = column.takes == Takes::Tiny && matches!(data_type, DataType::Boolean | DataType::Int64);
+        let Some(is_changed) = column.is_changed().filter(|_| !is_fine) else {
+            return Ok(());
+        };
+        let value = quoted(&column.name);
+        let sql = format!("select count(*), min(cast({value} as char)) from {staging} where {is_changed}");
+        let found = self.texts(client, &sql).await?.into_iter().next();
+        let mut found = found.unwrap_or_default().into_iter().flatten();
+        match (found.next(), found.next()) {
+            (Some(count), Some(least)) => {
+                let count = count.parse().unwrap_or_default();
+                Err(would_round(&column.name, &column.declared, count, &least))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Adds rows to a table in one transaction, by way of another that takes them as they are in the file.
@@ -219,30 +240,35 @@ impl MySql {
         &self,
         client: &mut Client,
         destination: &Destination,
-        known: &Known,
+        table: &Table,
         schema: &SchemaRef,
         batches: Batches,
     ) -> Result<u64> {
         let names = names(schema);
-        let there: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        let there: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
         check_names(destination, &names, &there)?;
         let staging = destination.qualified(&destination.staging(), quoted);
         let columns = TYPES.columns(schema.fields(), quoted)?;
         let sql = format!("create temporary table {staging} {columns} character set utf8mb4");
         self.heard(client.command(&sql).await)?;
         let rows = self.insert(client, &staging, &names, batches).await?;
+        for column in &table.columns {
+            if let Ok(field) = schema.field_with_name(&column.name) {
+                self.check_changes(client, &staging, column, field.data_type())
+                    .await?;
+            }
+        }
         let names = list(&names, quoted);
         let target = destination.qualified(&destination.table, quoted);
-        let [mark, forget] = Self::mark(destination);
         for sql in [
             "start transaction",
             &format!("insert into {target} ({names}) select {names} from {staging}"),
-            &mark,
-            &forget,
+            &Self::mark(destination),
             "commit",
         ] {
             self.heard(client.command(sql).await)?;
         }
+        self.forget(client, destination).await;
         Ok(rows)
     }
 
@@ -261,15 +287,20 @@ impl MySql {
         let sql = format!("create table {staging} {columns} character set utf8mb4");
         self.heard(client.command(&sql).await)?;
         let rows = self.insert(client, &staging, &names, batches).await?;
-        if destination.is_once() {
-            for sql in Self::mark(destination) {
-                self.heard(client.command(&sql).await)?;
-            }
-        }
         let target = destination.qualified(&destination.table, quoted);
+        if destination.is_once() {
+            self.heard(client.command(&Self::mark(destination)).await)?;
+        }
         if !is_there {
             let sql = format!("rename table {staging} to {target}");
-            self.heard(client.command(&sql).await)?;
+            if let Err(error) = self.heard(client.command(&sql).await) {
+                // Without the table there is nothing to remember.
+                drop(client.command(&Self::unmark(destination)).await);
+                return Err(error);
+            }
+            if destination.is_once() {
+                self.forget(client, destination).await;
+            }
             return Ok(rows);
         }
         let old = old(destination);
@@ -281,10 +312,7 @@ impl MySql {
 
     /// Foreign keys follow a table to its new name, so that one that others refer to cannot make room.
     async fn check_unreferenced(&self, client: &mut Client, destination: &Destination) -> Result<()> {
-        let schema = match &destination.schema {
-            Some(schema) => literal(schema),
-            None => "database()".to_owned(),
-        };
+        let schema = schema_of(destination);
         let sql = format!(
             "select table_name from information_schema.key_column_usage
              where referenced_table_schema = {schema} and referenced_table_name = {}",
@@ -331,7 +359,7 @@ impl MySql {
     }
 
     /// The rows of a small query, as text.
-    async fn texts(&self, client: &mut Client, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+    pub(super) async fn texts(&self, client: &mut Client, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
         let prepared = self.heard(client.prepare(sql).await)?;
         let described = self.heard(client.execute(&prepared, &[]).await)?;
         let mut columns = Columns::new(&described, AsText::default())?;
@@ -350,28 +378,6 @@ impl MySql {
         }
         Ok(texts)
     }
-}
-
-/// What a file's values must be so that a column takes them as they are.
-fn data_type(declared: &str) -> std::result::Result<Option<DataType>, ()> {
-    let declared = declared.to_ascii_lowercase();
-    let base: &str = declared.split(['(', ' ']).next().unwrap_or_default();
-    let is_unsigned = declared.contains("unsigned");
-    Ok(Some(match base {
-        // Booleans too, and then with the words for them.
-        "tinyint" => return Err(()),
-        "bigint" if is_unsigned => return Ok(None),
-        "smallint" | "mediumint" | "int" | "bigint" => DataType::Int64,
-        "decimal" => match digits(&declared) {
-            Some((precision @ 1..=38, scale @ 0..=38)) => DataType::Decimal128(precision, scale),
-            _ => return Ok(None),
-        },
-        "float" | "double" => DataType::Float64,
-        "date" => DataType::Date32,
-        "datetime" | "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, None),
-        "char" | "varchar" | "tinytext" | "text" | "mediumtext" | "longtext" => DataType::Utf8,
-        _ => return Ok(None),
-    }))
 }
 
 /// Where the old table is between the rename and its end.

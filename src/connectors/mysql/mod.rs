@@ -6,10 +6,12 @@ mod check;
 mod client;
 mod columns;
 mod connect;
+mod given_up;
 mod guard;
 mod inserts;
 mod load;
 mod login;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -70,7 +72,7 @@ const GONE: [u16; 4] = [1053, 1152, 1927, 4031];
 
 /// A MySQL or MariaDB server.
 pub(super) struct MySql {
-    target: Target,
+    target: Arc<Target>,
     time_zone: String,
     statement_timeout: Duration,
     /// SQL that had a value once which fits no other type than text.
@@ -86,13 +88,13 @@ impl MySql {
     ) -> Result<Self> {
         let time_zone = &source.settings.time_zone;
         Ok(Self {
-            target: Target {
+            target: Arc::new(Target {
                 name: source.name.clone(),
                 address: address.clone(),
                 password: password.cloned(),
                 program: source.settings.application_name.clone(),
                 tls: Arc::new(tls::config(address)?),
-            },
+            }),
             // Names are known only to servers whose time zone tables somebody has filled.
             time_zone: match time_zone.eq_ignore_ascii_case("UTC") {
                 true => "+00:00".to_owned(),

@@ -1,12 +1,11 @@
 //! Rows into a table of PostgreSQL: `COPY` in its binary form, in one transaction.
 
-use arrow::datatypes::DataType;
 use arrow::datatypes::SchemaRef;
-use arrow::datatypes::TimeUnit;
 use bytes::Bytes;
 use futures::SinkExt as _;
 use tokio::sync::mpsc;
 use tokio_postgres::Client;
+use tracing::debug;
 
 use crate::connectors::Batches;
 use crate::connectors::load::Destination;
@@ -14,13 +13,15 @@ use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
-use crate::connectors::load::digits;
 use crate::connectors::load::list;
 use crate::connectors::load::names;
+use crate::connectors::load::would_round;
 use crate::connectors::postgres::Postgres;
 use crate::connectors::postgres::copy::HEADER;
 use crate::connectors::postgres::copy::TRAILER;
 use crate::connectors::postgres::copy::write_rows;
+use crate::connectors::postgres::tables::Column;
+use crate::connectors::postgres::tables::Table;
 use crate::connectors::quoted;
 use crate::connectors::sessions::Server as _;
 use crate::data_import::Mode;
@@ -42,24 +43,17 @@ const TYPES: TypeNames = TypeNames {
 const PIECE_BYTES: usize = 256 << 10;
 const PIECES_IN_FLIGHT: usize = 8;
 
-/// A table that is there.
-struct Table {
-    oid: u32,
-    /// Its columns with the name of their type and what that is of a file's.
-    columns: Vec<(String, String, Option<DataType>)>,
-}
-
 impl Postgres {
     /// The columns of the table if it is there, each with the type that a file's values must have for it.
     pub(in crate::connectors) async fn columns_of(
         &self,
         destination: &Destination,
-    ) -> Result<Option<Vec<(String, Option<DataType>)>>> {
+    ) -> Result<Option<Vec<(String, Option<arrow::datatypes::DataType>)>>> {
         let connection = self.connect().await?;
         let table = self.table(&connection.client, destination).await?;
         Ok(table.map(|table| {
             let columns = table.columns.into_iter();
-            columns.map(|(name, _, data_type)| (name, data_type)).collect()
+            columns.map(|column| (column.name, column.data_type)).collect()
         }))
     }
 
@@ -72,22 +66,21 @@ impl Postgres {
     ) -> Result<u64> {
         let connection = self.connect().await?;
         let client = &connection.client;
+        let destination = &self.resolved(client, destination).await?;
         let once = destination.qualified(ONCE_TABLE, quoted);
         if destination.is_once() {
             self.make_once_table(client, &once).await?;
         }
         // Whoever imports into the same table waits here.
-        self.execute(
-            client,
-            &format!(
-                "{}begin; set local statement_timeout = {}; set local idle_in_transaction_session_timeout = 0;
-                 select pg_advisory_xact_lock(hashtextextended({}, 0))",
-                destination.purpose.comment(),
-                self.statement_timeout.as_millis(),
-                literal(&format!("holistics import {}", destination.shown())),
-            ),
-        )
-        .await?;
+        let begin = format!(
+            "{}begin; set local statement_timeout = {}; set local idle_in_transaction_session_timeout = 0; {}
+             select pg_advisory_xact_lock(hashtextextended({}, 0))",
+            destination.purpose.comment(),
+            self.statement_timeout.as_millis(),
+            connection.notices_when_nobody_is_there(),
+            literal(&format!("holistics import {}", destination.shown())),
+        );
+        self.execute(client, &begin).await?;
         if destination.is_once() && self.was_done(client, &once, destination).await? {
             return batches.skip().await;
         }
@@ -107,13 +100,17 @@ impl Postgres {
             }
         };
         if destination.is_once() {
-            let sql = format!(
-                "insert into {once} (run) values ({}); delete from {once} where finished_at < now() - interval '{ONCE_DAYS} days'",
-                literal(&destination.run)
-            );
+            let sql = format!("insert into {once} (run) values ({})", literal(&destination.run));
             self.execute(client, &sql).await?;
         }
         self.execute(client, "commit").await?;
+        if destination.is_once() {
+            let sql = format!("delete from {once} where finished_at < now() - interval '{ONCE_DAYS} days'");
+            // The next import will.
+            if let Err(error) = self.execute(client, &sql).await {
+                debug!(%error, "cannot forget old imports");
+            }
+        }
         Ok(rows)
     }
 
@@ -141,46 +138,6 @@ impl Postgres {
         Ok(self.next(row)?.is_some())
     }
 
-    async fn table(&self, client: &Client, destination: &Destination) -> Result<Option<Table>> {
-        let name = destination.qualified(&destination.table, quoted);
-        let found = client
-            .query_opt(
-                "select oid, relkind::text from pg_class where oid = to_regclass($1)",
-                &[&name],
-            )
-            .await;
-        let Some(found) = self.next(found)? else {
-            return Ok(None);
-        };
-        let (oid, kind): (u32, &str) = (found.get(0), found.get(1));
-        match (kind, destination.mode) {
-            ("r", _) | ("p", Mode::Append | Mode::Fail) => {}
-            ("p", _) => {
-                return Err(destination.is_no_table("a partitioned table, which only takes mode `append`"));
-            }
-            ("v" | "m", _) => return Err(destination.is_no_table("a view")),
-            _ => return Err(destination.is_no_table("no table of the database's own")),
-        }
-        let rows = client
-            .query(
-                "select attname::text, format_type(atttypid, null), format_type(atttypid, atttypmod)
-                 from pg_attribute where attrelid = $1 and attnum > 0 and not attisdropped and attgenerated = ''
-                 order by attnum",
-                &[&oid],
-            )
-            .await;
-        let rows = self.next(rows)?;
-        let columns = rows.iter().map(|row| {
-            let (name, base, full): (String, String, &str) = (row.get(0), row.get(1), row.get(2));
-            let data_type = data_type(&base, full);
-            (name, base, data_type)
-        });
-        Ok(Some(Table {
-            oid,
-            columns: columns.collect(),
-        }))
-    }
-
     /// Adds rows to a table, by way of another that takes them as they are in the file.
     async fn append(
         &self,
@@ -191,9 +148,9 @@ impl Postgres {
         names: &[&str],
         batches: Batches,
     ) -> Result<u64> {
-        let known: Vec<&str> = table.columns.iter().map(|(name, _, _)| name.as_str()).collect();
+        let known: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
         check_names(destination, names, &known)?;
-        let staging = quoted(&destination.staging());
+        let staging = format!("pg_temp.{}", quoted(&destination.staging()));
         let columns = TYPES.columns(schema.fields(), quoted)?;
         self.execute(
             client,
@@ -202,16 +159,19 @@ impl Postgres {
         .await?;
         let rows = self.copy(client, &staging, "", batches).await?;
         // A cast to a type that is none of a file's; the others are assigned, which cuts nothing off.
-        let chosen: Vec<String> = names
-            .iter()
-            .map(|name| {
-                let of = table.columns.iter().find(|(known, _, _)| known == name);
-                match of {
-                    Some((_, base, None)) => format!("cast({} as {base})", quoted(name)),
-                    _ => quoted(name),
+        let mut chosen = Vec::new();
+        for name in names {
+            let column = table.columns.iter().find(|column| column.name == *name);
+            if let Some(column) = column {
+                self.check_rounding(client, &staging, column).await?;
+            }
+            chosen.push(match column {
+                Some(column) if column.data_type.is_none() => {
+                    format!("cast({} as {})", quoted(name), column.base)
                 }
-            })
-            .collect();
+                _ => quoted(name),
+            });
+        }
         let sql = format!(
             "insert into {} ({}) select {} from {staging}",
             destination.qualified(&destination.table, quoted),
@@ -220,6 +180,21 @@ impl Postgres {
         );
         self.execute(client, &sql).await?;
         Ok(rows)
+    }
+
+    /// Values that the database would round without a word are an error.
+    async fn check_rounding(&self, client: &Client, staging: &str, column: &Column) -> Result<()> {
+        let Some(is_rounded) = column.is_rounded() else {
+            return Ok(());
+        };
+        let value = quoted(&column.name);
+        let sql = format!("select count(*), min(cast({value} as text)) from {staging} where {is_rounded}");
+        let found = self.next(client.query_one(&sql, &[]).await)?;
+        let (count, least): (i64, Option<&str>) = (found.get(0), found.get(1));
+        match least {
+            None => Ok(()),
+            Some(least) => Err(would_round(&column.name, &column.full, count, least)),
+        }
     }
 
     /// Makes a table of the rows and puts it in the place of the one that is there, if there is one.
@@ -239,7 +214,9 @@ impl Postgres {
         // they find the new table whole, and not empty.
         let rows = self.copy(client, &staging, ", freeze true", batches).await?;
         if let Some(table) = table {
-            self.keep_rights(client, table.oid, &staging).await?;
+            self.keep_owner(client, table.oid, &staging).await?;
+            self.keep_rights(client, table.oid, &staging, &names(schema))
+                .await?;
             let old = destination.qualified(&destination.table, quoted);
             self.execute(client, &format!("drop table {old}")).await?;
         }
@@ -248,16 +225,37 @@ impl Postgres {
         Ok(rows)
     }
 
-    /// Whoever could use the old table can use the new one.
-    async fn keep_rights(&self, client: &Client, oid: u32, staging: &str) -> Result<()> {
+    /// The new table belongs to whom the old one belongs to.
+    async fn keep_owner(&self, client: &Client, oid: u32, staging: &str) -> Result<()> {
+        let owner = client
+            .query_opt(
+                "select quote_ident(rolname) from pg_class join pg_roles on pg_roles.oid = relowner
+                 where pg_class.oid = $1 and rolname <> current_user",
+                &[&oid],
+            )
+            .await;
+        if let Some(row) = self.next(owner)? {
+            let owner: &str = row.get(0);
+            self.execute(client, &format!("alter table {staging} owner to {owner}"))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Whoever could use the old table, or some of its columns, can use the new one.
+    async fn keep_rights(&self, client: &Client, oid: u32, staging: &str, names: &[&str]) -> Result<()> {
         let rows = client
             .query(
-                "select privilege_type || ' on ' || $2::text || ' to '
+                "select privilege_type || columns || ' on ' || $2::text || ' to '
                         || case grantee when 0 then 'public' else quote_ident(rolname) end
                         || case when is_grantable then ' with grant option' else '' end
-                 from pg_class cross join lateral aclexplode(relacl) left join pg_roles on pg_roles.oid = grantee
-                 where pg_class.oid = $1 and grantee <> relowner",
-                &[&oid, &staging],
+                 from (select '' as columns, relacl as acl from pg_class where oid = $1
+                       union all
+                       select ' (' || quote_ident(attname) || ')', attacl from pg_attribute
+                       where attrelid = $1 and attname = any ($3::text[]) and not attisdropped) as granted
+                 cross join lateral aclexplode(acl) left join pg_roles on pg_roles.oid = grantee
+                 where grantee <> (select relowner from pg_class where oid = $1)",
+                &[&oid, &staging, &names],
             )
             .await;
         for row in self.next(rows)? {
@@ -300,29 +298,6 @@ fn encode(mut batches: Batches, sender: &mpsc::Sender<Bytes>) -> Result<()> {
     // As above.
     let _ = sender.blocking_send(piece.into());
     Ok(())
-}
-
-/// What a file's values must be so that a column takes them as they are; `None` for what only text says.
-fn data_type(base: &str, full: &str) -> Option<DataType> {
-    Some(match base {
-        "boolean" => DataType::Boolean,
-        "smallint" | "integer" | "bigint" => DataType::Int64,
-        "numeric" => return numeric(full),
-        "real" | "double precision" => DataType::Float64,
-        "date" => DataType::Date32,
-        "timestamp without time zone" => DataType::Timestamp(TimeUnit::Microsecond, None),
-        "timestamp with time zone" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        "text" | "character varying" | "character" => DataType::Utf8,
-        _ => return None,
-    })
-}
-
-/// Of `numeric(12,2)`; one without a precision takes what text says.
-fn numeric(full: &str) -> Option<DataType> {
-    match digits(full)? {
-        (precision @ 1..=38, scale @ 0..=38) => Some(DataType::Decimal128(precision, scale)),
-        _ => None,
-    }
 }
 
 /// Text as a literal, whichever way the server reads backslashes.

@@ -7,6 +7,7 @@ mod connect;
 mod copy;
 mod load;
 mod numeric;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -77,6 +78,16 @@ pub(super) struct Connection {
     version: u32,
 }
 
+impl Connection {
+    /// A setting for a transaction, if the server knows it.
+    fn notices_when_nobody_is_there(&self) -> &'static str {
+        match self.version >= CHECKS_CONNECTION {
+            true => "set local client_connection_check_interval = '2s';",
+            false => "",
+        }
+    }
+}
+
 impl Postgres {
     pub(super) fn new(
         source: &Source,
@@ -104,9 +115,7 @@ impl Postgres {
             self.time_zone,
             self.statement_timeout.as_millis()
         );
-        if connection.version >= CHECKS_CONNECTION {
-            sql.push_str("set local client_connection_check_interval = '2s';");
-        }
+        sql.push_str(connection.notices_when_nobody_is_there());
         sql
     }
 

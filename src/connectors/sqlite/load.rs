@@ -1,7 +1,7 @@
 //! Rows into a table of a SQLite file, in one transaction.
 
-use std::path::Path;
-use std::time::Duration;
+use std::cell::RefCell;
+use std::sync::Arc;
 
 use arrow::array::Array as _;
 use arrow::array::AsArray as _;
@@ -13,26 +13,33 @@ use arrow::datatypes::Float64Type;
 use arrow::datatypes::Int64Type;
 use arrow::datatypes::Schema;
 use arrow::datatypes::SchemaRef;
-use arrow::datatypes::TimeUnit;
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::record_batch::RecordBatch;
 use chrono::DateTime;
 use rusqlite::Connection;
+use rusqlite::ErrorCode as SqliteCode;
 use rusqlite::OpenFlags;
 use rusqlite::OptionalExtension as _;
 use rusqlite::types::Value;
 
 use crate::connectors::Batches;
+use crate::connectors::CancelOnDrop;
+use crate::connectors::deadline::Deadline;
 use crate::connectors::load::Destination;
 use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
-use crate::connectors::load::digits;
 use crate::connectors::load::list;
 use crate::connectors::load::names;
+use crate::connectors::load::would_round;
 use crate::connectors::quoted;
 use crate::connectors::sqlite::Sqlite;
+use crate::connectors::sqlite::declared::data_type;
+use crate::connectors::sqlite::declared::is_rewritten;
+use crate::connectors::sqlite::open::BUSY_STEP;
+use crate::connectors::sqlite::open::STEPS;
+use crate::connectors::sqlite::stop::Stop;
 use crate::data_import::Mode;
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -51,122 +58,252 @@ const TYPES: TypeNames = TypeNames {
     text: "TEXT",
 };
 
-/// How long another that writes is waited for.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(600);
-/// A number keeps as many digits.
-const NUMERIC_DIGITS: u8 = 15;
+/// The table that rows go to before anybody is kept from reading or writing.
+const STAGING: &str = "temp.holistics_import";
 
-type Columns = Vec<(String, Option<DataType>)>;
+thread_local! {
+    /// Of the import that this thread does.
+    static STOP: RefCell<Option<Arc<Stop>>> = const { RefCell::new(None) };
+}
+
+/// A column's name, and the type it is declared with.
+type Columns = Vec<(String, String)>;
 
 impl Sqlite {
     /// The columns of the table if it is there, each with the type that a file's values must have for it.
     pub(in crate::connectors) async fn columns_of(
-        &self,
+        self: &Arc<Self>,
         destination: &Destination,
-    ) -> Result<Option<Columns>> {
-        let (path, destination) = (self.path.clone(), destination.clone());
-        let looking = tokio::task::spawn_blocking(move || columns(&open(&path)?, &destination));
-        looking.await.map_err(Error::internal)?
+    ) -> Result<Option<Vec<(String, Option<DataType>)>>> {
+        let (sqlite, destination) = (self.clone(), destination.clone());
+        let looking = tokio::task::spawn_blocking(move || {
+            let work = sqlite.begin_work(Stop::new(sqlite.deadline()))?;
+            columns(&work, &destination)
+        });
+        let columns = looking.await.map_err(Error::internal)??;
+        Ok(columns.map(|columns| {
+            let columns = columns.into_iter();
+            columns
+                .map(|(name, declared)| (name, data_type(&declared)))
+                .collect()
+        }))
     }
 
     /// Loads all batches or nothing, and says how many rows there were.
     pub(in crate::connectors) async fn load(
-        &self,
+        self: &Arc<Self>,
         destination: &Destination,
         schema: SchemaRef,
         batches: Batches,
     ) -> Result<u64> {
         let _permit = self.permits.one().await?;
-        let (path, destination) = (self.path.clone(), destination.clone());
-        let loading = tokio::task::spawn_blocking(move || load(&path, &destination, &schema, batches));
+        let stop = Stop::new(self.deadline());
+        let told = stop.until(self.deadline());
+        let _stop = CancelOnDrop::new(move || told.tell());
+        let (sqlite, destination) = (self.clone(), destination.clone());
+        let loading =
+            tokio::task::spawn_blocking(move || sqlite.blocking_load(&destination, &schema, batches, stop));
         loading.await.map_err(Error::internal)?
+    }
+
+    fn deadline(&self) -> Deadline {
+        Deadline::new(&self.name, self.timeout)
+    }
+
+    fn blocking_load(
+        &self,
+        destination: &Destination,
+        schema: &Schema,
+        batches: Batches,
+        stop: Stop,
+    ) -> Result<u64> {
+        if destination.schema.is_some() {
+            return Err(Error::invalid(
+                "SQLite has no schemas: leave `dest_schema_name` out",
+            ));
+        }
+        let mut work = self.begin_work(stop)?;
+        // Else dropping the old table would delete the rows of tables that refer to it.
+        if destination.mode == Mode::Replace {
+            let pragma = work.connection.pragma_update(None, "foreign_keys", false);
+            pragma.map_err(|error| work.failed(error))?;
+        }
+        if destination.is_once() && was_done(&work, destination)? {
+            return batches.blocking_skip();
+        }
+        let known = look(&work, destination, schema)?;
+        let rows = stage(&work, schema, known.as_ref(), batches)?;
+        // The file took its time; from here on others wait.
+        work.restart(self.deadline())?;
+        finish(&mut work, destination, schema)?;
+        Ok(rows)
+    }
+
+    fn begin_work(&self, stop: Stop) -> Result<Work> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = Connection::open_with_flags(&self.path, flags);
+        let connection = opened.map_err(|error| Error::new(ErrorCode::SourceFailed, error.to_string()))?;
+        connection
+            .busy_handler(Some(wait_or_give_up))
+            .map_err(Error::internal)?;
+        let mut work = Work {
+            connection,
+            stop: Arc::new(stop),
+        };
+        work.heed()?;
+        Ok(work)
     }
 }
 
-fn load(path: &Path, destination: &Destination, schema: &Schema, mut batches: Batches) -> Result<u64> {
-    if destination.schema.is_some() {
-        return Err(Error::invalid(
-            "SQLite has no schemas: leave `dest_schema_name` out",
-        ));
+/// A connection that may write, and until when.
+struct Work {
+    connection: Connection,
+    stop: Arc<Stop>,
+}
+
+impl Work {
+    fn restart(&mut self, deadline: Deadline) -> Result<()> {
+        self.stop = Arc::new(self.stop.until(deadline));
+        self.heed()
     }
-    let mut connection = open(path)?;
-    if destination.mode == Mode::Replace {
-        // Else dropping the old table would delete the rows of tables that refer to it.
-        connection
-            .pragma_update(None, "foreign_keys", false)
-            .map_err(failed)?;
+
+    fn heed(&mut self) -> Result<()> {
+        let stop = self.stop.clone();
+        STOP.set(Some(self.stop.clone()));
+        self.connection
+            .progress_handler(STEPS, Some(move || stop.is_due()))
+            .map_err(Error::internal)
     }
-    // Whoever imports at the same time waits here. Dropped before its end, everything is as it was.
-    let transaction = connection
-        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-        .map_err(failed)?;
-    if destination.is_once() && was_done(&transaction, destination)? {
-        return batches.blocking_skip();
+
+    fn failed(&self, error: rusqlite::Error) -> Error {
+        match error.sqlite_error_code() {
+            Some(SqliteCode::DatabaseBusy) if self.stop.is_due() => self.stop.error(),
+            _ => self.stop.failed(error),
+        }
     }
-    let known = columns(&transaction, destination)?;
+
+    fn run(&self, sql: &str) -> Result<()> {
+        self.connection
+            .execute_batch(sql)
+            .map_err(|error| self.failed(error))
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        STOP.set(None);
+    }
+}
+
+/// What SQLite asks while another program has the file locked.
+fn wait_or_give_up(_times: i32) -> bool {
+    std::thread::sleep(BUSY_STEP);
+    STOP.with_borrow(|stop| stop.as_ref().is_some_and(|stop| !stop.is_due()))
+}
+
+/// The table that is there, if rows are to be added to it.
+fn look(work: &Work, destination: &Destination, schema: &Schema) -> Result<Option<Columns>> {
+    let known = columns(work, destination)?;
     if known.is_some() && destination.mode == Mode::Fail {
         return Err(destination.is_there_already());
     }
+    let known = known.filter(|_| destination.mode == Mode::Append);
+    if let Some(known) = &known {
+        let there: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        check_names(destination, &names(schema), &there)?;
+    }
+    Ok(known)
+}
+
+/// Puts the rows where only this connection sees them, as they are.
+fn stage(work: &Work, schema: &Schema, known: Option<&Columns>, mut batches: Batches) -> Result<u64> {
     let names = names(schema);
-    let table = quoted(&destination.table);
-    match known.filter(|_| destination.mode == Mode::Append) {
-        Some(known) => {
-            let there: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
-            check_names(destination, &names, &there)?;
-        }
-        None => {
-            let columns = TYPES.columns(schema.fields(), quoted)?;
-            let sql = format!("drop table if exists {table}; create table {table} {columns}");
-            transaction.execute_batch(&sql).map_err(failed)?;
-        }
-    }
+    // Without types nothing is converted.
+    work.run(&format!("create table {STAGING} ({})", list(&names, quoted)))?;
+    let declared: Vec<Option<&str>> = names
+        .iter()
+        .map(|name| {
+            let column = known?.iter().find(|(known, _)| known == name);
+            column.map(|(_, declared)| declared.as_str())
+        })
+        .collect();
     let places = vec!["?"; names.len()].join(", ");
-    let sql = format!("insert into {table} ({}) values ({places})", list(&names, quoted));
+    let sql = format!("insert into {STAGING} values ({places})");
+    work.run("begin")?;
+    let mut insert = work
+        .connection
+        .prepare(&sql)
+        .map_err(|error| work.failed(error))?;
     let mut rows = 0;
-    {
-        let mut insert = transaction.prepare(&sql).map_err(failed)?;
-        while let Some(batch) = batches.blocking_next()? {
-            for row in 0..batch.num_rows() {
-                let values = values(&batch, row)?;
-                insert
-                    .execute(rusqlite::params_from_iter(values))
-                    .map_err(failed)?;
+    while let Some(batch) = batches.blocking_next()? {
+        for row in 0..batch.num_rows() {
+            let values = values(&batch, row)?;
+            for ((value, declared), name) in values.iter().zip(&declared).zip(&names) {
+                if let (Value::Text(text), Some(declared)) = (value, declared)
+                    && is_rewritten(declared, text)
+                {
+                    return Err(would_round(name, declared, 1, text));
+                }
             }
-            rows += batch.num_rows() as u64;
+            insert
+                .execute(rusqlite::params_from_iter(values))
+                .map_err(|error| work.failed(error))?;
         }
+        rows += batch.num_rows() as u64;
     }
-    if destination.is_once() {
-        let sql = format!("insert into {ONCE_TABLE} (run) values (?1)");
-        transaction.execute(&sql, [&destination.run]).map_err(failed)?;
-        let sql =
-            format!("delete from {ONCE_TABLE} where finished_at < datetime('now', '-{ONCE_DAYS} days')");
-        transaction.execute_batch(&sql).map_err(failed)?;
-    }
-    transaction.commit().map_err(failed)?;
+    drop(insert);
+    work.run("commit")?;
     Ok(rows)
 }
 
-fn open(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-    Ok(connection)
+/// Makes the rows those of the table, in one transaction. Dropped before its end, everything is as it was.
+fn finish(work: &mut Work, destination: &Destination, schema: &Schema) -> Result<()> {
+    // Whoever writes at the same time is waited for here.
+    work.run("begin immediate")?;
+    let table = quoted(&destination.table);
+    let columns = list(&names(schema), quoted);
+    if look(work, destination, schema)?.is_none() {
+        let declared = TYPES.columns(schema.fields(), quoted)?;
+        work.run(&format!(
+            "drop table if exists {table}; create table {table} {declared}"
+        ))?;
+    }
+    work.run(&format!(
+        "insert into main.{table} ({columns}) select {columns} from {STAGING}"
+    ))?;
+    if destination.is_once() {
+        work.run(&format!(
+            "create table if not exists main.{ONCE_TABLE}
+             (run text primary key, finished_at text not null default current_timestamp)"
+        ))?;
+        let sql = format!("insert into {ONCE_TABLE} (run) values (?1)");
+        let marked = work.connection.execute(&sql, [&destination.run]);
+        marked.map_err(|error| work.failed(error))?;
+        work.run(&format!(
+            "delete from {ONCE_TABLE} where finished_at < datetime('now', '-{ONCE_DAYS} days')"
+        ))?;
+    }
+    work.run("commit")
 }
 
-fn was_done(connection: &Connection, destination: &Destination) -> Result<bool> {
-    let sql = format!(
-        "create table if not exists {ONCE_TABLE} (run text primary key, finished_at text not null default current_timestamp)"
-    );
-    connection.execute_batch(&sql).map_err(failed)?;
-    let sql = format!("select 1 from {ONCE_TABLE} where run = ?1");
-    let found: Option<i32> = connection
-        .query_row(&sql, [&destination.run], |row| row.get(0))
-        .optional()
-        .map_err(failed)?;
-    Ok(found.is_some())
+fn was_done(work: &Work, destination: &Destination) -> Result<bool> {
+    let look = |sql: &str, value: &str| {
+        let found = work.connection.query_row(sql, [value], |_| Ok(())).optional();
+        found
+            .map(|found| found.is_some())
+            .map_err(|error| work.failed(error))
+    };
+    Ok(look(
+        "select 1 from sqlite_master where type = 'table' and name = ?1",
+        ONCE_TABLE,
+    )? && look(
+        &format!("select 1 from {ONCE_TABLE} where run = ?1"),
+        &destination.run,
+    )?)
 }
 
-fn columns(connection: &Connection, destination: &Destination) -> Result<Option<Columns>> {
+fn columns(work: &Work, destination: &Destination) -> Result<Option<Columns>> {
+    let connection = &work.connection;
     let kind: Option<String> = connection
         .query_row(
             "select type from sqlite_master where name = ?1 collate nocase and type in ('table', 'view')",
@@ -174,7 +311,7 @@ fn columns(connection: &Connection, destination: &Destination) -> Result<Option<
             |row| row.get(0),
         )
         .optional()
-        .map_err(failed)?;
+        .map_err(|error| work.failed(error))?;
     match kind.as_deref() {
         None => return Ok(None),
         Some("view") => return Err(destination.is_no_table("a view")),
@@ -182,39 +319,12 @@ fn columns(connection: &Connection, destination: &Destination) -> Result<Option<
     }
     let mut prepared = connection
         .prepare("select name, type from pragma_table_info(?1)")
-        .map_err(failed)?;
+        .map_err(|error| work.failed(error))?;
     let rows = prepared
-        .query_map([&destination.table], |row| {
-            let declared: String = row.get(1)?;
-            Ok((row.get(0)?, data_type(&declared)))
-        })
-        .map_err(failed)?;
-    rows.collect::<rusqlite::Result<_>>().map(Some).map_err(failed)
-}
-
-/// What a file's values must be so that a column keeps them as they are; `None` for what takes anything.
-fn data_type(declared: &str) -> Option<DataType> {
-    let declared = declared.to_ascii_uppercase();
-    let decimals = |most: u8| -> Option<DataType> {
-        let (precision, scale) = digits(&declared).filter(|_| declared.trim_end().ends_with(')'))?;
-        let precision = precision.min(most);
-        (scale >= 0 && scale.unsigned_abs() <= precision).then_some(DataType::Decimal128(precision, scale))
-    };
-    match declared.as_str() {
-        of if of.starts_with("DECIMAL_TEXT") => decimals(38),
-        of if of.contains("INT") => Some(DataType::Int64),
-        of if of.starts_with("BOOL") => Some(DataType::Boolean),
-        of if of.contains("CHAR") || of.contains("TEXT") || of.contains("CLOB") => Some(DataType::Utf8),
-        of if of.contains("REAL") || of.contains("FLOA") || of.contains("DOUB") => Some(DataType::Float64),
-        "DATE" => Some(DataType::Date32),
-        of if of.starts_with("TIMESTAMP") || of.starts_with("DATETIME") => {
-            Some(DataType::Timestamp(TimeUnit::Microsecond, None))
-        }
-        of if of.starts_with("DECIMAL") || of.starts_with("NUMERIC") => {
-            decimals(NUMERIC_DIGITS).or(Some(DataType::Float64))
-        }
-        _ => None,
-    }
+        .query_map([&destination.table], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(|error| work.failed(error))?;
+    let columns = rows.collect::<rusqlite::Result<_>>();
+    columns.map(Some).map_err(|error| work.failed(error))
 }
 
 fn values(batch: &RecordBatch, row: usize) -> Result<Vec<Value>> {
@@ -246,8 +356,4 @@ fn values(batch: &RecordBatch, row: usize) -> Result<Vec<Value>> {
         })
     });
     values.collect()
-}
-
-fn failed(error: rusqlite::Error) -> Error {
-    Error::new(ErrorCode::SourceFailed, error.to_string())
 }

@@ -3,6 +3,7 @@
 mod binds;
 mod cells;
 mod columns;
+mod declared;
 mod guard;
 mod kinds;
 mod load;

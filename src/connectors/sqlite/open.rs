@@ -24,9 +24,9 @@ use crate::error::Error;
 use crate::error::Result;
 
 /// Steps of SQLite's machine after which it asks whether to go on; about as many microseconds at most.
-const STEPS: i32 = 1_000;
+pub(super) const STEPS: i32 = 1_000;
 /// How long SQLite waits for a lock before it is asked whether anybody still needs it.
-const BUSY_STEP: Duration = Duration::from_millis(20);
+pub(super) const BUSY_STEP: Duration = Duration::from_millis(20);
 
 /// A file, and how long to wait while another program has it locked.
 pub(super) struct Place<'a> {

@@ -1,5 +1,6 @@
 //! Stopping a query of SQLite, and what its errors mean to who wrote the report.
 
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
@@ -17,7 +18,7 @@ use crate::error::Result;
 
 /// Asked by SQLite every so many steps.
 pub(super) struct Stop {
-    is_told: AtomicBool,
+    is_told: Arc<AtomicBool>,
     deadline: Deadline,
     /// The first thing that the SQL wanted and may not.
     refused: Mutex<Option<String>>,
@@ -26,9 +27,17 @@ pub(super) struct Stop {
 impl Stop {
     pub(super) fn new(deadline: Deadline) -> Self {
         Self {
-            is_told: AtomicBool::new(false),
+            is_told: Arc::default(),
             deadline,
             refused: Mutex::default(),
+        }
+    }
+
+    /// The same work with another deadline.
+    pub(super) fn until(&self, deadline: Deadline) -> Self {
+        Self {
+            is_told: self.is_told.clone(),
+            ..Self::new(deadline)
         }
     }
 
