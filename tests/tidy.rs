@@ -37,7 +37,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "data_import",
         ],
     ),
-    ("imports", &[]),
+    ("imports", &["objects"]),
     ("objects", &["config"]),
     (
         "connectors",
