@@ -371,4 +371,4 @@ fn parse_sslmode(text: &str) -> Result<SslMode> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -22,6 +22,7 @@ use crate::source::NewSource;
 use crate::source::Password;
 use crate::source::SourceKind;
 use crate::source::SourceSettings;
+use crate::source::tests::writable;
 use crate::tests::TestApp;
 use crate::worker::Ran;
 
@@ -95,11 +96,7 @@ impl Tested {
             ..settings()
         };
         tested.add_source("hurried", &url, None, hurried).await.unwrap();
-        let writable = SourceSettings {
-            writable: true,
-            ..settings()
-        };
-        tested.target_id = tested.add_source("target", &url, None, writable).await.unwrap();
+        tested.target_id = tested.add_source("target", &url, None, writable()).await.unwrap();
         tested
     }
 

@@ -21,6 +21,7 @@ use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
+use crate::connectors::load::count_changed;
 use crate::connectors::load::digits;
 use crate::connectors::load::list;
 use crate::connectors::load::names;
@@ -257,7 +258,7 @@ fn check_rounding(connection: &Connection, table: &str, name: &str, declared: &s
     let Some(is_rounded) = is_rounded(&value, declared) else {
         return Ok(());
     };
-    let sql = format!("select count(*), min(cast({value} as varchar)) from {table} where {is_rounded}");
+    let sql = count_changed(&value, "varchar", table, &is_rounded);
     let (count, least): (i64, Option<String>) = connection
         .query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
         .map_err(failed)?;

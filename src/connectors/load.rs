@@ -99,6 +99,11 @@ pub(super) fn check_names(destination: &Destination, file: &[&str], table: &[&st
     }
 }
 
+/// Asks how many values of a column are of a kind that the database would change, and for the least of them as text.
+pub(super) fn count_changed(value: &str, text: &str, table: &str, is_changed: &str) -> String {
+    format!("select count(*), min(cast({value} as {text})) from {table} where {is_changed}")
+}
+
 /// Why a file does not go into a column that keeps less of its values than they have.
 pub(super) fn would_round(column: &str, declared: &str, count: i64, example: &str) -> Error {
     let values = match count {

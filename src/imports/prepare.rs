@@ -167,6 +167,13 @@ impl Limits<'_> {
         Ok(())
     }
 
+    /// Writes what makes the file so many bytes long.
+    fn write(&self, out: &mut File, bytes: &[u8], written: u64) -> Result<()> {
+        self.go_on(written)?;
+        check_disk(out)?;
+        Ok(out.write_all(bytes)?)
+    }
+
     fn unpack(&self, upload: &Path, to: &Path, compression: Compression) -> Result<()> {
         let file = File::open(upload)?;
         let mut packed: Box<dyn Read> = match compression {
@@ -188,9 +195,7 @@ impl Limits<'_> {
                 return Ok(());
             }
             written += read as u64;
-            self.go_on(written)?;
-            check_disk(&out)?;
-            out.write_all(&block[..read])?;
+            self.write(&mut out, &block[..read], written)?;
         }
     }
 
@@ -233,9 +238,7 @@ impl Limits<'_> {
             let read = file.read(&mut block)?;
             let text = decoder.decode(&block[..read], read == 0)?;
             written += text.len() as u64;
-            self.go_on(written)?;
-            check_disk(&out)?;
-            out.write_all(text)?;
+            self.write(&mut out, text, written)?;
             if read == 0 {
                 return Ok(());
             }

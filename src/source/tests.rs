@@ -2,6 +2,14 @@
 
 use super::*;
 
+/// Of a source that imports may go to.
+pub(crate) fn writable() -> SourceSettings {
+    SourceSettings {
+        writable: true,
+        ..SourceSettings::default()
+    }
+}
+
 fn new(kind: SourceKind, url: &str) -> Result<NewSource> {
     NewSource::new("sales".to_owned(), kind, url, None, SourceSettings::default())
 }

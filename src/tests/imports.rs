@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::source::NewSource;
 use crate::source::SourceKind;
 use crate::source::SourceSettings;
+use crate::source::tests::writable;
 use crate::tests::Answer;
 use crate::tests::TestApp;
 
@@ -408,11 +409,7 @@ async fn uploads_that_nothing_names_go_at_the_next_start() {
 async fn metadata_are_no_source() {
     let app = app().await;
     let url = app.path().join("metadata.sqlite").display().to_string();
-    let settings = SourceSettings {
-        writable: true,
-        ..SourceSettings::default()
-    };
-    let new = NewSource::new("own".to_owned(), SourceKind::Sqlite, &url, None, settings).unwrap();
+    let new = NewSource::new("own".to_owned(), SourceKind::Sqlite, &url, None, writable()).unwrap();
     let id = app
         .worker
         .store

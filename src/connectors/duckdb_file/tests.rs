@@ -23,6 +23,7 @@ use crate::query::Statement;
 use crate::source::Source;
 use crate::source::SourceKind;
 use crate::source::SourceSettings;
+use crate::source::tests::writable;
 use crate::tests::reader;
 
 /// Runs for hours before its first row.
@@ -167,11 +168,7 @@ async fn error_has_its_place() {
 #[tokio::test]
 async fn file_is_opened_read_only_unless_imports_may_write_to_it() {
     let test = Test::new("create table t (n integer)");
-    let writable = SourceSettings {
-        writable: true,
-        ..SourceSettings::default()
-    };
-    let target = file(test.folder.path(), "файл.duckdb", writable.clone());
+    let target = file(test.folder.path(), "файл.duckdb", writable());
     let refused = test
         .file
         .open()
@@ -197,7 +194,7 @@ async fn file_is_opened_read_only_unless_imports_may_write_to_it() {
     test.is_closed().await;
     // The other way round there would be two engines on one file.
     let reading = test.start(ENDLESS, &[]).await.unwrap();
-    let mut impatient = self::file(test.folder.path(), "файл.duckdb", writable);
+    let mut impatient = self::file(test.folder.path(), "файл.duckdb", writable());
     Arc::get_mut(&mut impatient).unwrap().patience = Duration::ZERO;
     let error = impatient.open().await.err().unwrap();
     assert!(
@@ -213,11 +210,7 @@ async fn file_is_opened_read_only_unless_imports_may_write_to_it() {
 #[tokio::test]
 async fn file_is_not_opened_again_before_its_last_connection_is_closed() {
     let test = Test::new("create table t (n integer)");
-    let writable = SourceSettings {
-        writable: true,
-        ..SourceSettings::default()
-    };
-    let target = file(test.folder.path(), "файл.duckdb", writable);
+    let target = file(test.folder.path(), "файл.duckdb", writable());
     let open = test.file.open().await.unwrap();
     let connection = open.warehouse().unwrap().connect().unwrap();
     let running = Running {

@@ -16,6 +16,7 @@ use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
+use crate::connectors::load::count_changed;
 use crate::connectors::load::list;
 use crate::connectors::load::names;
 use crate::connectors::load::would_round;
@@ -28,7 +29,6 @@ use crate::connectors::mysql::inserts::Inserts;
 use crate::connectors::mysql::inserts::literal;
 use crate::connectors::mysql::inserts::quoted;
 use crate::connectors::mysql::tables::Column;
-use crate::connectors::mysql::tables::Table;
 use crate::connectors::mysql::tables::Takes;
 use crate::connectors::mysql::tables::schema_of;
 use crate::connectors::sessions::Server as _;
@@ -60,11 +60,10 @@ impl MySql {
     ) -> Result<Option<Vec<(String, Option<DataType>)>>> {
         let mut client = self.connect().await?;
         self.settle_session(&mut client).await?;
-        let table = self.table(&mut client, destination).await?;
+        let columns = self.columns(&mut client, destination).await?;
         drop(client.quit().await);
-        Ok(table.map(|table| {
-            let columns = table.columns.into_iter();
-            let columns = columns.filter_map(|column| match column.takes {
+        Ok(columns.map(|columns| {
+            let columns = columns.into_iter().filter_map(|column| match column.takes {
                 Takes::Type(data_type) => Some((column.name, Some(data_type))),
                 Takes::Text => Some((column.name, None)),
                 Takes::Tiny => None,
@@ -85,15 +84,14 @@ impl MySql {
         let wait = self.wait_for_others(destination);
         let mut given_up = GivenUp::new(self.target.clone(), client.id, wait, staging.clone());
         let loaded = self.load_on(&mut client, destination, &schema, batches).await;
-        if loaded.is_err() && !client.is_busy() {
+        let mut is_tidy = loaded.is_ok();
+        if !is_tidy && !client.is_busy() {
             // Dropping a table would commit what was done so far.
             drop(client.command("rollback").await);
             let dropped = client.command(&format!("drop table if exists {staging}")).await;
-            if dropped.is_ok() {
-                given_up.disarm();
-            }
+            is_tidy = dropped.is_ok();
         }
-        if loaded.is_ok() {
+        if is_tidy {
             given_up.disarm();
         }
         drop(client.quit().await);
@@ -121,7 +119,7 @@ impl MySql {
         // An earlier run of this import may have been interrupted.
         let sql = format!("drop table if exists {staging}, {}", old(destination));
         self.heard(client.command(&sql).await)?;
-        let known = self.table(client, destination).await?;
+        let known = self.columns(client, destination).await?;
         if known.is_some() && destination.mode == Mode::Fail {
             return Err(destination.is_there_already());
         }
@@ -184,7 +182,7 @@ impl MySql {
             mode: Mode::Fail,
             ..destination.clone()
         };
-        if self.table(client, &staging).await?.is_none() {
+        if self.columns(client, &staging).await?.is_none() {
             return Ok(true);
         }
         self.heard(client.command(&Self::unmark(destination)).await)?;
@@ -222,8 +220,7 @@ impl MySql {
         let Some(is_changed) = column.is_changed().filter(|_| !is_fine) else {
             return Ok(());
         };
-        let value = quoted(&column.name);
-        let sql = format!("select count(*), min(cast({value} as char)) from {staging} where {is_changed}");
+        let sql = count_changed(&quoted(&column.name), "char", staging, &is_changed);
         let found = self.texts(client, &sql).await?.into_iter().next();
         let mut found = found.unwrap_or_default().into_iter().flatten();
         match (found.next(), found.next()) {
@@ -240,19 +237,19 @@ impl MySql {
         &self,
         client: &mut Client,
         destination: &Destination,
-        table: &Table,
+        known: &[Column],
         schema: &SchemaRef,
         batches: Batches,
     ) -> Result<u64> {
         let names = names(schema);
-        let there: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+        let there: Vec<&str> = known.iter().map(|column| column.name.as_str()).collect();
         check_names(destination, &names, &there)?;
         let staging = destination.qualified(&destination.staging(), quoted);
         let columns = TYPES.columns(schema.fields(), quoted)?;
         let sql = format!("create temporary table {staging} {columns} character set utf8mb4");
         self.heard(client.command(&sql).await)?;
         let rows = self.insert(client, &staging, &names, batches).await?;
-        for column in &table.columns {
+        for column in known {
             if let Ok(field) = schema.field_with_name(&column.name) {
                 self.check_changes(client, &staging, column, field.data_type())
                     .await?;

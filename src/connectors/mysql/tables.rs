@@ -12,14 +12,10 @@ use crate::connectors::mysql::inserts::quoted;
 use crate::data_import::Mode;
 use crate::error::Result;
 
-/// A table that is there.
-pub(super) struct Table {
-    pub(super) columns: Vec<Column>,
-}
-
+/// A column of a table that is there.
 pub(super) struct Column {
     pub(super) name: String,
-    /// Its type, in small letters.
+    /// Its type, as the server writes it.
     pub(super) declared: String,
     pub(super) takes: Takes,
 }
@@ -35,11 +31,12 @@ pub(super) enum Takes {
 }
 
 impl MySql {
-    pub(super) async fn table(
+    /// The columns of the table if it is there.
+    pub(super) async fn columns(
         &self,
         client: &mut Client,
         destination: &Destination,
-    ) -> Result<Option<Table>> {
+    ) -> Result<Option<Vec<Column>>> {
         let schema = schema_of(destination);
         let of = format!(
             "table_schema = {schema} and table_name = {}",
@@ -75,9 +72,7 @@ impl MySql {
                 declared,
             }
         });
-        Ok(Some(Table {
-            columns: columns.collect(),
-        }))
+        Ok(Some(columns.collect()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rows into a table of PostgreSQL: `COPY` in its binary form, in one transaction.
 
+use arrow::datatypes::DataType;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use futures::SinkExt as _;
@@ -13,6 +14,7 @@ use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
+use crate::connectors::load::count_changed;
 use crate::connectors::load::list;
 use crate::connectors::load::names;
 use crate::connectors::load::would_round;
@@ -48,7 +50,7 @@ impl Postgres {
     pub(in crate::connectors) async fn columns_of(
         &self,
         destination: &Destination,
-    ) -> Result<Option<Vec<(String, Option<arrow::datatypes::DataType>)>>> {
+    ) -> Result<Option<Vec<(String, Option<DataType>)>>> {
         let connection = self.connect().await?;
         let table = self.table(&connection.client, destination).await?;
         Ok(table.map(|table| {
@@ -187,8 +189,7 @@ impl Postgres {
         let Some(is_rounded) = column.is_rounded() else {
             return Ok(());
         };
-        let value = quoted(&column.name);
-        let sql = format!("select count(*), min(cast({value} as text)) from {staging} where {is_rounded}");
+        let sql = count_changed(&quoted(&column.name), "text", staging, &is_rounded);
         let found = self.next(client.query_one(&sql, &[]).await)?;
         let (count, least): (i64, Option<&str>) = (found.get(0), found.get(1));
         match least {

@@ -9,6 +9,7 @@ use crate::connectors::load::digits;
 const NUMERIC_DIGITS: u8 = 15;
 /// The types that programs declare for numbers with a fraction begin like this.
 const NUMBERS: [&str; 5] = ["DEC", "NUMERIC", "NUMBER", "MONEY", "CURRENCY"];
+
 /// What a file's values must be so that a column keeps them as they are; `None` for what takes anything.
 pub(super) fn data_type(declared: &str) -> Option<DataType> {
     let declared = declared.to_ascii_uppercase();

@@ -77,7 +77,7 @@ impl Sqlite {
     ) -> Result<Option<Vec<(String, Option<DataType>)>>> {
         let (sqlite, destination) = (self.clone(), destination.clone());
         let looking = tokio::task::spawn_blocking(move || {
-            let work = sqlite.begin_work(Stop::new(sqlite.deadline()))?;
+            let work = sqlite.begin_work(Arc::new(Stop::new(sqlite.deadline())))?;
             columns(&work, &destination)
         });
         let columns = looking.await.map_err(Error::internal)??;
@@ -97,8 +97,8 @@ impl Sqlite {
         batches: Batches,
     ) -> Result<u64> {
         let _permit = self.permits.one().await?;
-        let stop = Stop::new(self.deadline());
-        let told = stop.until(self.deadline());
+        let stop = Arc::new(Stop::new(self.deadline()));
+        let told = stop.clone();
         let _stop = CancelOnDrop::new(move || told.tell());
         let (sqlite, destination) = (self.clone(), destination.clone());
         let loading =
@@ -115,7 +115,7 @@ impl Sqlite {
         destination: &Destination,
         schema: &Schema,
         batches: Batches,
-        stop: Stop,
+        stop: Arc<Stop>,
     ) -> Result<u64> {
         if destination.schema.is_some() {
             return Err(Error::invalid(
@@ -139,17 +139,14 @@ impl Sqlite {
         Ok(rows)
     }
 
-    fn begin_work(&self, stop: Stop) -> Result<Work> {
+    fn begin_work(&self, stop: Arc<Stop>) -> Result<Work> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = Connection::open_with_flags(&self.path, flags);
         let connection = opened.map_err(|error| Error::new(ErrorCode::SourceFailed, error.to_string()))?;
         connection
             .busy_handler(Some(wait_or_give_up))
             .map_err(Error::internal)?;
-        let mut work = Work {
-            connection,
-            stop: Arc::new(stop),
-        };
+        let mut work = Work { connection, stop };
         work.heed()?;
         Ok(work)
     }
