@@ -6,6 +6,7 @@ mod imports;
 pub(super) mod mariadb;
 pub(super) mod postgres;
 mod sqlite;
+mod tables;
 
 use std::time::Duration;
 use std::time::Instant;
@@ -16,6 +17,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::connectors::conformance::imports::imports_conform;
+use crate::connectors::conformance::tables::tables_conform;
 use crate::connectors::duckdb_file::EngineSettings;
 use crate::secret::SecretKey;
 use crate::source::NewSource;
@@ -200,6 +202,7 @@ async fn conforms(subject: Subject) {
     deadline_stops_the_query(&tested).await;
     lost_connection_is_no_short_result(&tested).await;
     imports_conform(&tested).await;
+    tables_conform(&tested).await;
     stop_reaches_the_database(tested).await;
 }
 

@@ -29,6 +29,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
+use arrow::array::BinaryArray;
+use arrow::array::StringArray;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use tokio::sync::mpsc;
@@ -228,6 +231,12 @@ fn io_words(error: &io::Error) -> String {
     }
 }
 
+/// The bytes as text, if each value is UTF-8. Asking that of a column at once is less work than of each value.
+fn utf8_array(bytes: BinaryArray) -> Option<ArrayRef> {
+    let text = StringArray::try_from_binary(bytes).ok()?;
+    Some(Arc::new(text))
+}
+
 /// Stops a query when dropped; harmless once the query is over.
 pub(crate) struct CancelOnDrop(Cancel);
 
@@ -263,6 +272,15 @@ mod tests {
         let mut batches = Batches::new(receiver);
         assert!(batches.blocking_next().unwrap().is_none());
         assert!(batches.blocking_next().unwrap().is_none());
+    }
+
+    #[test]
+    fn bytes_are_text_only_value_by_value() {
+        let whole = BinaryArray::from_vec(vec!["ä".as_bytes(), b"", b"x"]);
+        assert!(utf8_array(whole).is_some());
+        // Together they are.
+        let halves = BinaryArray::from_vec(vec![&[0xc3][..], &[0xa4]]);
+        assert!(utf8_array(halves).is_none());
     }
 
     #[test]

@@ -186,6 +186,7 @@ async fn file_over_the_limit_is_refused() {
         "{}",
         answer.text()
     );
+    assert_eq!(uploads(&app), 0);
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     packed.write_all("id\n".repeat(30_000).as_bytes()).unwrap();
     let job = import(&app, &packed.finish().unwrap()).await;
@@ -207,6 +208,24 @@ async fn file_over_the_limit_is_refused() {
             .count(),
         0
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_over_the_limit_are_refused() {
+    let app = TestApp::with_config(|config| config.request_bytes_max = ByteSize::kib(64)).await;
+    allow(&app).await;
+    let long = "x".repeat(40_000);
+    let names = "n".repeat(70_000);
+    for fields in [
+        // Each alone would do.
+        vec![("null", long.as_str()), ("schema", long.as_str())],
+        vec![(names.as_str(), "")],
+    ] {
+        let answer = app.upload(&fields, b"id\n1\n").await;
+        assert_eq!(answer.status, 413, "{}", answer.text());
+        assert!(answer.text().contains("`request_bytes_max`"), "{}", answer.text());
+        assert_eq!(uploads(&app), 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

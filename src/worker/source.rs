@@ -44,7 +44,7 @@ impl Worker {
         })
     }
 
-    pub(super) fn connector(&self, source: &Source) -> Result<Connector> {
+    pub(crate) fn connector(&self, source: &Source) -> Result<Connector> {
         if source.id == WAREHOUSE_ID {
             return Ok(Connector::of_warehouse(self.warehouse.clone()));
         }

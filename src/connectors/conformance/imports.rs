@@ -9,7 +9,7 @@ use crate::source::tests::writable;
 use crate::worker::Ran;
 
 /// What became of an import.
-struct Imported {
+pub(super) struct Imported {
     job: Value,
     log: String,
 }
@@ -35,7 +35,12 @@ impl Tested {
             .unwrap_or_else(|| panic!("{}", answer.text()))
     }
 
-    async fn import(&self, table: &str, fields: &[(&str, &str)], file: impl AsRef<[u8]>) -> Imported {
+    pub(super) async fn import(
+        &self,
+        table: &str,
+        fields: &[(&str, &str)],
+        file: impl AsRef<[u8]>,
+    ) -> Imported {
         let job_id = self.submit_import(table, fields, file.as_ref()).await;
         self.app.run_pending_jobs().await;
         self.imported(job_id).await
@@ -52,11 +57,11 @@ impl Tested {
 }
 
 impl Imported {
-    fn succeeded(&self) {
+    pub(super) fn succeeded(&self) {
         assert_eq!(self.job["status"], "success", "{} {}", self.job, self.log);
     }
 
-    fn failed_with(&self, words: &str) {
+    pub(super) fn failed_with(&self, words: &str) {
         assert_eq!(self.job["status"], "failure", "{}", self.log);
         let error = self.job["error"].as_str().unwrap();
         assert!(error.contains(words), "{error}");

@@ -35,6 +35,7 @@ use crate::connectors::mysql::values::Digits;
 use crate::connectors::mysql::values::Moment;
 use crate::connectors::mysql::values::unscaled;
 use crate::connectors::mysql::values::write_time;
+use crate::connectors::utf8_array;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -84,7 +85,8 @@ enum Values {
     Decimal64(PrimitiveBuilder<Decimal64Type>, Digits),
     Decimal128(PrimitiveBuilder<Decimal128Type>, Digits),
     Number(StringBuilder),
-    Text(StringBuilder),
+    /// UTF-8, which is looked at a batch at a time.
+    Text(BinaryBuilder),
     Binary(BinaryBuilder),
     Date(PrimitiveBuilder<Date32Type>),
     DateText(StringBuilder),
@@ -111,11 +113,10 @@ macro_rules! each {
             Values::Decimal64($builder, _) => $done,
             Values::Decimal128($builder, _) => $done,
             Values::Number($builder)
-            | Values::Text($builder)
             | Values::DateText($builder)
             | Values::DatetimeText($builder, _)
             | Values::Time($builder, _) => $done,
-            Values::Binary($builder) => $done,
+            Values::Text($builder) | Values::Binary($builder) => $done,
             Values::Date($builder) => $done,
             Values::Datetime($builder) => $done,
         }
@@ -126,7 +127,7 @@ impl Columns {
     pub(super) fn new(described: &[Described], as_text: AsText) -> Result<Self> {
         let columns = described.iter().map(|described| {
             let mut values = values(described, as_text)?;
-            let data_type = values.finish().data_type().clone();
+            let data_type = values.finish(&described.name)?.data_type().clone();
             let field = Field::new(&described.name, data_type, true);
             Ok(Column {
                 field: match &values {
@@ -191,8 +192,11 @@ impl Columns {
         self.rows = 0;
         self.bytes = 0;
         let columns = self.columns.iter_mut();
-        let arrays = columns.map(|column| column.values.finish()).collect();
-        Ok(RecordBatch::try_new(schema.clone(), arrays)?)
+        let arrays = columns.map(|column| column.values.finish(column.field.name()));
+        Ok(RecordBatch::try_new(
+            schema.clone(),
+            arrays.collect::<Result<_>>()?,
+        )?)
     }
 }
 
@@ -249,8 +253,8 @@ fn values(of: &Described, as_text: AsText) -> Result<Values> {
         (0x10, _) if of.length == 1 => Values::Bit(BooleanBuilder::new()),
         (0x10, _) => Values::Bits(PrimitiveBuilder::new()),
         // What is NULL in every row, and JSON, which is text whatever it says.
-        (0x06 | 0xf5, _) => Values::Text(StringBuilder::new()),
-        (0x0f | 0xf7..=0xfe, _) if of.character_set != BINARY => Values::Text(StringBuilder::new()),
+        (0x06 | 0xf5, _) => Values::Text(BinaryBuilder::new()),
+        (0x0f | 0xf7..=0xfe, _) if of.character_set != BINARY => Values::Text(BinaryBuilder::new()),
         // Vectors and shapes.
         (0x0f | 0xf2 | 0xf7..=0xff, _) => Values::Binary(BinaryBuilder::new()),
         (kind, _) => {
@@ -313,11 +317,11 @@ impl Values {
             Self::Decimal128(values, digits) => {
                 values.append_value(unscaled(text(bytes)?, *digits).ok_or(Fault::Digits)?);
             }
-            Self::Number(values) | Self::Text(values) => {
+            Self::Number(values) => {
                 let utf8 = std::str::from_utf8(text(bytes)?).map_err(|_| Fault::NotUtf8)?;
                 values.append_value(utf8);
             }
-            Self::Binary(values) => values.append_value(text(bytes)?),
+            Self::Text(values) | Self::Binary(values) => values.append_value(text(bytes)?),
             Self::Date(values) => values.append_value(moment(bytes)?.days().ok_or(Fault::NoDay)?),
             Self::Datetime(values) => {
                 values.append_value(moment(bytes)?.microseconds().ok_or(Fault::NoDay)?);
@@ -340,8 +344,11 @@ impl Values {
         Ok(())
     }
 
-    fn finish(&mut self) -> ArrayRef {
-        each!(self, values => ArrayBuilder::finish(values))
+    fn finish(&mut self, column: &str) -> Result<ArrayRef> {
+        match self {
+            Self::Text(values) => utf8_array(values.finish()).ok_or_else(|| Fault::NotUtf8.of(column)),
+            _ => Ok(each!(self, values => ArrayBuilder::finish(values))),
+        }
     }
 }
 

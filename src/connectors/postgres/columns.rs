@@ -34,6 +34,7 @@ use crate::arrow_types::number_as_text;
 use crate::connectors::BATCH_BYTES;
 use crate::connectors::BATCH_ROWS;
 use crate::connectors::postgres::numeric::Numeric;
+use crate::connectors::utf8_array;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -105,7 +106,8 @@ enum Values {
     Decimal64(PrimitiveBuilder<Decimal64Type>, i16),
     Decimal128(PrimitiveBuilder<Decimal128Type>, i16),
     Numeric(StringBuilder),
-    Text(StringBuilder),
+    /// UTF-8, which is looked at a batch at a time.
+    Text(BinaryBuilder),
     Jsonb(StringBuilder),
     Uuid(StringBuilder),
     Binary(BinaryBuilder),
@@ -127,11 +129,8 @@ macro_rules! each {
             Values::Float64($builder) => $done,
             Values::Decimal64($builder, _) => $done,
             Values::Decimal128($builder, _) => $done,
-            Values::Numeric($builder)
-            | Values::Text($builder)
-            | Values::Jsonb($builder)
-            | Values::Uuid($builder) => $done,
-            Values::Binary($builder) => $done,
+            Values::Numeric($builder) | Values::Jsonb($builder) | Values::Uuid($builder) => $done,
+            Values::Text($builder) | Values::Binary($builder) => $done,
             Values::Date($builder) => $done,
             Values::Time($builder) => $done,
             Values::Timestamp($builder) => $done,
@@ -141,24 +140,24 @@ macro_rules! each {
 
 impl Columns {
     /// The columns of a query as the server sends them.
-    pub(super) fn new(described: &[Described], decimals: Decimals) -> Self {
+    pub(super) fn new(described: &[Described], decimals: Decimals) -> Result<Self> {
         let columns = described.iter().map(|described| {
             let mut values = values(described.type_(), described.type_modifier(), decimals);
-            let data_type = values.finish().data_type().clone();
+            let data_type = values.finish(described.name())?.data_type().clone();
             let field = Field::new(described.name(), data_type, true);
-            Column {
+            Ok(Column {
                 field: match &values {
                     Values::Numeric(_) => number_as_text(field),
                     _ => field,
                 },
                 values,
-            }
+            })
         });
-        Self {
-            columns: columns.collect(),
+        Ok(Self {
+            columns: columns.collect::<Result<_>>()?,
             rows: 0,
             bytes: 0,
-        }
+        })
     }
 
     pub(super) fn fields(&self) -> Vec<Field> {
@@ -196,8 +195,11 @@ impl Columns {
         self.rows = 0;
         self.bytes = 0;
         let columns = self.columns.iter_mut();
-        let arrays = columns.map(|column| column.values.finish()).collect();
-        Ok(RecordBatch::try_new(schema.clone(), arrays)?)
+        let arrays = columns.map(|column| column.values.finish(column.field.name()));
+        Ok(RecordBatch::try_new(
+            schema.clone(),
+            arrays.collect::<Result<_>>()?,
+        )?)
     }
 }
 
@@ -270,7 +272,7 @@ fn values(of: &Type, modifier: i32, decimals: Decimals) -> Values {
         Type::TIMESTAMPTZ => timestamps(Some("UTC")),
         Type::UUID => Values::Uuid(StringBuilder::new()),
         Type::JSONB => Values::Jsonb(StringBuilder::new()),
-        _ => Values::Text(StringBuilder::new()),
+        _ => Values::Text(BinaryBuilder::new()),
     }
 }
 
@@ -310,21 +312,29 @@ impl Values {
             Self::Float32(values) => values.append_value(f32::from_be_bytes(fixed(bytes)?)),
             Self::Float64(values) => values.append_value(f64::from_be_bytes(fixed(bytes)?)),
             Self::Decimal64(values, scale) => {
-                let unscaled = unscaled(bytes, *scale)?;
-                values.append_value(i64::try_from(unscaled).map_err(|_| Fault::Form)?);
+                let numeric = number(bytes)?;
+                values.append_value(match numeric.narrow(*scale) {
+                    Some(unscaled) => unscaled,
+                    None => i64::try_from(unscaled(&numeric, *scale)?).map_err(|_| Fault::Form)?,
+                });
             }
-            Self::Decimal128(values, scale) => values.append_value(unscaled(bytes, *scale)?),
+            Self::Decimal128(values, scale) => {
+                let numeric = number(bytes)?;
+                values.append_value(match numeric.narrow(*scale) {
+                    Some(unscaled) => unscaled.into(),
+                    None => unscaled(&numeric, *scale)?,
+                });
+            }
             Self::Numeric(values) => {
                 let numeric = Numeric::parse(bytes).ok_or(Fault::Form)?;
                 values.append_value(numeric.to_string());
             }
-            Self::Text(values) => values.append_value(utf8(bytes)?),
             Self::Jsonb(values) => match bytes.split_first() {
                 Some((&JSONB_VERSION, json)) => values.append_value(utf8(json)?),
                 _ => return Err(Fault::Form),
             },
             Self::Uuid(values) => values.append_value(utf8(&uuid(fixed(bytes)?))?),
-            Self::Binary(values) => values.append_value(bytes),
+            Self::Text(values) | Self::Binary(values) => values.append_value(bytes),
             Self::Date(values) => values.append_value(match i32::from_be_bytes(fixed(bytes)?) {
                 // Infinities as the encoders know them.
                 i32::MAX => i32::MAX,
@@ -341,8 +351,11 @@ impl Values {
         Ok(())
     }
 
-    fn finish(&mut self) -> ArrayRef {
-        each!(self, values => ArrayBuilder::finish(values))
+    fn finish(&mut self, column: &str) -> Result<ArrayRef> {
+        match self {
+            Self::Text(values) => utf8_array(values.finish()).ok_or_else(|| Fault::NotUtf8.of(column)),
+            _ => Ok(each!(self, values => ArrayBuilder::finish(values))),
+        }
     }
 }
 
@@ -354,11 +367,15 @@ fn utf8(bytes: &[u8]) -> std::result::Result<&str, Fault> {
     std::str::from_utf8(bytes).map_err(|_| Fault::NotUtf8)
 }
 
-fn unscaled(bytes: &[u8], scale: i16) -> std::result::Result<i128, Fault> {
+fn number(bytes: &[u8]) -> std::result::Result<Numeric<'_>, Fault> {
     let numeric = Numeric::parse(bytes).ok_or(Fault::Form)?;
-    if !numeric.is_number() {
-        return Err(Fault::NoNumber);
+    match numeric.is_number() {
+        true => Ok(numeric),
+        false => Err(Fault::NoNumber),
     }
+}
+
+fn unscaled(numeric: &Numeric<'_>, scale: i16) -> std::result::Result<i128, Fault> {
     numeric.unscaled(scale).ok_or(Fault::Form)
 }
 

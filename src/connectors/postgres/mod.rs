@@ -235,7 +235,7 @@ impl Postgres {
             Some(()) => Decimals::Text,
             None => Decimals::Exact,
         };
-        let mut columns = Columns::new(prepared.columns(), decimals);
+        let mut columns = Columns::new(prepared.columns(), decimals)?;
         let mut stream = std::pin::pin!(self.start(connection, &prepared, &statement.binds).await?);
         let schema = rows.schema(Arc::new(Schema::new(columns.fields())))?;
         while let Some(row) = self.next(stream.try_next().await)? {

@@ -9,6 +9,8 @@ const INFINITY: u16 = 0xd000;
 const MINUS_INFINITY: u16 = 0xf000;
 /// Digits in a group.
 const GROUP: i32 = 4;
+/// Groups whose digits fit 64 bits.
+const NARROW_GROUPS_MAX: usize = 4;
 
 /// A value as it was sent.
 pub(super) struct Numeric<'a> {
@@ -43,6 +45,31 @@ impl<'a> Numeric<'a> {
             Some(pair) => u16::from_be_bytes([pair[0], pair[1]]),
             None => 0,
         }
+    }
+
+    /// As `unscaled`, for the few digits that most values have; `None` says nothing.
+    pub(super) fn narrow(&self, scale: i16) -> Option<i64> {
+        if self.groups.len() > 2 * NARROW_GROUPS_MAX {
+            return None;
+        }
+        let pairs = self.groups.chunks_exact(2);
+        let digits = pairs.fold(0_i64, |value, pair| {
+            value * 10_000 + i64::from(u16::from_be_bytes([pair[0], pair[1]]))
+        });
+        let groups_after = i32::from(self.weight) + 1 - (self.groups.len() / 2) as i32;
+        // Tens that the last digit is worth, in units of the column's last place.
+        let place = GROUP * groups_after + i32::from(scale);
+        let power = 10_i64.checked_pow(place.unsigned_abs())?;
+        let unsigned = match place {
+            0.. => digits.checked_mul(power)?,
+            _ if digits % power == 0 => digits / power,
+            _ => return None,
+        };
+        Some(if self.sign == NEGATIVE {
+            -unsigned
+        } else {
+            unsigned
+        })
     }
 
     /// The value times ten to the power of `scale`, if it has no more digits than that and fits.
@@ -214,6 +241,9 @@ mod tests {
             let numeric = Numeric::parse(&bytes).unwrap();
             assert_eq!(numeric.to_string(), text);
             assert_eq!(numeric.unscaled(2), unscaled, "{text}");
+            if let Some(narrow) = numeric.narrow(2) {
+                assert_eq!(Some(narrow.into()), unscaled, "{text}");
+            }
         }
         for (sign, text) in [
             (NAN, "NaN"),
@@ -246,11 +276,12 @@ mod tests {
                     let (length, form) = written.split_first_chunk::<4>().unwrap();
                     assert_eq!(u32::from_be_bytes(*length) as usize, form.len());
                     let numeric = Numeric::parse(form).unwrap();
-                    assert_eq!(
-                        numeric.unscaled(i16::try_from(scale).unwrap()),
-                        Some(value),
-                        "{value} {scale}"
-                    );
+                    let arrow_scale = i16::try_from(scale).unwrap();
+                    assert_eq!(numeric.unscaled(arrow_scale), Some(value), "{value} {scale}");
+                    let narrow = numeric.narrow(arrow_scale).map(i128::from);
+                    assert!(narrow.is_none() || narrow == Some(value), "{value} {scale}");
+                    let is_small = unscaled < 1_000_000_000 && scale < 4;
+                    assert!(narrow.is_some() || !is_small, "{value} {scale}");
                     assert_eq!(numeric.scale, scale);
                 }
             }

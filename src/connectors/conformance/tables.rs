@@ -1,0 +1,184 @@
+//! Which tables take which imports, and what is left of an import that is given up.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use arrow::array::Int64Array;
+use arrow::array::RecordBatch;
+use serde_json::json;
+
+use crate::connectors::Batches;
+use crate::connectors::Purpose;
+use crate::connectors::conformance::PATIENCE;
+use crate::connectors::conformance::Tested;
+use crate::connectors::load::Destination;
+use crate::data_import::Mode;
+use crate::source::SourceKind;
+
+const APPEND: (&str, &str) = ("mode", "append");
+
+pub(super) async fn tables_conform(tested: &Tested) {
+    types_of_the_table_lead(tested).await;
+    for mode in [Mode::Replace, Mode::Append] {
+        given_up_import_leaves_nothing(tested, mode).await;
+    }
+    match tested.subject.kind {
+        SourceKind::Postgres => {
+            owner_and_rights_stay(tested).await;
+            what_protects_a_table_stays(tested).await;
+            schemas_are_apart(tested).await;
+        }
+        SourceKind::Mysql => nothing_half_added_without_transactions(tested).await,
+        SourceKind::Sqlite | SourceKind::Duckdb => {}
+    }
+}
+
+async fn types_of_the_table_lead(tested: &Tested) {
+    tested.import("led", &[], "id\n1\n").await.succeeded();
+    let other = tested
+        .import("led", &[APPEND, ("schema", "id:text")], "id\n2\n")
+        .await;
+    other.failed_with("takes integer, `schema` says text: leave it out of `schema`");
+    let same = tested
+        .import("led", &[APPEND, ("schema", "id:integer")], "id\n2\n")
+        .await;
+    same.succeeded();
+    assert_eq!(tested.values("select count(*) from led").await, json!([["2"]]));
+}
+
+/// As when the server is told to stop in the middle of it.
+async fn given_up_import_leaves_nothing(tested: &Tested, mode: Mode) {
+    tested.import("left_alone", &[], "id\n-1\n").await.succeeded();
+    let source = tested.app.worker.store.source(tested.target_id).await.unwrap();
+    let connector = tested.app.worker.connector(&source.unwrap()).unwrap();
+    let destination = Destination {
+        schema: None,
+        table: "left_alone".to_owned(),
+        mode,
+        run: format!("givenup{}", mode.name()),
+        purpose: Purpose {
+            job_id: 1,
+            subject: "import=1".to_owned(),
+            user: "ann@example.com".to_owned(),
+        },
+    };
+    let ids = Arc::new(Int64Array::from_iter_values(0..8_192));
+    let batch = RecordBatch::try_from_iter([("id", ids as _)]).unwrap();
+    let (sender, batches) = Batches::channel();
+    let taken = Arc::new(AtomicU64::new(0));
+    let counted = taken.clone();
+    let schema = batch.schema();
+    // For as long as somebody takes them.
+    let sending = tokio::task::spawn_blocking(move || {
+        while sender.blocking_send(batch.clone()).is_ok() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let loading = tokio::spawn(async move { connector.load(&destination, schema, batches).await });
+    let began = Instant::now();
+    while taken.load(Ordering::Relaxed) < 40 {
+        assert!(began.elapsed() < PATIENCE && !loading.is_finished());
+        tokio::task::yield_now().await;
+    }
+    loading.abort();
+    assert!(loading.await.unwrap_err().is_cancelled());
+    sending.await.unwrap();
+    if matches!(tested.subject.kind, SourceKind::Postgres | SourceKind::Mysql) {
+        let began = Instant::now();
+        let leftovers = "select table_name from information_schema.tables where table_name like 'holistics_import_given%'";
+        loop {
+            let left = (tested.subject.admin)(leftovers);
+            if left.trim().is_empty() {
+                break;
+            }
+            assert!(began.elapsed() < PATIENCE, "{left}");
+            tokio::task::yield_now().await;
+        }
+    }
+    // Nothing of it is there, and nothing keeps the next one waiting.
+    assert_eq!(tested.values("select id from left_alone").await, json!([["-1"]]));
+    tested
+        .import("left_alone", &[APPEND], "id\n-2\n")
+        .await
+        .succeeded();
+    assert_eq!(
+        tested.values("select id from left_alone order by id").await,
+        json!([["-2"], ["-1"]])
+    );
+}
+
+async fn owner_and_rights_stay(tested: &Tested) {
+    let admin = &tested.subject.admin;
+    admin(
+        "create role keeper; create role reader; create role narrow;
+         create table kept (id bigint, name text, gone text); alter table kept owner to keeper;
+         grant select on kept to reader with grant option; grant select (id, gone), update (name) on kept to narrow",
+    );
+    tested.import("kept", &[], "name,id\nAnn,1\n").await.succeeded();
+    let kept = admin(
+        "select tableowner from pg_tables where tablename = 'kept'
+         union all select has_table_privilege('reader', 'kept', 'select with grant option')::text
+         union all select has_column_privilege('narrow', 'kept', 'id', 'select')::text
+         union all select has_column_privilege('narrow', 'kept', 'name', 'select')::text
+         union all select has_column_privilege('narrow', 'kept', 'name', 'update')::text
+         union all select id || name from kept",
+    );
+    let kept: Vec<&str> = kept.lines().collect();
+    assert_eq!(kept, ["keeper", "true", "true", "false", "true", "1Ann"]);
+}
+
+async fn what_protects_a_table_stays(tested: &Tested) {
+    let admin = &tested.subject.admin;
+    admin(
+        "create table guarded (id bigint); alter table guarded enable row level security;
+         create table parted (id bigint) partition by range (id);
+         create table part partition of parted for values from (0) to (100);
+         create table elder (id bigint); create table younger () inherits (elder)",
+    );
+    for (table, words) in [
+        ("guarded", "`public.guarded` is a table with row security"),
+        ("parted", "`public.parted` is a partitioned table"),
+        ("part", "`public.part` is a part or a parent of other tables"),
+        ("elder", "`public.elder` is a part or a parent of other tables"),
+    ] {
+        let replaced = tested.import(table, &[], "id\n1\n").await;
+        replaced.failed_with(words);
+        replaced.failed_with("which only takes mode `append`");
+        tested.import(table, &[APPEND], "id\n7\n").await.succeeded();
+    }
+    let outside = tested.import("parted", &[APPEND], "id\n8\n700\n").await;
+    outside.failed_with("no partition of relation");
+    assert_eq!(admin("select count(*) from parted").trim(), "2");
+    assert_eq!(
+        admin("select relrowsecurity from pg_class where relname = 'guarded'").trim(),
+        "t"
+    );
+}
+
+async fn schemas_are_apart(tested: &Tested) {
+    let admin = &tested.subject.admin;
+    admin("create schema \"Lab 2\"; create table apart (id bigint)");
+    let lab = ("dest_schema_name", "Lab 2");
+    tested.import("apart", &[lab], "id\n1\n2\n").await.succeeded();
+    tested
+        .import("apart", &[lab, APPEND], "id\n3\n")
+        .await
+        .succeeded();
+    let counts = admin("select count(*) from public.apart union all select count(*) from \"Lab 2\".apart");
+    assert_eq!(counts.lines().collect::<Vec<_>>(), ["0", "3"]);
+    let nowhere = tested
+        .import("apart", &[("dest_schema_name", "lab 3")], "id\n1\n")
+        .await;
+    nowhere.failed_with("schema \"lab 3\" does not exist");
+}
+
+async fn nothing_half_added_without_transactions(tested: &Tested) {
+    (tested.subject.admin)("create table plain (id integer) engine = MyISAM; insert into plain values (1)");
+    let added = tested.import("plain", &[APPEND], "id\n2\n").await;
+    added.failed_with("whose engine has no transactions, which only takes mode `replace`");
+    assert_eq!(tested.values("select id from plain").await, json!([["1"]]));
+    tested.import("plain", &[], "id\n3\n").await.succeeded();
+    assert_eq!(tested.values("select id from plain").await, json!([["3"]]));
+}
