@@ -1,14 +1,16 @@
 //! Settings: by flag, else by environment, else by file, else the default.
 
-use std::fs;
+mod settings;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::Args;
 use serde::Deserialize;
+
+pub(crate) use settings::Settings;
 
 use crate::error::Error;
 use crate::error::Result;
@@ -19,70 +21,6 @@ const MEMORY_PER_THREAD_MIB: u64 = 64;
 
 /// Ten years: longer is a slip, and would not fit where times are kept in microseconds.
 const DURATION_MAX: Duration = Duration::from_hours(3650 * 24);
-
-/// Every setting as given, by whichever way; `docs/configuration.md` lists them.
-#[derive(Args, Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Settings {
-    /// Folder of everything the server keeps
-    #[arg(long, env = "HOLISTICS_DATA_DIR", value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Address and port to serve on; port 0 takes a free one
-    #[arg(long, env = "HOLISTICS_LISTEN", value_name = "ADDRESS:PORT")]
-    listen: Option<SocketAddr>,
-    /// How clients reach the server, for links in answers, such as `https://reports.example.com`
-    #[arg(long, env = "HOLISTICS_PUBLIC_URL", value_name = "URL")]
-    public_url: Option<String>,
-    /// Folder of report files to apply at start
-    #[arg(long, env = "HOLISTICS_REPORTS", value_name = "DIR")]
-    reports: Option<PathBuf>,
-    /// Jobs that run at the same time
-    #[arg(long, env = "HOLISTICS_WORKERS", value_name = "COUNT")]
-    workers: Option<usize>,
-    /// Threads that encode one file
-    #[arg(long, env = "HOLISTICS_ENCODE_THREADS", value_name = "COUNT")]
-    encode_threads: Option<usize>,
-    /// How long a result and its files can be fetched, such as 24h
-    #[arg(long, env = "HOLISTICS_RESULT_LIFETIME", value_name = "DURATION", value_parser = humantime::parse_duration)]
-    #[serde(default, deserialize_with = "duration")]
-    result_lifetime: Option<Duration>,
-    /// How long a finished job is remembered
-    #[arg(long, env = "HOLISTICS_JOB_LIFETIME", value_name = "DURATION", value_parser = humantime::parse_duration)]
-    #[serde(default, deserialize_with = "duration")]
-    job_lifetime: Option<Duration>,
-    /// How long a query may run before it is stopped
-    #[arg(long, env = "HOLISTICS_QUERY_TIMEOUT", value_name = "DURATION", value_parser = humantime::parse_duration)]
-    #[serde(default, deserialize_with = "duration")]
-    query_timeout: Option<Duration>,
-    /// Rows a result may have
-    #[arg(long, env = "HOLISTICS_RESULT_ROWS_MAX", value_name = "ROWS")]
-    result_rows_max: Option<u64>,
-    /// Size on disk that a result may have, such as 20GiB
-    #[arg(long, env = "HOLISTICS_RESULT_BYTES_MAX", value_name = "SIZE")]
-    result_bytes_max: Option<ByteSize>,
-    /// Size that a request's body may have
-    #[arg(long, env = "HOLISTICS_REQUEST_BYTES_MAX", value_name = "SIZE")]
-    request_bytes_max: Option<ByteSize>,
-    /// Size that an uploaded file may have, also when it is unpacked
-    #[arg(long, env = "HOLISTICS_UPLOAD_BYTES_MAX", value_name = "SIZE")]
-    upload_bytes_max: Option<ByteSize>,
-    /// How long an uploaded file can be imported again, such as 7d
-    #[arg(long, env = "HOLISTICS_UPLOAD_LIFETIME", value_name = "DURATION", value_parser = humantime::parse_duration)]
-    #[serde(default, deserialize_with = "duration")]
-    upload_lifetime: Option<Duration>,
-    /// Memory that the warehouse's engine may use; beyond it spills to disk
-    #[arg(long, env = "HOLISTICS_WAREHOUSE_MEMORY_MAX", value_name = "SIZE")]
-    warehouse_memory_max: Option<ByteSize>,
-    /// Threads of the warehouse's engine
-    #[arg(long, env = "HOLISTICS_WAREHOUSE_THREADS", value_name = "COUNT")]
-    warehouse_threads: Option<usize>,
-    /// What to log: error, warn, info, debug or trace, also by module
-    #[arg(long, env = "HOLISTICS_LOG", value_name = "FILTER")]
-    log: Option<String>,
-    /// How to log: text or json
-    #[arg(long, env = "HOLISTICS_LOG_FORMAT", value_name = "FORMAT")]
-    log_format: Option<LogFormat>,
-}
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
@@ -100,6 +38,11 @@ pub(crate) struct Config {
     pub(crate) public_url: Option<String>,
     pub(crate) reports: Option<PathBuf>,
     pub(crate) workers: usize,
+    pub(crate) user_jobs_max: i64,
+    pub(crate) queue_max: i64,
+    pub(crate) job_lease: Duration,
+    pub(crate) attempts_max: i64,
+    pub(crate) stop_grace: Duration,
     pub(crate) encode_threads: usize,
     pub(crate) result_lifetime: Duration,
     pub(crate) job_lifetime: Duration,
@@ -116,39 +59,6 @@ pub(crate) struct Config {
 }
 
 impl Settings {
-    /// Fills what is not set from a TOML file.
-    pub(crate) fn or_file(self, path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)
-            .map_err(|error| Error::invalid(format!("cannot read `{}`: {error}", path.display())))?;
-        let file: Self = toml::from_str(&text).map_err(|error| {
-            Error::invalid(format!("`{}`: {}", path.display(), error.to_string().trim_end()))
-        })?;
-        Ok(self.or(file))
-    }
-
-    pub(crate) fn or(self, other: Self) -> Self {
-        Self {
-            data_dir: self.data_dir.or(other.data_dir),
-            listen: self.listen.or(other.listen),
-            public_url: self.public_url.or(other.public_url),
-            reports: self.reports.or(other.reports),
-            workers: self.workers.or(other.workers),
-            encode_threads: self.encode_threads.or(other.encode_threads),
-            result_lifetime: self.result_lifetime.or(other.result_lifetime),
-            job_lifetime: self.job_lifetime.or(other.job_lifetime),
-            query_timeout: self.query_timeout.or(other.query_timeout),
-            result_rows_max: self.result_rows_max.or(other.result_rows_max),
-            result_bytes_max: self.result_bytes_max.or(other.result_bytes_max),
-            request_bytes_max: self.request_bytes_max.or(other.request_bytes_max),
-            upload_bytes_max: self.upload_bytes_max.or(other.upload_bytes_max),
-            upload_lifetime: self.upload_lifetime.or(other.upload_lifetime),
-            warehouse_memory_max: self.warehouse_memory_max.or(other.warehouse_memory_max),
-            warehouse_threads: self.warehouse_threads.or(other.warehouse_threads),
-            log: self.log.or(other.log),
-            log_format: self.log_format.or(other.log_format),
-        }
-    }
-
     /// Puts the defaults in and refuses values that cannot work.
     pub(crate) fn resolve(self) -> Result<Config> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -160,7 +70,12 @@ impl Settings {
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3000))),
             public_url: self.public_url.map(|url| url.trim_end_matches('/').to_owned()),
             reports: self.reports,
-            workers: self.workers.unwrap_or(4),
+            workers: self.workers.unwrap_or(8),
+            user_jobs_max: self.user_jobs_max.unwrap_or(5),
+            queue_max: self.queue_max.unwrap_or(10_000),
+            job_lease: self.job_lease.unwrap_or(Duration::from_secs(30)),
+            attempts_max: self.attempts_max.unwrap_or(3),
+            stop_grace: self.stop_grace.unwrap_or(Duration::from_secs(10)),
             encode_threads: self.encode_threads.unwrap_or(cores),
             result_lifetime: self.result_lifetime.unwrap_or(Duration::from_hours(24)),
             job_lifetime: self.job_lifetime.unwrap_or(Duration::from_hours(30 * 24)),
@@ -189,6 +104,18 @@ impl Settings {
             }
         }
         for (name, value) in [
+            ("user_jobs_max", config.user_jobs_max),
+            ("queue_max", config.queue_max),
+            ("attempts_max", config.attempts_max),
+        ] {
+            if value < 1 {
+                return Err(Error::invalid(format!(
+                    "setting `{name}` must be 1 or more, got {value}"
+                )));
+            }
+        }
+        for (name, value) in [
+            ("job_lease", config.job_lease),
             ("result_lifetime", config.result_lifetime),
             ("job_lifetime", config.job_lifetime),
             ("query_timeout", config.query_timeout),
@@ -236,17 +163,11 @@ impl Config {
     }
 }
 
-fn duration<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text)
-        .map(Some)
-        .map_err(serde::de::Error::custom)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use clap::Args as _;
     use clap::Command;
 
     use super::*;
@@ -323,6 +244,12 @@ mod tests {
         assert_eq!(default("data_dir"), format!("./{}", config.data_dir.display()));
         assert_eq!(default("listen"), config.listen.to_string());
         assert_eq!(default("workers"), config.workers.to_string());
+        assert_eq!(default("user_jobs_max"), config.user_jobs_max.to_string());
+        assert_eq!(default("queue_max"), config.queue_max.to_string());
+        assert_eq!(default("attempts_max"), config.attempts_max.to_string());
+        for (setting, duration) in [("job_lease", config.job_lease), ("stop_grace", config.stop_grace)] {
+            assert_eq!(humantime::parse_duration(&default(setting)).unwrap(), duration);
+        }
         assert_eq!(default("result_lifetime"), "24h");
         assert_eq!(
             config.result_lifetime,

@@ -42,6 +42,8 @@ pub(crate) enum ErrorCode {
     Timeout,
     /// Somebody asked for the work to stop.
     Cancelled,
+    /// There is too much to do at the moment; later there may not be.
+    Busy,
     /// A fault of ours; the cause is in the log.
     Internal,
 }
@@ -59,6 +61,7 @@ impl ErrorCode {
             Self::SourceFailed => "source_failed",
             Self::Timeout => "timeout",
             Self::Cancelled => "cancelled",
+            Self::Busy => "busy",
             Self::Internal => "internal",
         }
     }

@@ -9,9 +9,6 @@ use crate::error::Result;
 use crate::hex::hex;
 use crate::query::Statement;
 
-/// How often the server may die while it works on a job before the job counts as what kills it.
-pub(crate) const LOSSES_MAX: i64 = 3;
-
 #[derive(Clone, Copy, Debug, Eq, PartialEq, sqlx::Type)]
 #[sqlx(rename_all = "lowercase")]
 pub(crate) enum JobKind {
@@ -26,17 +23,36 @@ pub(crate) enum JobKind {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, sqlx::Type)]
 #[sqlx(rename_all = "lowercase")]
 pub(crate) enum JobStatus {
-    /// Set by a submit, and at start-up for a job that an earlier process left running.
-    /// Cleared by the worker that claims it. Survives a crash.
+    /// Set by a submit, and for a job whose worker was lost or handed it back.
+    /// Cleared by the worker that claims it, or by who cancels it. Survives a crash.
     Queued,
-    /// Set by the worker that claims the job, cleared when it keeps what the job made, or fails it,
-    /// or hands it back because the server stops.
-    /// After a crash the next start of the server queues it again.
+    /// Set by the worker that claims the job for a lease, which it renews. Cleared when it keeps what the job
+    /// made, or fails it, or hands it back because the server stops; or by who cancels it.
+    /// After a crash the next start of the server queues it again, as does the end of a lease.
     Running,
+    /// Set by who cancels a running job, cleared by its worker once that has stopped.
+    /// After a crash the next start of the server makes it `Cancelled`, as does the end of a lease.
+    Cancelling,
     /// Set together with the result, or for an export with the file; final.
     Success,
-    /// Set together with the error; final.
+    /// Set together with the error; final. Also set when workers of this job were lost too often.
     Failure,
+    /// Set for a queued job by who cancels it, else by the worker that has stopped; final.
+    Cancelled,
+}
+
+impl JobStatus {
+    /// As documents, answers and the database have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Cancelling => "cancelling",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// A row of `jobs`, but for its statement, which can be long.
@@ -71,7 +87,10 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) fn is_finished(&self) -> bool {
-        matches!(self.status, JobStatus::Success | JobStatus::Failure)
+        matches!(
+            self.status,
+            JobStatus::Success | JobStatus::Failure | JobStatus::Cancelled
+        )
     }
 
     /// Why the job failed, if it did.
@@ -100,6 +119,8 @@ pub(crate) struct NewJob {
     pub(crate) statement: Statement,
     /// How old a finished result may be to stand for this run; zero: run.
     pub(crate) cache_us: i64,
+    /// Whether a run that is under way may stand for this one.
+    pub(crate) may_join: bool,
 }
 
 impl NewJob {

@@ -17,6 +17,8 @@ pub(crate) const WAREHOUSE: &str = "warehouse";
 pub(crate) const WAREHOUSE_ID: i64 = 1;
 
 const NAME_CHARS_MAX: usize = 64;
+/// Jobs that run on a source at the same time, unless it says otherwise.
+pub(crate) const CONCURRENCY: u32 = 5;
 const CONCURRENCY_MAX: u32 = 1000;
 /// A day: a statement that takes longer is not a report's.
 const TIMEOUT_MAX: Duration = Duration::from_hours(24);
@@ -90,7 +92,7 @@ pub(crate) enum Mismatch {
 impl Default for SourceSettings {
     fn default() -> Self {
         Self {
-            concurrency: 5,
+            concurrency: CONCURRENCY,
             statement_timeout_secs: 0,
             time_zone: "UTC".to_owned(),
             writable: false,

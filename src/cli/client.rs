@@ -67,6 +67,18 @@ impl Client {
         self.parse(status, &text)
     }
 
+    /// The same for a request that changes something.
+    pub(super) fn put_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let mut response = self
+            .agent
+            .put(self.url(path))
+            .header("X-Holistics-Key", &self.key)
+            .send_empty()
+            .map_err(|error| self.unreachable(&error))?;
+        let text = read_text(&mut response)?;
+        self.parse(response.status().as_u16(), &text)
+    }
+
     /// Sends an upload, however long that takes.
     pub(super) fn upload<T: DeserializeOwned>(&self, path: &str, mut upload: Upload) -> Result<T> {
         let content_type = format!("multipart/form-data; boundary={}", upload.boundary);

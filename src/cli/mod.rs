@@ -13,6 +13,7 @@ mod data_sources;
 mod demo;
 mod follow;
 mod import;
+mod jobs;
 mod keys;
 mod login;
 mod reports;
@@ -56,6 +57,8 @@ enum Command {
     /// The data sources of a server
     #[command(name = "data_sources")]
     DataSources(data_sources::DataSourcesArgs),
+    /// Jobs of the server that you are logged in to
+    Jobs(jobs::JobsArgs),
     /// Who may use the server
     Users(users::UsersArgs),
     /// Keys to the API
@@ -76,6 +79,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Sources(args) => sources::run(args),
         Command::Import(args) => import::run(args),
         Command::DataSources(args) => data_sources::run(args),
+        Command::Jobs(args) => jobs::run(args),
         Command::Users(args) => users::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Login(args) => login::run(args),

@@ -25,7 +25,7 @@ use crate::http;
 use crate::report::Report;
 use crate::worker::Worker;
 
-/// How long requests and jobs have to end when the server stops.
+/// How long requests have to end when the server stops, and jobs to let go.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -87,6 +87,7 @@ pub(super) fn start_log(config: &Config) -> Result<()> {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) worker: Worker,
+    draining: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<Result<()>>,
     working: JoinHandle<()>,
@@ -123,22 +124,33 @@ impl Server {
         };
         let serving = tokio::spawn(http::server::serve(listener, app, stopping.clone()));
         let at_work = worker.clone();
-        let working = tokio::spawn(async move { at_work.work(stopping).await });
+        let (draining, drained) = watch::channel(false);
+        let working = tokio::spawn(async move { at_work.work(drained, stopping).await });
         Ok(Self {
             address,
             worker,
+            draining,
             stop,
             serving,
             working,
         })
     }
 
-    /// Stops taking requests and jobs, gives running requests some time, and queues running jobs again.
+    /// Takes no more jobs, but answers while running ones have their grace; then queues those again,
+    /// takes no more requests, and gives running ones some time.
     pub(crate) async fn stop(self) {
+        let mut working = self.working;
+        self.draining.send_replace(true);
+        let drained = tokio::time::timeout(self.worker.config.stop_grace, &mut working);
+        let drained = drained.await.ok();
         self.stop.send_replace(true);
         let store = self.worker.store.clone();
         let ended = tokio::time::timeout(STOP_TIMEOUT, async {
-            if let Err(error) = self.working.await {
+            let worked = match drained {
+                Some(worked) => worked,
+                None => working.await,
+            };
+            if let Err(error) = worked {
                 error!(%error, "the workers ended badly");
             }
             match self.serving.await {

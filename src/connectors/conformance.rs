@@ -155,11 +155,15 @@ impl Tested {
         let job_id = self.app.submit("/queries/1/submit_query.json").await;
         let (worker, mut stop) = (self.app.worker.clone(), self.app.stopping());
         let running = tokio::spawn(async move { worker.run_next(&mut stop).await.unwrap() });
-        if self.subject.running.is_some() {
-            self.wait_until(|queries| {
-                queries.contains(&format!("holistics job={job_id} report=1 user=ann@example.com"))
-            })
-            .await;
+        self.wait_until(|queries| {
+            queries.contains(&format!("holistics job={job_id} report=1 user=ann@example.com"))
+        })
+        .await;
+        let began = Instant::now();
+        // Of an engine without a list of queries this is all that is known.
+        while self.app.get(&format!("/jobs/{job_id}.json")).await.json()["status"] != "running" {
+            assert!(began.elapsed() < PATIENCE);
+            tokio::task::yield_now().await;
         }
         (job_id, running)
     }
@@ -203,6 +207,7 @@ async fn conforms(subject: Subject) {
     lost_connection_is_no_short_result(&tested).await;
     imports_conform(&tested).await;
     tables_conform(&tested).await;
+    cancel_reaches_the_database(&tested).await;
     stop_reaches_the_database(tested).await;
 }
 
@@ -354,6 +359,22 @@ async fn lost_connection_is_no_short_result(tested: &Tested) {
         );
     }
     // The next query has a connection again.
+    assert_eq!(
+        tested.values("select count(*) from every_type").await,
+        json!([["2"]])
+    );
+}
+
+/// A job that is cancelled is stopped at the database too, before its first row and in between.
+async fn cancel_reaches_the_database(tested: &Tested) {
+    for sql in [tested.subject.slow, tested.subject.endless] {
+        let (job_id, running) = tested.start(sql).await;
+        let answer = tested.app.put(&format!("/jobs/{job_id}/cancel.json")).await;
+        assert_eq!(answer.json(), json!({"status": "OK"}));
+        assert_eq!(running.await.unwrap(), Ran::Job(job_id));
+        assert_eq!(tested.poll(job_id).await["status"], "cancelled");
+        tested.nothing_runs().await;
+    }
     assert_eq!(
         tested.values("select count(*) from every_type").await,
         json!([["2"]])

@@ -1,8 +1,10 @@
 //! Errors as clients see them: the one place where a code becomes a status and a body.
 
 use axum::body::Body;
+use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::header::RETRY_AFTER;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use serde_json::json;
@@ -10,6 +12,9 @@ use tracing::error;
 
 use crate::error::Error;
 use crate::error::ErrorCode;
+
+/// How soon to come back when there is too much to do.
+const RETRY_AFTER_SECS: u16 = 5;
 
 /// Why a request is refused. Turned into a body by `refusal`, which knows the route.
 #[derive(Debug)]
@@ -49,6 +54,7 @@ impl Rejection {
                 ErrorCode::Conflict | ErrorCode::Cancelled => StatusCode::CONFLICT,
                 ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                 ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+                ErrorCode::Busy => StatusCode::TOO_MANY_REQUESTS,
                 ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             },
         }
@@ -106,5 +112,10 @@ pub(crate) fn refusal(refused: &Refused, path: &str) -> Response {
             json!({"errors": [refused.message]}).to_string(),
         ),
     };
-    (refused.status, [(CONTENT_TYPE, content_type)], Body::from(body)).into_response()
+    let mut response = (refused.status, [(CONTENT_TYPE, content_type)], Body::from(body)).into_response();
+    if refused.status == StatusCode::TOO_MANY_REQUESTS {
+        let value = HeaderValue::from(RETRY_AFTER_SECS);
+        response.headers_mut().insert(RETRY_AFTER, value);
+    }
+    response
 }

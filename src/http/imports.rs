@@ -23,7 +23,6 @@ use crate::http::import_fields::plain;
 use crate::http::import_fields::table_name;
 use crate::http::import_fields::writable;
 use crate::http::jobs::iso_time;
-use crate::http::jobs::status_name;
 use crate::http::params::Params;
 use crate::http::params::Segments;
 use crate::http::params::count;
@@ -291,7 +290,7 @@ fn show(import: &DataImport, run: Option<&LastRun>) -> Result<Value, Error> {
         "created_at": iso_time(import.created_at),
         "updated_at": iso_time(import.updated_at),
         "last_run": run.map(|run| iso_time(run.created_at)),
-        "last_run_job": run.map(|run| json!({"id": run.id, "status": status_name(run.status)})),
+        "last_run_job": run.map(|run| json!({"id": run.id, "status": run.status.name()})),
     }))
 }
 

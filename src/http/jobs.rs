@@ -7,6 +7,8 @@ use chrono::SecondsFormat;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
@@ -24,7 +26,7 @@ const TENANT_ID: i64 = 1;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct JobInfo {
     id: i64,
-    /// `queued`, `running`, `success` or `failure`.
+    /// `queued`, `running`, `cancelling`, `success`, `failure` or `cancelled`.
     status: &'static str,
     #[schema(example = "2018-08-24T08:19:19.596Z")]
     created_at: String,
@@ -44,6 +46,9 @@ pub(crate) struct JobInfo {
     user_id: i64,
     tenant_id: i64,
     cancellable: bool,
+    /// Its place in the queue, from 1, while it is queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_position: Option<i64>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -70,7 +75,54 @@ pub(crate) async fn get_job(
         .and_then(|id| id.parse().ok())
         .ok_or(Rejection::NotFound)?;
     let job = find_job(&app, &user, job_id).await?;
-    Ok(Json(info(&job)))
+    let queue_position = match job.status {
+        JobStatus::Queued => Some(app.store.jobs_before(&job).await? + 1),
+        _ => None,
+    };
+    Ok(Json(JobInfo {
+        queue_position,
+        ..info(&job)
+    }))
+}
+
+/// What a cancel answers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Cancelled {
+    #[schema(example = "OK")]
+    status: &'static str,
+}
+
+/// Stops a job: it then reads `cancelling` until its query has been told to stop, and `cancelled` after that.
+/// One that has ended stays as it is.
+#[utoipa::path(
+    put,
+    path = "/jobs/{job_id}/cancel.json",
+    params(("job_id" = i64, Path, description = "From the submit's answer")),
+    responses(
+        (status = 200, description = "The job is over, or will be", body = Cancelled),
+        (status = 403, description = "Somebody else's job", body = super::openapi::Errors),
+        (status = 404, description = "Unknown job", body = super::openapi::Errors),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn cancel_job(
+    State(app): State<App>,
+    Caller(user): Caller,
+    Segments(job_id): Segments<String>,
+) -> Result<Json<Cancelled>, Rejection> {
+    let job_id = job_id.parse().map_err(|_| Rejection::NotFound)?;
+    let job = find_job(&app, &user, job_id).await?;
+    if job.user_id != user.id && !user.is_admin {
+        let message =
+            format!("job `{job_id}` can be cancelled by who submitted it first, or by an administrator");
+        return Err(Error::new(ErrorCode::Forbidden, message).into());
+    }
+    app.store.cancel(job_id).await?;
+    // Told to be over, it stays so, a power cut or not.
+    app.store.sync().await?;
+    // Its place may be what the next job has waited for.
+    app.queued.notify_one();
+    Ok(Json(Cancelled { status: "OK" }))
 }
 
 fn info(job: &Job) -> JobInfo {
@@ -80,7 +132,7 @@ fn info(job: &Job) -> JobInfo {
     };
     JobInfo {
         id: job.id,
-        status: status_name(job.status),
+        status: job.status.name(),
         created_at: iso_time(job.created_at),
         start_time: job.started_at.map(iso_time),
         end_time: job.ended_at.map(iso_time),
@@ -98,17 +150,9 @@ fn info(job: &Job) -> JobInfo {
         report_version: job.report_version,
         user_id: job.user_id,
         tenant_id: TENANT_ID,
-        cancellable: false,
+        cancellable: matches!(job.status, JobStatus::Queued | JobStatus::Running),
+        queue_position: None,
         error: job.error().map(|error| error.message),
-    }
-}
-
-pub(super) fn status_name(status: JobStatus) -> &'static str {
-    match status {
-        JobStatus::Queued => "queued",
-        JobStatus::Running => "running",
-        JobStatus::Success => "success",
-        JobStatus::Failure => "failure",
     }
 }
 

@@ -1,6 +1,7 @@
 //! The API: routes, statuses and JSON shapes, one file per resource. Nothing else knows of them.
 //! A request never runs a report's SQL; it queues a job.
 
+mod answers;
 mod auth;
 mod download;
 mod encoding;
@@ -66,6 +67,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(poll::get_report))
         .routes(routes!(poll::get_results))
         .routes(routes!(jobs::get_job))
+        .routes(routes!(jobs::cancel_job))
         .routes(routes!(download::download))
         .routes(routes!(users::get_user_info))
         .routes(routes!(sources::list_data_sources, sources::add_data_source))

@@ -7,10 +7,7 @@ use axum::body::Body;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::http::HeaderValue;
-use axum::http::header::CACHE_CONTROL;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::header::RETRY_AFTER;
 use axum::response::IntoResponse as _;
 use axum::response::Response;
 use futures::StreamExt as _;
@@ -20,6 +17,10 @@ use utoipa::ToSchema;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::http::App;
+use crate::http::answers::cancelled;
+use crate::http::answers::failure;
+use crate::http::answers::pending;
+use crate::http::answers::uncached;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
 use crate::http::page::PageWriter;
@@ -37,24 +38,7 @@ use crate::objects::ObjectName;
 use crate::results::Rows;
 use crate::store::results::StoredResult;
 
-/// How soon a client that does not wait may ask again, in seconds.
-const RETRY_AFTER_SECS: u16 = 1;
-
 const EXPIRED: &str = "the result has expired: run the report again";
-
-/// A job that is not done, or has failed.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Unfinished {
-    /// `queued`, `running` or `failure`; `not yet` for an export.
-    status: &'static str,
-    /// In the answer to a submit that has waited.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    job_id: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<[String; 1]>,
-}
 
 /// A file that is ready.
 #[derive(Serialize, ToSchema)]
@@ -238,6 +222,10 @@ pub(super) async fn export(
     if !job.is_finished() {
         return Ok(pending("not yet"));
     }
+    if job.status == JobStatus::Cancelled {
+        // Clients of files know no other end without one.
+        return Ok(cancelled("failure", submitted));
+    }
     if let Some(error) = job.error() {
         return Ok(failure(error.message, submitted));
     }
@@ -264,9 +252,8 @@ pub(super) async fn export(
 fn import(job: &Job) -> Response {
     match (job.status, job.error()) {
         (_, Some(error)) => failure(error.message, None),
-        (JobStatus::Queued, _) => pending("queued"),
-        (JobStatus::Running, _) => pending("running"),
-        (JobStatus::Success | JobStatus::Failure, None) => pending("success"),
+        (JobStatus::Cancelled, _) => cancelled(job.status.name(), None),
+        (status, None) => pending(status.name()),
     }
 }
 
@@ -293,8 +280,10 @@ pub(super) async fn page(
         return Err(Error::invalid(message).into());
     }
     match job.status {
-        JobStatus::Queued => return Ok(pending("queued")),
-        JobStatus::Running => return Ok(pending("running")),
+        JobStatus::Queued | JobStatus::Running | JobStatus::Cancelling => {
+            return Ok(pending(job.status.name()));
+        }
+        JobStatus::Cancelled => return Ok(cancelled(job.status.name(), submitted)),
         JobStatus::Success | JobStatus::Failure => {}
     }
     if let Some(error) = job.error() {
@@ -364,35 +353,4 @@ async fn next_piece(mut writer: PageWriter) -> Result<(PageWriter, Bytes), Error
         Ok((writer, Bytes::from(piece)))
     });
     writing.await.map_err(Error::internal)?
-}
-
-/// Says also when to ask again.
-fn pending(status: &'static str) -> Response {
-    let answer = Unfinished {
-        status,
-        job_id: None,
-        error: None,
-        errors: None,
-    };
-    let mut response = uncached(Json(answer).into_response());
-    response
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECS));
-    response
-}
-
-fn failure(message: String, submitted: Option<i64>) -> Response {
-    let answer = Unfinished {
-        status: "failure",
-        job_id: submitted,
-        error: Some(message.clone()),
-        errors: Some([message]),
-    };
-    uncached(Json(answer).into_response())
-}
-
-fn uncached(mut response: Response) -> Response {
-    let value = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(CACHE_CONTROL, value);
-    response
 }

@@ -197,6 +197,7 @@ async fn submit(
         &read_body(app, request).await?,
     )?;
     let wait = parse_wait(raw.reserved("_wait"))?;
+    let may_reuse = parse_cache(raw.reserved("_cache"))?;
     // Nobody else than who waits for a page says which one; old clients send what they like.
     let page = |name| raw.reserved(name).filter(|_| format.is_none() && !wait.is_zero());
     let view = View::new(page("_page"), page("_page_size"), &headers)?;
@@ -223,7 +224,11 @@ async fn submit(
         report_version: found.version,
         source_id,
         statement: compile(&found.report, &values, dialect)?,
-        cache_us: i64::try_from(found.report.cache.as_micros()).unwrap_or(i64::MAX),
+        cache_us: match may_reuse {
+            true => i64::try_from(found.report.cache.as_micros()).unwrap_or(i64::MAX),
+            false => 0,
+        },
+        may_join: may_reuse,
     };
     let submitted = queue(app, new).await?;
     let (status, job_id) = match submitted {
@@ -244,6 +249,15 @@ async fn submit(
     Ok(with_job_id(response, job_id))
 }
 
+/// Reads `_cache`: whether a result or a run of earlier may stand for this one.
+fn parse_cache(text: Option<&str>) -> Result<bool, Error> {
+    match text {
+        None | Some("" | "on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(other) => Err(Error::must_be("_cache", "`on` or `off`", other)),
+    }
+}
+
 /// Where a report runs, and how SQL is written there.
 async fn source_of(app: &App, report: &Report) -> Result<(i64, Dialect), Rejection> {
     if report.source == WAREHOUSE {
@@ -260,8 +274,9 @@ async fn source_of(app: &App, report: &Report) -> Result<(i64, Dialect), Rejecti
 async fn queue(app: &App, new: NewJob) -> Result<Submitted, Error> {
     let store = app.store.clone();
     let queued = app.queued.clone();
+    let queue_max = app.config.queue_max;
     let queueing = tokio::spawn(async move {
-        let submitted = store.submit(&new).await?;
+        let submitted = store.submit(&new, queue_max).await?;
         if matches!(submitted, Submitted::Created(_)) {
             queued.notify_one();
         }

@@ -32,20 +32,22 @@ pub(super) async fn job_after(app: &App, caller: &Caller, id: i64, wait: Duratio
         return find_job(app, &caller.0, id).await;
     }
     let waiter = app.store.waiter(id);
-    let told = waiter.told();
-    tokio::pin!(told);
-    // From here on no call is missed; what came before shows in the row.
-    told.as_mut().enable();
-    let job = find_job(app, &caller.0, id).await?;
-    if job.is_finished() {
-        return Ok(job);
-    }
     let mut stop = app.stop.clone();
-    tokio::select! {
-        () = told => {}
-        () = tokio::time::sleep(wait) => {}
-        // An error means that the sender is gone, which is a stop too.
-        _ = stop.wait_for(|stop| *stop) => {}
+    let mut over = std::pin::pin!(tokio::time::sleep(wait));
+    loop {
+        let mut told = std::pin::pin!(waiter.told());
+        // From here on no call is missed; what came before shows in the row.
+        told.as_mut().enable();
+        let job = find_job(app, &caller.0, id).await?;
+        if job.is_finished() {
+            return Ok(job);
+        }
+        tokio::select! {
+            () = told => {}
+            () = over.as_mut() => break,
+            // An error means that the sender is gone, which is a stop too.
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
     }
     find_job(app, &caller.0, id).await
 }

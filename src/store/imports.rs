@@ -137,7 +137,7 @@ impl Store {
     pub(crate) async fn finish_import(&self, job: &Job, survey: &str, rejected: u64) -> Result<()> {
         let mut transaction = self.begin_write().await?;
         let done: Vec<i64> = sqlx::query_scalar(
-            "update jobs set status = 'success', ended_at = $1, rejected = $2
+            "update jobs set status = 'success', ended_at = $1, lease_until = null, rejected = $2
              where id = $3 and attempt = $4 and status = 'running' returning import_id",
         )
         .bind(now_us())
@@ -161,7 +161,8 @@ impl Store {
         Ok(sqlx::query_scalar(
             "update data_imports set expires_at = null
              where expires_at < $1
-               and not exists (select 1 from jobs where import_id = data_imports.id and status in ('queued', 'running'))
+               and not exists (select 1 from jobs where import_id = data_imports.id
+                               and status in ('queued', 'running', 'cancelling'))
              returning upload",
         )
         .bind(now_us())
@@ -182,7 +183,7 @@ impl Store {
     pub(crate) async fn kept_rejects(&self) -> Result<HashSet<(i64, i64)>> {
         let kept: Vec<(i64, i64)> = sqlx::query_as(
             "select id, attempt from jobs where rejected > 0 and status = 'success'
-                              or kind = 'import' and status = 'running'",
+                              or kind = 'import' and status in ('running', 'cancelling')",
         )
         .fetch_all(&self.reads)
         .await?;
@@ -197,8 +198,9 @@ async fn insert_job(
     user_id: i64,
 ) -> Result<i64> {
     Ok(sqlx::query_scalar(
-        "insert into jobs (kind, format, status, user_id, import_id, source_id, result_key, statement, created_at)
-         values ('import', '', 'queued', $1, $2, $3, 'import ' || $2, '', $4) returning id",
+        "insert into jobs (kind, format, status, user_id, import_id, source_id, result_key, live_key, statement,
+                           created_at)
+         values ('import', '', 'queued', $1, $2, $3, 'import ' || $2, 'import ' || $2, '', $4) returning id",
     )
     .bind(user_id)
     .bind(import_id)

@@ -11,13 +11,13 @@ use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::job::Job;
 use crate::job::JobKind;
-use crate::job::LOSSES_MAX;
 use crate::job::NewJob;
 use crate::job::Submitted;
 use crate::query::Statement;
+use crate::source::CONCURRENCY;
 use crate::store::COMMIT;
 use crate::store::Store;
-use crate::store::finished::Waiter;
+use crate::store::changes::Waiter;
 use crate::store::now_us;
 use crate::store::results::MadeOf;
 use crate::store::results::NewExport;
@@ -30,6 +30,15 @@ const JOB: &str = "id, kind, format, options, status, user_id, report_id, report
     source_id, attempt,
     created_at, started_at, ended_at, error_code, error_message, rejected, result_id,
     export_id";
+
+/// How jobs are given to workers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// How long a worker need not be heard of.
+    pub(crate) lease_us: i64,
+    /// How many jobs of one user run at the same time.
+    pub(crate) user_jobs_max: i64,
+}
 
 /// A job that a worker has taken.
 #[derive(sqlx::FromRow)]
@@ -48,31 +57,48 @@ impl Claimed {
 
 impl Store {
     /// Queues a job, joins the live one that does the same, or finishes it at once from a fresh result.
-    pub(crate) async fn submit(&self, new: &NewJob) -> Result<Submitted> {
+    /// Refused if so many are queued already.
+    pub(crate) async fn submit(&self, new: &NewJob, queue_max: i64) -> Result<Submitted> {
         let key = new.result_key()?;
         if let Some(id) = self.done_already(new, &key).await? {
             return Ok(Submitted::Done(id));
         }
         loop {
-            if let Some(submitted) = self.insert_alone(new, &key).await? {
+            if let Some(submitted) = self.insert_alone(new, &key, queue_max).await? {
                 return Ok(submitted);
             }
-            if let Some(id) = self.join(new, &key).await? {
+            if new.may_join
+                && let Some(id) = self.join(new, &key).await?
+            {
                 return Ok(Submitted::Joined(id));
             }
-            // The live job that was in the way has just ended.
+            if self.is_full(queue_max).await? {
+                return Err(Error::new(
+                    ErrorCode::Busy,
+                    format!("{queue_max} jobs are queued already (setting `queue_max`): try again later"),
+                ));
+            }
+            // The live job that was in the way has just ended, or the queue has become shorter.
         }
     }
 
-    /// Adds a job, unless a live one does the same.
-    async fn insert_alone(&self, new: &NewJob, key: &str) -> Result<Option<Submitted>> {
+    async fn is_full(&self, queue_max: i64) -> Result<bool> {
+        let sql = "select count(*) >= $1 from (select 1 from jobs where status = 'queued' limit $1)";
+        Ok(sqlx::query_scalar(sql)
+            .bind(queue_max)
+            .fetch_one(&self.reads)
+            .await?)
+    }
+
+    /// Adds a job, unless a live one does the same, or the queue is full.
+    async fn insert_alone(&self, new: &NewJob, key: &str, queue_max: i64) -> Result<Option<Submitted>> {
         if new.cache_us == 0 {
-            return insert(&self.writes, new, key, None).await;
+            return insert(&self.writes, new, key, None, queue_max).await;
         }
         // No run can end, and no result go, between the look and the job.
         let mut transaction = self.begin_write().await?;
         let fresh = fresh(&mut transaction, new, key).await?;
-        let submitted = insert(&mut *transaction, new, key, fresh).await?;
+        let submitted = insert(&mut *transaction, new, key, fresh, queue_max).await?;
         transaction.commit().await?;
         Ok(submitted)
     }
@@ -82,7 +108,7 @@ impl Store {
         let mut transaction = self.begin_write().await?;
         let live: Option<i64> = sqlx::query_scalar(
             "select id from jobs
-             where result_key = $1 and kind = $2 and format = $3 and options = $4
+             where live_key = $1 and kind = $2 and format = $3 and options = $4
                and status in ('queued', 'running')",
         )
         .bind(key)
@@ -102,30 +128,55 @@ impl Store {
         Ok(live)
     }
 
-    /// Takes the oldest queued job, but no import while an earlier one into the same table is not done:
+    /// Takes the next job of the queue: who waits for a page comes before who waits for a file, and that before
+    /// imports; among those, first come, first served. Passed over is whose user or source has as many as it may,
+    /// and an import while an earlier one into the same table is not done:
     /// they are done in the order in which they came, and none of them waits where it keeps others from working.
-    pub(crate) async fn claim(&self) -> Result<Option<Claimed>> {
+    pub(crate) async fn claim(&self, terms: &Terms) -> Result<Option<Claimed>> {
         let sql = format!(
-            "update jobs set status = 'running', attempt = attempt + 1, started_at = max($1, created_at)
+            "update jobs set status = 'running', attempt = attempt + 1, started_at = max($1, created_at),
+                    lease_until = $1 + $2
              where id = (
                 select id from jobs as next
-                where status = 'queued' and not (kind = 'import' and exists (
+                where status = 'queued'
+                  and user_id not in (
+                    select user_id from jobs where status in ('running', 'cancelling')
+                    group by user_id having count(*) >= $3)
+                  and source_id not in (
+                    select source_id from jobs join sources on sources.id = source_id
+                    where status in ('running', 'cancelling')
+                    group by source_id having count(*) >= coalesce(json_extract(settings, '$.concurrency'), $4))
+                  and not (kind = 'import' and exists (
                     select 1 from jobs as earlier
                     join data_imports as theirs on theirs.id = earlier.import_id
                     join data_imports as ours on ours.id = next.import_id
-                    where earlier.status in ('queued', 'running') and earlier.id < next.id
+                    where earlier.status in ('queued', 'running', 'cancelling') and earlier.id < next.id
                       and earlier.source_id = next.source_id
                       and lower(theirs.table_name) = lower(ours.table_name)
                       -- Which schema is meant if none is named, only the database knows.
                       and coalesce(lower(theirs.schema_name) = lower(ours.schema_name), true)))
-                order by id limit 1)
+                order by priority, id limit 1)
              returning {JOB}, statement"
         );
         Ok(sqlx::query_as(AssertSqlSafe(sql))
             .bind(now_us())
+            .bind(terms.lease_us)
+            .bind(terms.user_jobs_max)
+            .bind(i64::from(CONCURRENCY))
             .fetch_all(&self.writes)
             .await?
             .pop())
+    }
+
+    /// How many jobs are before this one in the queue; meaningless unless it is queued.
+    pub(crate) async fn jobs_before(&self, job: &Job) -> Result<i64> {
+        Ok(sqlx::query_scalar(
+            "select count(*) from jobs
+             where status = 'queued' and (priority, id) < (select priority, id from jobs where id = $1)",
+        )
+        .bind(job.id)
+        .fetch_one(&self.reads)
+        .await?)
     }
 
     /// Records the rows that a query job has written; with them it is done.
@@ -135,7 +186,7 @@ impl Store {
             "begin immediate;
              {INSERT_RESULT}
              update jobs set result_id = (select id from results where job_id = $1 and attempt = $2),
-                    status = 'success', ended_at = $4
+                    status = 'success', ended_at = $4, lease_until = null
              where id = $1 and attempt = $2 and status = 'running' returning id;
              {COMMIT}"
         );
@@ -165,7 +216,7 @@ impl Store {
              where id = $1 and attempt = $2 and status = 'running';
              update jobs set result_id = {result_id},
                     export_id = (select id from exports where job_id = $1 and attempt = $2),
-                    status = 'success', ended_at = $4
+                    status = 'success', ended_at = $4, lease_until = null
              where id = $1 and attempt = $2 and status = 'running' returning id;
              {COMMIT}"
         );
@@ -194,7 +245,7 @@ impl Store {
     /// Ends a job with an error. Refused if the job is no longer at this attempt.
     pub(crate) async fn fail(&self, job: &Job, error: &Error) -> Result<()> {
         let changed = sqlx::query_scalar(
-            "update jobs set status = 'failure', ended_at = $1, error_code = $2, error_message = $3
+            "update jobs set status = 'failure', ended_at = $1, lease_until = null, error_code = $2, error_message = $3
              where id = $4 and attempt = $5 and status = 'running' returning id",
         )
         .bind(now_us())
@@ -215,43 +266,7 @@ impl Store {
                 format!("job `{}` is no longer at attempt {}", job.id, job.attempt),
             ));
         }
-        self.finished.tell(job.id);
-        Ok(())
-    }
-
-    /// Queues again what an earlier process left running; a job that was lost too often fails.
-    /// Only for a process that holds the data folder alone.
-    pub(crate) async fn take_up_interrupted(&self) -> Result<u64> {
-        let mut transaction = self.begin_write().await?;
-        sqlx::query("update jobs set losses = losses + 1 where status = 'running'")
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "update jobs set status = 'failure', ended_at = $1, error_code = 'internal',
-                    error_message = 'worker lost: the server stopped ' || losses || ' times while it worked on this'
-             where status = 'running' and losses >= $2",
-        )
-        .bind(now_us())
-        .bind(LOSSES_MAX)
-        .execute(&mut *transaction)
-        .await?;
-        let queued = sqlx::query("update jobs set status = 'queued' where status = 'running'")
-            .execute(&mut *transaction)
-            .await?
-            .rows_affected();
-        transaction.commit().await?;
-        Ok(queued)
-    }
-
-    /// Puts a job back that a clean stop of the server interrupts; that is no loss.
-    pub(crate) async fn hand_back(&self, job: &Job) -> Result<()> {
-        sqlx::query(
-            "update jobs set status = 'queued' where id = $1 and attempt = $2 and status = 'running'",
-        )
-        .bind(job.id)
-        .bind(job.attempt)
-        .execute(&self.writes)
-        .await?;
+        self.changes.tell(job.id);
         Ok(())
     }
 
@@ -273,20 +288,20 @@ impl Store {
 
     /// Begins to wait for a job. Who begins before reading the job's row misses nothing.
     pub(crate) fn waiter(&self, job_id: i64) -> Waiter {
-        self.finished.waiter(job_id)
+        self.changes.waiter(job_id)
     }
 
     /// How many jobs somebody waits for.
     #[cfg(test)]
     pub(crate) fn waited_for(&self) -> usize {
-        self.finished.count()
+        self.changes.count()
     }
 
     /// Forgets finished jobs that are older than this, but for those whose result still lives.
     pub(crate) async fn forget_jobs(&self, older_than_us: i64) -> Result<u64> {
         Ok(sqlx::query(
             "delete from jobs
-             where created_at < $1 and status in ('success', 'failure') and result_id is null",
+             where created_at < $1 and status in ('success', 'failure', 'cancelled') and result_id is null",
         )
         .bind(older_than_us)
         .execute(&self.writes)
@@ -318,12 +333,14 @@ fn bind_result<'q>(statements: Statements<'q>, job: &Job, result: &'q NewResult)
         .bind(&result.content)
 }
 
-/// Adds a job, finished if all it would make is there already. `None` if a live job does the same.
+/// Adds a job, finished if all it would make is there already.
+/// `None` if a live job does the same, or the queue is full.
 async fn insert(
     database: impl SqliteExecutor<'_>,
     new: &NewJob,
     key: &str,
     fresh: Option<Fresh>,
+    queue_max: i64,
 ) -> Result<Option<Submitted>> {
     let done = fresh.as_ref().is_some_and(|fresh| match new.kind {
         JobKind::Query => true,
@@ -331,10 +348,12 @@ async fn insert(
     });
     let now = now_us();
     let id: Vec<i64> = sqlx::query_scalar(
-        "insert into jobs (kind, format, options, status, user_id, report_id, report_version, result_key, statement,
-                           created_at, started_at, ended_at, result_id, export_id, source_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, $14)
-         on conflict (result_key, kind, format, options) where status in ('queued', 'running') do nothing
+        "insert into jobs (kind, format, options, status, user_id, report_id, report_version, result_key, live_key,
+                           statement, created_at, started_at, ended_at, result_id, export_id, source_id)
+         select $1, $2, $3, $4, $5, $6, $7, $8, case when $15 then $8 else hex(randomblob(16)) end,
+                $9, $10, $11, $11, $12, $13, $14
+         where $4 <> 'queued' or (select count(*) from (select 1 from jobs where status = 'queued' limit $16)) < $16
+         on conflict (live_key, kind, format, options) where status in ('queued', 'running') do nothing
          returning id",
     )
     .bind(new.kind)
@@ -351,6 +370,8 @@ async fn insert(
     .bind(fresh.as_ref().map(|fresh| fresh.result_id))
     .bind(fresh.as_ref().and_then(|fresh| fresh.export_id))
     .bind(new.source_id)
+    .bind(new.may_join)
+    .bind(queue_max)
     .fetch_all(database)
     .await?;
     Ok(id.first().map(|id| match done {

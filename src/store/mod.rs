@@ -2,9 +2,10 @@
 //! All SQL on it is in this folder; it never touches a report's source.
 
 mod api_keys;
-pub(crate) mod finished;
+pub(crate) mod changes;
 pub(crate) mod imports;
 pub(crate) mod jobs;
+pub(crate) mod leases;
 pub(crate) mod logs;
 pub(crate) mod reports;
 pub(crate) mod results;
@@ -36,7 +37,7 @@ use tracing::warn;
 
 use crate::error::Error;
 use crate::error::Result;
-use crate::store::finished::Finished;
+use crate::store::changes::Changes;
 use crate::store::reports::KnownVersions;
 use crate::store::sync::WalSync;
 
@@ -58,7 +59,7 @@ pub(crate) struct Store {
     writes: SqlitePool,
     versions: Arc<KnownVersions>,
     wal: Arc<WalSync>,
-    finished: Finished,
+    changes: Changes,
 }
 
 impl Store {
@@ -91,7 +92,7 @@ impl Store {
             writes,
             versions: Arc::default(),
             wal: Arc::new(WalSync::new(wal.into())),
-            finished: Finished::default(),
+            changes: Changes::default(),
         })
     }
 

@@ -149,7 +149,8 @@ impl Store {
 
     async fn kept(&self, table: &'static str) -> Result<HashSet<(i64, i64)>> {
         let sql = format!(
-            "select job_id, attempt from {table} union select id, attempt from jobs where status = 'running'"
+            "select job_id, attempt from {table} union select id, attempt from jobs
+             where status in ('running', 'cancelling')"
         );
         let kept = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&self.reads).await?;
         Ok(kept.into_iter().collect())
@@ -162,7 +163,7 @@ impl Store {
         let now = now_us();
         let expired = "expires_at <= $1
              and id not in (select result_id from jobs
-                            where status in ('queued', 'running') and result_id is not null)";
+                            where status in ('queued', 'running', 'cancelling') and result_id is not null)";
         let exports = sqlx::query_as(AssertSqlSafe(format!(
             "select job_id, attempt, format from exports
              where content is null and result_id in (select id from results where {expired})"

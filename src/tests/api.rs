@@ -294,6 +294,7 @@ async fn routes_without_a_key() {
             "/exports/download",
             "/healthz",
             "/jobs/{job_id}.json",
+            "/jobs/{job_id}/cancel.json",
             "/jobs/{job_id}/get_results.json",
             "/jobs/{job_id}/logs.json",
             "/jobs/{job_id}/rejects.csv",

@@ -5,6 +5,7 @@ mod api;
 mod bad_input;
 mod downloads;
 mod imports;
+mod jobs;
 mod keys;
 mod options;
 mod pages;
@@ -125,6 +126,11 @@ impl TestApp {
             ("Content-Type", "application/json"),
         ];
         self.send(Method::POST, path, &headers, body.to_owned()).await
+    }
+
+    pub(crate) async fn put(&self, path: &str) -> Answer {
+        let headers = [("X-Holistics-Key", self.key.as_str())];
+        self.send(Method::PUT, path, &headers, "").await
     }
 
     /// Uploads a file to be imported, the fields before it.

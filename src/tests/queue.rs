@@ -118,7 +118,7 @@ async fn next_start_takes_up_what_a_crash_left() {
     app.report_sql("select repeat('x', 20000) as text").await;
     let job_id = app.submit("/queries/1/submit_export.csv").await;
     // A worker claims it, writes half a file, and is gone.
-    app.worker.store.claim().await.unwrap().unwrap();
+    app.worker.claim().await.unwrap().unwrap();
     std::fs::write(app.path().join("tmp/1-1.csv"), "half").unwrap();
     std::fs::write(app.path().join("results/1-1.arrow"), "written, never named").unwrap();
     let (folder, worker) = app.into_parts();
@@ -139,11 +139,11 @@ async fn job_that_kills_its_worker_is_not_tried_for_ever() {
     let job_id = app.submit("/queries/1/submit_query.json").await;
     let (folder, mut worker) = app.into_parts();
     for _ in 0..3 {
-        worker.store.claim().await.unwrap().unwrap();
+        worker.claim().await.unwrap().unwrap();
         drop(worker);
         worker = restart(folder.path()).await;
     }
-    assert!(worker.store.claim().await.unwrap().is_none());
+    assert!(worker.claim().await.unwrap().is_none());
     let job = worker.store.job_seen_by(job_id, 0, true).await.unwrap().unwrap();
     let error = job.error().unwrap();
     assert!(error.message.starts_with("worker lost"), "{error}");
@@ -155,9 +155,9 @@ async fn late_finisher_is_refused() {
     app.report_sql("select 42 as n").await;
     app.submit("/queries/1/submit_query.json").await;
     let store = &app.worker.store;
-    let late = store.claim().await.unwrap().unwrap();
-    store.take_up_interrupted().await.unwrap();
-    let current = store.claim().await.unwrap().unwrap();
+    let late = app.worker.claim().await.unwrap().unwrap();
+    store.take_up_interrupted(3).await.unwrap();
+    let current = app.worker.claim().await.unwrap().unwrap();
     assert_eq!((late.job.attempt, current.job.attempt), (1, 2));
     let error = crate::error::Error::invalid("too late");
     assert!(store.fail(&late.job, &error).await.is_err());
@@ -193,7 +193,7 @@ async fn stop_of_the_server_queues_the_running_job_again() {
         sender.send_replace(true);
     });
     assert_eq!(ran.unwrap(), Ran::Job(job_id));
-    let claimed = app.worker.store.claim().await.unwrap().unwrap();
+    let claimed = app.worker.claim().await.unwrap().unwrap();
     assert_eq!(
         (claimed.job.id, claimed.job.attempt),
         (job_id, 2),

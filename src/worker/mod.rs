@@ -28,16 +28,26 @@ use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::job::Job;
 use crate::job::JobKind;
+use crate::job::JobStatus;
 use crate::objects::ObjectName;
 use crate::objects::Objects;
 use crate::objects::make_private_file;
 use crate::store::Store;
 use crate::store::jobs::Claimed;
+use crate::store::jobs::Terms;
+use crate::store::leases::Expired;
 use crate::store::results::Place;
 use crate::store::results::StoredResult;
+use crate::worker::query::microseconds;
 
 /// How soon a write to the metadata database that failed is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a lease is renewed within its time.
+const RENEWALS: u32 = 3;
+
+/// How soon a worker looks for the first time whether its job was cancelled meanwhile.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
 
 /// How long the server's stop waits for databases to stop queries.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -52,6 +62,17 @@ pub(crate) struct Worker {
     pub(crate) config: Arc<Config>,
     /// Told when a job is queued.
     pub(crate) queued: Arc<Notify>,
+}
+
+/// How a worker comes to an end with a job.
+enum Ended {
+    Done(Result<()>),
+    /// Somebody has asked for that.
+    Cancelled,
+    /// The lease was over, and the job is no longer at this attempt.
+    Lost,
+    /// The server stops.
+    HandedBack,
 }
 
 /// What one step did.
@@ -84,22 +105,27 @@ impl Worker {
             config: Arc::new(config),
             queued: Arc::new(Notify::new()),
         };
-        let taken_up = worker.store.take_up_interrupted().await?;
-        if taken_up > 0 {
-            info!(jobs = taken_up, "queued again what the last process left");
+        let taken_up = worker
+            .store
+            .take_up_interrupted(worker.config.attempts_max)
+            .await?;
+        if taken_up.queued > 0 {
+            info!(jobs = taken_up.queued, "queued again what the last process left");
         }
         worker.remove_orphans().await?;
         worker.remove_unnamed_uploads().await?;
         Ok(worker)
     }
 
-    /// Works until `stop` turns true; then running jobs are stopped and queued again.
-    pub(crate) async fn work(&self, stop: watch::Receiver<bool>) {
+    /// Takes jobs until `draining` turns true, and works on what it has until `stop` does;
+    /// then running jobs are stopped and queued again.
+    pub(crate) async fn work(&self, draining: watch::Receiver<bool>, stop: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();
         for _ in 0..self.config.workers {
-            tasks.spawn(self.clone().work_alone(stop.clone()));
+            tasks.spawn(self.clone().work_alone(draining.clone(), stop.clone()));
         }
-        tasks.spawn(self.clone().sweep_regularly(stop));
+        tasks.spawn(self.clone().expire_regularly(draining.clone()));
+        tasks.spawn(self.clone().sweep_regularly(draining));
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 error!(%error, "a worker's task ended");
@@ -108,30 +134,61 @@ impl Worker {
         self.sources.settle(SETTLE_TIMEOUT).await;
     }
 
-    async fn work_alone(self, mut stop: watch::Receiver<bool>) {
-        while !*stop.borrow() {
+    async fn work_alone(self, mut draining: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
+        while !*draining.borrow() {
             match self.run_next(&mut stop).await {
                 Ok(Ran::Job(_)) => {}
                 Ok(Ran::QueueEmpty) => {
                     tokio::select! {
                         () = self.queued.notified() => {}
-                        _ = stop.changed() => {}
+                        _ = draining.changed() => {}
                     }
                 }
                 Err(error) => {
                     error!(%error, "cannot work on the queue");
                     tokio::select! {
                         () = tokio::time::sleep(RETRY_EVERY) => {}
-                        _ = stop.changed() => {}
+                        _ = draining.changed() => {}
                     }
                 }
             }
         }
     }
 
-    /// Does the oldest queued job, if there is one.
+    /// Looks for jobs whose workers are not heard of any more.
+    async fn expire_regularly(self, mut draining: watch::Receiver<bool>) {
+        while !*draining.borrow() {
+            match self.store.expire_leases(self.config.attempts_max).await {
+                Ok(expired) if expired == Expired::default() => {}
+                Ok(expired) => {
+                    warn!(
+                        queued = expired.queued,
+                        ended = expired.ended,
+                        "workers were not heard of for a lease"
+                    );
+                    self.queued.notify_one();
+                }
+                Err(error) => error!(%error, "cannot look for leases that have run out"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.config.job_lease / RENEWALS) => {}
+                _ = draining.changed() => {}
+            }
+        }
+    }
+
+    /// Takes the next job, for a lease.
+    pub(crate) async fn claim(&self) -> Result<Option<Claimed>> {
+        let terms = Terms {
+            lease_us: microseconds(self.config.job_lease)?,
+            user_jobs_max: self.config.user_jobs_max,
+        };
+        self.store.claim(&terms).await
+    }
+
+    /// Does the next job of the queue, if there is one that may run.
     pub(crate) async fn run_next(&self, stop: &mut watch::Receiver<bool>) -> Result<Ran> {
-        let Some(claimed) = self.store.claim().await? else {
+        let Some(claimed) = self.claim().await? else {
             return Ok(Ran::QueueEmpty);
         };
         let job = &claimed.job;
@@ -139,24 +196,37 @@ impl Worker {
         self.queued.notify_one();
         info!(job_id = job.id, attempt = job.attempt, "job started");
         let stopping = StopFlag::default();
-        let outcome = tokio::select! {
+        // Whatever does not end first is dropped, which stops it at the database too.
+        let ended = tokio::select! {
             outcome = AssertUnwindSafe(self.run(&claimed, &stopping)).catch_unwind() => {
-                outcome.unwrap_or_else(|_| Err(Error::internal("a panic while doing the job")))
+                Ended::Done(outcome.unwrap_or_else(|_| Err(Error::internal("a panic while doing the job"))))
             }
-            () = told_to_stop(stop) => {
-                self.store.hand_back(job).await?;
-                info!(job_id = job.id, "job queued again, the server stops");
-                return Ok(Ran::Job(job.id));
-            }
+            given_up = self.hold(job) => given_up,
+            () = told_to_stop(stop) => Ended::HandedBack,
         };
-        match outcome {
-            Ok(()) => info!(job_id = job.id, "job done"),
-            Err(error) => {
+        drop(stopping);
+        match ended {
+            Ended::Done(Ok(())) => info!(job_id = job.id, "job done"),
+            Ended::Done(Err(error)) => {
                 match error.code {
                     ErrorCode::Internal => error!(job_id = job.id, %error, "job failed"),
                     code => warn!(job_id = job.id, code = code.name(), "job failed"),
                 }
                 self.fail(job, &error, stop).await?;
+            }
+            Ended::Cancelled => {
+                self.store.end_cancelled(job).await?;
+                info!(job_id = job.id, "job cancelled");
+            }
+            Ended::Lost => warn!(
+                job_id = job.id,
+                attempt = job.attempt,
+                "job is somebody else's by now"
+            ),
+            Ended::HandedBack => {
+                self.store.hand_back(job).await?;
+                info!(job_id = job.id, "job queued again, the server stops");
+                return Ok(Ran::Job(job.id));
             }
         }
         // Nobody waits for this; without it a power cut in the next seconds would have the job run again.
@@ -169,15 +239,49 @@ impl Worker {
         Ok(Ran::Job(job.id))
     }
 
+    /// Renews the job's lease until it is to be given up.
+    async fn hold(&self, job: &Job) -> Ended {
+        let watcher = self.store.waiter(job.id);
+        let mut told = std::pin::pin!(watcher.told());
+        // A job can be cancelled before anybody watches it.
+        let mut pause = FIRST_LOOK.min(self.config.job_lease / RENEWALS);
+        loop {
+            tokio::select! {
+                () = told.as_mut() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            // What is told from here on is not missed; what was before shows in the row.
+            told.set(watcher.told());
+            told.as_mut().enable();
+            pause = self.config.job_lease / RENEWALS;
+            let renewed = match microseconds(self.config.job_lease) {
+                Ok(lease) => self.store.renew(job, lease).await,
+                Err(error) => Err(error),
+            };
+            match renewed {
+                Ok(Some(JobStatus::Cancelling)) => return Ended::Cancelled,
+                Ok(Some(_)) => {}
+                Ok(None) => return Ended::Lost,
+                // As long as nobody can write, nobody can take the job away.
+                Err(error) => error!(job_id = job.id, %error, "cannot renew a lease"),
+            }
+        }
+    }
+
     /// Tries until it is written down, or the server stops: a job that stays `running` in the database
-    /// without a worker would be joined by every equal submit.
+    /// would be joined by every equal submit until its lease is over.
     async fn fail(&self, job: &Job, error: &Error, stop: &mut watch::Receiver<bool>) -> Result<()> {
         loop {
             match self.store.fail(job, error).await {
                 Err(unwritten) if unwritten.code == ErrorCode::Internal => {
                     error!(job_id = job.id, error = %unwritten, "cannot write down that a job failed");
                 }
-                written => return written,
+                // It may have been told to stop at the same time.
+                Err(refused) => match self.store.end_cancelled(job).await? {
+                    true => return Ok(()),
+                    false => return Err(refused),
+                },
+                Ok(()) => return Ok(()),
             }
             tokio::select! {
                 () = tokio::time::sleep(RETRY_EVERY) => {}

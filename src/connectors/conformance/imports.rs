@@ -252,6 +252,9 @@ async fn import_done_again_adds_nothing(tested: &Tested) {
     added.succeeded();
     // As after a crash between the database's commit and the job's.
     let metadata = rusqlite::Connection::open(tested.app.path().join("metadata.sqlite")).unwrap();
+    metadata
+        .execute_batch("drop trigger if exists jobs_transitions")
+        .unwrap();
     let again = "update jobs set status = 'queued', ended_at = null where id = ?1";
     assert_eq!(metadata.execute(again, [added.job["id"].as_i64()]).unwrap(), 1);
     tested.app.run_pending_jobs().await;

@@ -170,6 +170,8 @@ impl Server {
         let mut common = vec![
             "--no-defaults".to_owned(),
             format!("--datadir={}", data.display()),
+            // A server that starts removes what others have in theirs.
+            format!("--tmpdir={}", folder.path().display()),
         ];
         let options = options(folder.path());
         if rustix::process::geteuid().is_root() {

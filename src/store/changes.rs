@@ -1,4 +1,4 @@
-//! Tells those who wait for a job, in this process, that it is done.
+//! Tells those who watch a job, in this process, that something has become of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use std::sync::PoisonError;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-/// The jobs that somebody waits for, with how many do.
+/// The jobs that somebody watches, with how many do.
 #[derive(Clone, Default)]
-pub(super) struct Finished(Arc<Mutex<Waiting>>);
+pub(super) struct Changes(Arc<Mutex<Waiting>>);
 
 type Waiting = HashMap<i64, (usize, Arc<Notify>)>;
 
-impl Finished {
-    /// Wakes everybody who waits for this job.
+impl Changes {
+    /// Wakes everybody who watches this job.
     pub(super) fn tell(&self, job_id: i64) {
         if let Some((_, notify)) = self.lock().get(&job_id) {
             notify.notify_waiters();
         }
     }
 
-    /// Begins to wait.
+    /// Begins to watch.
     pub(super) fn waiter(&self, job_id: i64) -> Waiter {
         let mut waiting = self.lock();
         let (count, notify) = waiting.entry(job_id).or_default();
@@ -31,7 +31,7 @@ impl Finished {
         Waiter {
             job_id,
             notify: notify.clone(),
-            finished: self.clone(),
+            changes: self.clone(),
         }
     }
 
@@ -46,15 +46,15 @@ impl Finished {
     }
 }
 
-/// One that waits for a job.
+/// One that watches a job.
 pub(crate) struct Waiter {
     job_id: i64,
     notify: Arc<Notify>,
-    finished: Finished,
+    changes: Changes,
 }
 
 impl Waiter {
-    /// Ready when the job is done; hears of it from the moment it is enabled or polled.
+    /// Ready when something has become of the job; hears of it from the moment it is enabled or polled.
     pub(crate) fn told(&self) -> Notified<'_> {
         self.notify.notified()
     }
@@ -62,7 +62,7 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        let mut waiting = self.finished.lock();
+        let mut waiting = self.changes.lock();
         if let Some((count, _)) = waiting.get_mut(&self.job_id) {
             *count -= 1;
             if *count == 0 {
