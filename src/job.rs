@@ -42,6 +42,15 @@ pub(crate) enum JobStatus {
 }
 
 impl JobStatus {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Queued,
+        Self::Running,
+        Self::Cancelling,
+        Self::Success,
+        Self::Failure,
+        Self::Cancelled,
+    ];
+
     /// As documents, answers and the database have it.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -66,6 +66,8 @@ create unique index jobs_live on jobs (live_key, kind, format, options) where st
 -- The queue in its order, and all that decides who is next, so that looking through it reads no row.
 create index jobs_queue on jobs (priority, id, user_id, source_id, kind) where status = 'queued';
 create index jobs_leased on jobs (lease_until, user_id, source_id) where status in ('running', 'cancelling');
+create index jobs_live_imports on jobs (source_id, id)
+    where kind = 'import' and status in ('queued', 'running', 'cancelling');
 create index jobs_age on jobs (created_at);
 create index jobs_result on jobs (result_id) where result_id is not null;
 create index jobs_export on jobs (export_id) where export_id is not null;

@@ -28,6 +28,8 @@ struct Errors {
 pub(super) struct Client {
     agent: Agent,
     host: String,
+    /// Nobody has said that it speaks TLS.
+    is_guessed: bool,
     key: String,
 }
 
@@ -45,6 +47,7 @@ impl Client {
                 true => host.to_owned(),
                 false => format!("https://{host}"),
             },
+            is_guessed: !host.contains("://"),
             key: key.to_owned(),
         }
     }
@@ -103,9 +106,13 @@ impl Client {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
+        let hint = match self.is_guessed {
+            true => "; is it http:// that it speaks?",
+            false => "",
+        };
         Error::new(
             ErrorCode::SourceFailed,
-            format!("cannot reach {}: {error}", self.host),
+            format!("cannot reach {}: {error}{hint}", self.host),
         )
     }
 

@@ -16,6 +16,9 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 /// How often in a row the server may be out of reach.
 const FAILURES_MAX: u32 = 30;
 
+/// What a log says where the status says it too.
+const STATUSES: [&str; 4] = ["queued", "running", "cancelling", "cancelled"];
+
 #[derive(Deserialize)]
 struct Logs {
     logs: Vec<Line>,
@@ -45,17 +48,18 @@ pub(super) fn follow(client: &Client, job_id: i64) -> Result<()> {
         match look(client, job_id, last_id) {
             Ok((job, logs)) => {
                 failures = 0;
-                if job.status != status {
+                // The lines that lead to an end come before it.
+                if logs.has_more && job.status != status {
                     say!("[job:{job_id}] Status: {}", job.status);
                     status.clone_from(&job.status);
                 }
                 for line in &logs.logs {
                     last_id = line.id;
                     pause = LOOK_AGAIN_MIN;
-                    match line.level.as_str() {
-                        // It comes once more, as the job's error.
-                        "ERROR" => {}
-                        _ => say!("[job:{job_id}] {}", line.message),
+                    // An error comes once more, as the job's, and a status is told already.
+                    let is_told = line.level == "ERROR" || STATUSES.contains(&line.message.as_str());
+                    if !is_told {
+                        say!("[job:{job_id}] {}", line.message);
                     }
                 }
                 if !logs.has_more {
@@ -78,6 +82,7 @@ fn look(client: &Client, job_id: i64, last_id: i64) -> Result<(Job, Logs)> {
 
 fn end(job_id: i64, client: &Client) -> Result<()> {
     let job: Job = client.get_json(&format!("/jobs/{job_id}.json"))?;
+    say!("[job:{job_id}] Status: {}", job.status);
     match job.status.as_str() {
         "success" => {
             say!("[job:{job_id}] Done.");

@@ -132,6 +132,16 @@ fn header(args: &CsvArgs) -> Option<bool> {
 }
 
 fn import(args: &CsvArgs) -> Result<()> {
+    if let Some(path) = &args.rejects {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if folder.is_some_and(|folder| !folder.is_dir()) || path.is_dir() {
+            return Err(Error::must_be(
+                "--rejects",
+                "a file in a folder that is there",
+                &path.display().to_string(),
+            ));
+        }
+    }
     let client = client(args.host.as_deref())?;
     let upload = Upload::new(fields(args), open(&args.filepath)?, &file_name(&args.filepath));
     let submitted: Submitted = client.upload("/data_imports/import_csv.json", upload)?;
@@ -234,7 +244,10 @@ fn dry_run(args: &CsvArgs, options: &CsvOptions) -> Result<()> {
     };
     match imports::read(&prepared, &survey, options, 1, &stop, &mut show, None) {
         Err(error) if error.code != ErrorCode::Cancelled => return Err(error),
-        _ => say!("{} rows", survey.rows),
+        _ => match survey.rows {
+            1 => say!("1 row"),
+            rows => say!("{rows} rows"),
+        },
     }
     say!("nothing was imported: this was a dry run");
     Ok(())

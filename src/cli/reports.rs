@@ -36,6 +36,12 @@ enum Command {
     },
     /// List reports
     List,
+    /// Remove a report; a file of it that is still applied brings it back
+    Remove {
+        /// The report's number
+        #[arg(value_name = "ID")]
+        id: i64,
+    },
 }
 
 pub(super) fn run(args: ReportsArgs) -> Result<()> {
@@ -56,6 +62,12 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
                 for line in lines {
                     say!("{line}");
                 }
+            }
+            Command::Remove { id } => {
+                let store = args.data.open().await?;
+                store.remove_report(id).await?;
+                store.close().await;
+                say!("removed report {id}");
             }
             Command::List => {
                 let reports = args.data.open().await?.reports().await?;

@@ -65,25 +65,28 @@ struct AddArgs {
     /// File that holds the password
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// Connections at the same time
-    #[arg(long, value_name = "COUNT", default_value_t = SourceSettings::default().concurrency)]
-    concurrency: u32,
+    /// Jobs that use it at the same time; 5 unless said otherwise
+    #[arg(long, value_name = "COUNT")]
+    concurrency: Option<u32>,
     /// How long the database lets one statement run, such as 5m; else as long as the server's query_timeout
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     statement_timeout: Option<Duration>,
     /// Time zone of the session, as the database names it
-    #[arg(long, value_name = "ZONE", default_value_t = SourceSettings::default().time_zone)]
-    time_zone: String,
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
     /// Let imports write to it; reports never do
     #[arg(long)]
     writable: bool,
-    /// How the database's own list of connections names the server
-    #[arg(long, value_name = "NAME", default_value_t = SourceSettings::default().application_name)]
-    application_name: String,
-    /// Of sqlite: what becomes of a value that is not of its column's declared type
-    #[arg(long, value_name = "WHAT", default_value = "error")]
-    mismatch: Mismatch,
-    /// Change the source of this name, which keeps its id
+    /// Let imports write to it no more
+    #[arg(long, conflicts_with = "writable")]
+    read_only: bool,
+    /// How the database's own list of connections names the server; holistics unless said otherwise
+    #[arg(long, value_name = "NAME")]
+    application_name: Option<String>,
+    /// Of sqlite: what becomes of a value that is not of its column's declared type; error unless said otherwise
+    #[arg(long, value_name = "WHAT")]
+    mismatch: Option<Mismatch>,
+    /// Change the source of this name, which keeps its id and all that is not said
     #[arg(long)]
     replace: bool,
 }
@@ -93,17 +96,25 @@ pub(super) fn run(args: SourcesArgs) -> Result<()> {
         match args.command {
             Command::Add(add) => {
                 let password = password(&add)?;
-                let new = new_source(&add, password)?;
                 let store = args.data.open_or_make().await?;
-                let sealed = SecretKey::seal_of(args.data.folder(), &new)?;
+                let known = store.source_named(&add.name).await.ok();
+                let known = known.filter(|known| add.replace && known.kind == add.kind);
+                let settings = known.as_ref().map(|known| known.settings.clone());
+                let new = new_source(&add, password, settings.unwrap_or_default())?;
+                let sealed = match SecretKey::seal_of(args.data.folder(), &new)? {
+                    None => known.and_then(|known| known.sealed_password),
+                    sealed => sealed,
+                };
                 let id = store.add_source(&new, sealed, add.replace).await?;
                 store.close().await;
                 say!("{id}");
             }
             Command::List => {
-                say!("ID | Type | Name");
+                say!("ID | Type | Name | Imports");
                 for source in args.data.open().await?.sources().await? {
-                    say!("{} | {} | {}", source.id, source.kind.name(), source.name);
+                    let imports = if source.settings.writable { "yes" } else { "no" };
+                    let kind = source.kind.name();
+                    say!("{} | {kind} | {} | {imports}", source.id, source.name);
                 }
             }
             Command::Show { name } => {
@@ -147,22 +158,29 @@ fn password(add: &AddArgs) -> Result<Option<Password>> {
     Ok(Some(Password::new(text)))
 }
 
-fn new_source(add: &AddArgs, password: Option<Password>) -> Result<NewSource> {
+/// The source as the arguments have it, and as it was where they say nothing.
+fn new_source(add: &AddArgs, password: Option<Password>, known: SourceSettings) -> Result<NewSource> {
     let is_file = matches!(add.kind, SourceKind::Sqlite | SourceKind::Duckdb);
     let url = match is_file && !add.url.contains(':') {
         // Here alone is it known what a path starts from.
         true => std::path::absolute(&add.url)?.display().to_string(),
         false => add.url.clone(),
     };
+    if add
+        .statement_timeout
+        .is_some_and(|timeout| timeout.as_secs() == 0)
+    {
+        return Err(Error::invalid("`--statement-timeout` must be a second or more"));
+    }
     let settings = SourceSettings {
-        concurrency: add.concurrency,
+        concurrency: add.concurrency.unwrap_or(known.concurrency),
         statement_timeout_secs: add
             .statement_timeout
-            .map_or(0, |timeout| timeout.as_secs().max(1)),
-        time_zone: add.time_zone.clone(),
-        writable: add.writable,
-        application_name: add.application_name.clone(),
-        mismatch: add.mismatch,
+            .map_or(known.statement_timeout_secs, |timeout| timeout.as_secs()),
+        time_zone: add.time_zone.clone().unwrap_or(known.time_zone),
+        writable: (known.writable || add.writable) && !add.read_only,
+        application_name: add.application_name.clone().unwrap_or(known.application_name),
+        mismatch: add.mismatch.unwrap_or(known.mismatch),
     };
     NewSource::new(add.name.clone(), add.kind, &url, password, settings)
 }
@@ -190,5 +208,12 @@ fn show(source: &Source) -> Result<()> {
     say!("time_zone: {}", settings.time_zone);
     say!("writable: {}", settings.writable);
     say!("application_name: {}", settings.application_name);
+    if source.kind == SourceKind::Sqlite {
+        let mismatch = match settings.mismatch {
+            Mismatch::Error => "error",
+            Mismatch::Text => "text",
+        };
+        say!("mismatch: {mismatch}");
+    }
     Ok(())
 }

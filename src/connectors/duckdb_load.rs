@@ -21,6 +21,7 @@ use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
+use crate::connectors::load::check_types;
 use crate::connectors::load::count_changed;
 use crate::connectors::load::digits;
 use crate::connectors::load::list;
@@ -233,6 +234,12 @@ fn append(
     let names = names(schema);
     let there: Vec<&str> = known.iter().map(|(name, _, _)| name.as_str()).collect();
     check_names(destination, &names, &there)?;
+    let types = known.iter();
+    check_types(
+        destination,
+        schema,
+        types.map(|(name, _, of)| (name.as_str(), of.as_ref())),
+    )?;
     let staging = destination.staging();
     let columns = TYPES.columns(schema.fields(), quoted)?;
     let made = qualified(destination, &staging);
@@ -271,13 +278,21 @@ fn check_rounding(connection: &Connection, table: &str, name: &str, declared: &s
 /// What is true of a value that is not kept as it is by a column of a type.
 fn is_rounded(value: &str, declared: &str) -> Option<String> {
     let finer_than = |digits: u8| format!("regexp_matches({value}, '\\.[0-9]{{{digits}}}[0-9]*[1-9]')");
+    // The engine would leave a date or a zone out.
+    let no_time = |zone: &str| {
+        format!(
+            "not regexp_full_match({value}, '[0-9]{{1,2}}:[0-9]{{2}}(:[0-9]{{2}}([.][0-9]{{1,6}}0*)?)?{zone}')"
+        )
+    };
     let is_nested =
         declared.ends_with(']') || declared.starts_with("STRUCT(") || declared.starts_with("MAP(");
     match declared {
         "TIMESTAMP_S" | "TIMESTAMP_MS" => Some(format!(
             "cast(cast({value} as {declared}) as timestamp) <> {value}"
         )),
-        "TIME" | "TIME WITH TIME ZONE" | "INTERVAL" => Some(finer_than(6)),
+        "TIME" => Some(no_time("")),
+        "TIME WITH TIME ZONE" => Some(no_time("([+-][0-9]{2}(:?[0-9]{2})?)?")),
+        "INTERVAL" => Some(finer_than(6)),
         "TIMESTAMP_NS" | "TIME_NS" => Some(finer_than(9)),
         "BIGNUM" => Some(format!("not regexp_full_match({value}, '[+-]?[0-9]+')")),
         // A number within a list is rounded, too; how text is quoted there is not ours to compare.

@@ -75,6 +75,37 @@ impl Destination {
         Error::new(ErrorCode::Conflict, message)
     }
 
+    /// Triggers, rules and conflict clauses of a table can swallow rows without an error.
+    pub(super) fn check_all_there(&self, rows: u64, arrived: u64) -> Result<()> {
+        if rows == arrived {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::Conflict,
+            format!(
+                "{arrived} of {rows} rows would be in {}: a trigger, a rule or a conflict clause of the table keeps the others out",
+                self.shown()
+            ),
+        ))
+    }
+
+    /// Somebody has made it, or altered it, while the file was read.
+    pub(super) fn has_changed(&self) -> Error {
+        let message = format!(
+            "{} was changed while the file was read: import it again",
+            self.shown()
+        );
+        Error::new(ErrorCode::Conflict, message).worth_another_try()
+    }
+
+    pub(super) fn is_referred_to(&self, other: &str) -> Error {
+        let message = format!(
+            "{} cannot be replaced, since a foreign key of `{other}` refers to it: append to it",
+            self.shown()
+        );
+        Error::new(ErrorCode::Conflict, message)
+    }
+
     pub(super) fn is_no_table(&self, what: &str) -> Error {
         let message = format!("{} is {what}: imports go into tables", self.shown());
         Error::new(ErrorCode::Conflict, message)
@@ -196,6 +227,29 @@ impl TypeNames {
             .map(|field| Ok(format!("{} {}", quote(field.name()), self.of(field)?)));
         Ok(format!("({})", columns.collect::<Result<Vec<_>>>()?.join(", ")))
     }
+}
+
+/// The types of a table's columns are those for which the file was read; else it is to be read once more.
+pub(super) fn check_types<'a>(
+    destination: &Destination,
+    schema: &Schema,
+    columns: impl IntoIterator<Item = (&'a str, Option<&'a DataType>)>,
+) -> Result<()> {
+    for (name, wanted) in columns {
+        let Ok(field) = schema.field_with_name(name) else {
+            continue;
+        };
+        let fits = match (field.data_type(), wanted.unwrap_or(&DataType::Utf8)) {
+            (DataType::Timestamp(_, given), DataType::Timestamp(_, wanted)) => {
+                given.is_some() == wanted.is_some()
+            }
+            (given, wanted) => given == wanted,
+        };
+        if !fits {
+            return Err(destination.has_changed());
+        }
+    }
+    Ok(())
 }
 
 /// What the columns of a file are called.

@@ -19,7 +19,7 @@ mod postgres;
 mod rows;
 mod sessions;
 pub(crate) mod sources;
-mod sqlite;
+pub(crate) mod sqlite;
 mod threads;
 mod tls;
 #[cfg(test)]

@@ -8,15 +8,38 @@ use crate::http::upload::Fields;
 use crate::imports::CsvOptions;
 use crate::imports::parse_delimiter;
 use crate::imports::parse_schema;
+use crate::query::scalar::shown;
 use crate::source::Source;
 
 /// As long as PostgreSQL's names; MySQL's have 64 characters.
 const NAME_BYTES_MAX: usize = 63;
+/// All that an upload can say beside `file`.
+const KNOWN: [&str; 11] = [
+    "dest_ds_id",
+    "dest_table_name",
+    "dest_schema_name",
+    "mode",
+    "schema",
+    "delimiter",
+    "encoding",
+    "null",
+    "header",
+    "max_errors",
+    "sha256",
+];
 /// What tables of our own are called.
 const RESERVED: &str = "holistics_import";
 
 /// Where the rows are to go, once all that can be said before the file is looked at is right.
 pub(super) async fn destination(app: &App, fields: &Fields) -> Result<Source, Error> {
+    // A slip of the pen would otherwise be taken for a default.
+    if let Some(unknown) = fields.keys().find(|name| !KNOWN.contains(&name.as_str())) {
+        return Err(Error::invalid(format!(
+            "there is no field {}; known are {}",
+            shown(unknown),
+            KNOWN.join(", ")
+        )));
+    }
     table_name(fields)?;
     mode(fields)?;
     options(fields)?;
@@ -35,8 +58,8 @@ pub(super) fn writable(source: Source) -> Result<Source, Error> {
         false => Err(Error::new(
             ErrorCode::Forbidden,
             format!(
-                "data source {} `{}` is not writable; an administrator can add it with `--writable`",
-                source.id, source.name
+                "data source {} `{}` is not writable; whoever keeps the server can change that: holistics sources add {} … --writable --replace",
+                source.id, source.name, source.name
             ),
         )),
     }
@@ -52,12 +75,17 @@ pub(super) fn given<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
 pub(super) fn table_name(fields: &Fields) -> Result<String, Error> {
     let name = given(fields, "dest_table_name")
         .ok_or_else(|| Error::invalid("the field `dest_table_name` is missing"))?;
-    match name.to_lowercase().starts_with(RESERVED) {
-        true => Err(Error::invalid(format!(
+    if name.to_lowercase().starts_with(RESERVED) {
+        return Err(Error::invalid(format!(
             "`dest_table_name` must not begin with `{RESERVED}`"
-        ))),
-        false => plain("dest_table_name", name),
+        )));
     }
+    if let Some((schema, table)) = name.split_once('.') {
+        return Err(Error::invalid(format!(
+            "`dest_table_name` must be a table alone, got `{name}`: give `{schema}` as `dest_schema_name` and `{table}` as `dest_table_name`"
+        )));
+    }
+    plain("dest_table_name", name)
 }
 
 pub(super) fn plain(field: &str, name: &str) -> Result<String, Error> {

@@ -33,6 +33,7 @@ use crate::http::upload::UploadedFile;
 use crate::http::upload::receive_file;
 use crate::imports::Survey;
 use crate::job::Submitted;
+use crate::query::scalar::shown as shown_text;
 use crate::store::imports::LastRun;
 use crate::user::User;
 
@@ -131,6 +132,12 @@ async fn receive(app: &App, user: &User, upload: &mut Upload) -> Result<(Fields,
     while let Some(part) = upload.next().await? {
         match part {
             Part::Text(name, text) => {
+                if fields.contains_key(&name) {
+                    return Err(Error::invalid(format!(
+                        "the field {} is there twice",
+                        shown_text(&name)
+                    )));
+                }
                 fields.insert(name, text);
             }
             Part::File(_) if file.is_some() => return Err(Error::invalid("there are two fields `file`")),
@@ -256,7 +263,12 @@ async fn shown(app: &App, imports: Vec<DataImport>) -> Result<Vec<Value>, Error>
 }
 
 fn show(import: &DataImport, run: Option<&LastRun>) -> Result<Value, Error> {
-    let survey: Option<Survey> = import.survey.as_deref().map(serde_json::from_str).transpose()?;
+    // One import whose survey is of another form must not keep the others from being listed.
+    let survey: Option<Survey> = import.survey.as_deref().and_then(|text| {
+        serde_json::from_str(text)
+            .inspect_err(|error| tracing::error!(import_id = import.id, %error, "cannot read a survey"))
+            .ok()
+    });
     let columns: Vec<Value> = survey
         .iter()
         .flat_map(|survey| &survey.columns)

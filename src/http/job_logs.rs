@@ -22,6 +22,7 @@ use crate::http::params::Params;
 use crate::http::params::Segments;
 use crate::http::poll::find_job;
 use crate::objects::ObjectName;
+use crate::store::logs::LogLine;
 
 /// Lines of a job's log, oldest first.
 #[derive(Serialize, ToSchema)]
@@ -38,6 +39,17 @@ pub(crate) struct JobLogLine {
     /// `INFO`, `WARN` or `ERROR`.
     level: &'static str,
     message: String,
+}
+
+impl From<LogLine> for JobLogLine {
+    fn from(line: LogLine) -> Self {
+        Self {
+            id: line.id,
+            timestamp: iso_time(line.at),
+            level: line.level.name(),
+            message: line.message,
+        }
+    }
 }
 
 /// The lines of a job's log after the one given.
@@ -70,14 +82,8 @@ pub(crate) async fn get_logs(
     // First the job, then its lines: what it says last is there before it is finished.
     let job = find_job(&app, &user, job_id).await?;
     let (lines, more) = app.store.log_after(job_id, last_id).await?;
-    let logs = lines.into_iter().map(|line| JobLogLine {
-        id: line.id,
-        timestamp: iso_time(line.at),
-        level: line.level.name(),
-        message: line.message,
-    });
     Ok(Json(JobLogs {
-        logs: logs.collect(),
+        logs: lines.into_iter().map(JobLogLine::from).collect(),
         has_more: more || !job.is_finished(),
     }))
 }

@@ -125,7 +125,7 @@ pub(crate) async fn cancel_job(
     Ok(Json(Cancelled { status: "OK" }))
 }
 
-fn info(job: &Job) -> JobInfo {
+pub(super) fn info(job: &Job) -> JobInfo {
     let duration = match (job.started_at, job.ended_at) {
         (None, _) => -1.0,
         (Some(start), end) => (end.unwrap_or_else(now_us) - start) as f64 / 1e6,

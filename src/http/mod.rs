@@ -8,6 +8,8 @@ mod encoding;
 mod error;
 mod import_fields;
 mod imports;
+mod job_events;
+mod job_lists;
 mod job_logs;
 mod jobs;
 pub(crate) mod layers;
@@ -76,6 +78,9 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(imports::list_imports))
         .routes(routes!(imports::get_import))
         .routes(routes!(imports::execute_import))
+        .routes(routes!(job_lists::list_jobs))
+        .routes(routes!(job_lists::last_run_jobs))
+        .routes(routes!(job_events::get_events))
         .routes(routes!(job_logs::get_logs))
         .routes(routes!(job_logs::get_rejects))
         .routes(routes!(health))

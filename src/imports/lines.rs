@@ -33,6 +33,13 @@ impl Survey {
                 column.name
             ));
         }
+        if self.rejected > 0 {
+            lines.push(format!("rows that cannot be read: {}", self.rejected));
+            lines.extend(self.first_rejects.iter().map(ToString::to_string));
+        }
+        if self.rows == 0 {
+            lines.push("note: there is no row".to_owned());
+        }
         lines
     }
 }

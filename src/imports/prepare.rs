@@ -74,6 +74,11 @@ pub(crate) fn prepare(
 ) -> Result<Prepared> {
     let limits = Limits { bytes_max, stop };
     let mut head = head(upload)?;
+    if head.starts_with(b"PK\x03\x04") {
+        return Err(Error::invalid(
+            "the file is a ZIP archive, as those of Excel are: save it as CSV, or compress it by gzip or zstd",
+        ));
+    }
     let compression = match head.as_slice() {
         [0x1f, 0x8b, ..] => Compression::Gzip,
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,

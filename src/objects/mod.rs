@@ -150,6 +150,11 @@ impl Objects {
         self.root.join(ObjectName::Upload { name }.path())
     }
 
+    /// Where everything is that is not finished; emptied at start.
+    pub(crate) fn work_dir(&self) -> PathBuf {
+        self.temp_dir()
+    }
+
     /// A folder for one attempt of a job, gone when dropped.
     pub(crate) fn work_folder(&self, job_id: i64, attempt: i64) -> Result<WorkFolder> {
         let path = self.temp_dir().join(format!("job-{job_id}-{attempt}"));

@@ -26,7 +26,8 @@ use crate::store::reuse::Fresh;
 use crate::store::reuse::fresh;
 
 /// The columns of a [`Job`].
-const JOB: &str = "id, kind, format, options, status, user_id, report_id, report_version, import_id,
+pub(super) const JOB: &str =
+    "id, kind, format, options, status, user_id, report_id, report_version, import_id,
     source_id, attempt,
     created_at, started_at, ended_at, error_code, error_message, rejected, result_id,
     export_id";
@@ -150,8 +151,8 @@ impl Store {
                     select 1 from jobs as earlier
                     join data_imports as theirs on theirs.id = earlier.import_id
                     join data_imports as ours on ours.id = next.import_id
-                    where earlier.status in ('queued', 'running', 'cancelling') and earlier.id < next.id
-                      and earlier.source_id = next.source_id
+                    where earlier.kind = 'import' and earlier.status in ('queued', 'running', 'cancelling')
+                      and earlier.source_id = next.source_id and earlier.id < next.id
                       and lower(theirs.table_name) = lower(ours.table_name)
                       -- Which schema is meant if none is named, only the database knows.
                       and coalesce(lower(theirs.schema_name) = lower(ours.schema_name), true)))

@@ -4,6 +4,7 @@
 mod api_keys;
 pub(crate) mod changes;
 pub(crate) mod imports;
+pub(crate) mod job_lists;
 pub(crate) mod jobs;
 pub(crate) mod leases;
 pub(crate) mod logs;

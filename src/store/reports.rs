@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::memo::Memo;
 use crate::report::Report;
@@ -87,7 +89,15 @@ impl Store {
                     continue;
                 }
                 Some(current) => (current.version + 1, Change::Changed(current.version + 1)),
-                None => (1, Change::Created),
+                // One of this number may have been removed.
+                None => {
+                    let last = "select coalesce(max(version), 0) from report_versions where report_id = $1";
+                    let last: i64 = sqlx::query_scalar(last)
+                        .bind(report.id)
+                        .fetch_one(&mut *transaction)
+                        .await?;
+                    (last + 1, Change::Created)
+                }
             };
             sqlx::query(
                 "insert into report_versions (report_id, version, definition, created_at) values ($1, $2, $3, $4)",
@@ -112,6 +122,24 @@ impl Store {
             transaction.commit().await?;
         }
         Ok(changes)
+    }
+}
+
+impl Store {
+    /// Removes a report. Its versions stay, as long as jobs are remembered that ran them.
+    pub(crate) async fn remove_report(&self, id: i64) -> Result<()> {
+        let removed = sqlx::query("delete from reports where id = $1")
+            .bind(id)
+            .execute(&self.writes)
+            .await?
+            .rows_affected();
+        match removed {
+            0 => Err(Error::new(
+                ErrorCode::NotFound,
+                format!("there is no report `{id}`"),
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -119,7 +119,11 @@ impl Store {
             let ids: Vec<String> = reports.iter().map(i64::to_string).collect();
             return Err(Error::new(
                 ErrorCode::Conflict,
-                format!("source `{name}` is used by the reports {}", ids.join(", ")),
+                format!(
+                    "source `{name}` is used by the report{} {}: change them, or remove them with `holistics reports remove`",
+                    if ids.len() == 1 { "" } else { "s" },
+                    ids.join(", ")
+                ),
             ));
         }
         let removed = sqlx::query("delete from sources where name = $1")

@@ -102,6 +102,16 @@ async fn what_is_wrong_is_said_before_anything_is_kept() {
             "`locked` is not writable",
         ),
         (
+            vec![("dest_ds_id", "1"), ("dest_table_name", "hr.people")],
+            422,
+            "give `hr` as `dest_schema_name` and `people` as `dest_table_name`",
+        ),
+        (
+            [PEOPLE, &[("max_error", "5")]].concat(),
+            422,
+            "there is no field `max_error`; known are dest_ds_id,",
+        ),
+        (
             [PEOPLE, &[("mode", "merge")]].concat(),
             422,
             "replace, append or fail",
@@ -400,7 +410,7 @@ async fn polls_of_an_import_say_where_to_look() {
     let logs = app.get(&format!("/jobs/{job_id}/logs.json")).await.json();
     let lines = logs["logs"].as_array().unwrap();
     let last = lines.last().unwrap();
-    assert_eq!(last["message"], "1 rows are in `people`");
+    assert_eq!(last["message"], "1 row is in `people`");
     let after = app
         .get(&format!("/jobs/{job_id}/logs.json?last_id={}", last["id"]))
         .await

@@ -5,6 +5,7 @@ mod api;
 mod bad_input;
 mod downloads;
 mod imports;
+mod job_lists;
 mod jobs;
 mod keys;
 mod options;

@@ -5,6 +5,7 @@ use std::io::BufWriter;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use arrow::record_batch::RecordBatch;
@@ -29,13 +30,14 @@ use crate::results::Rows;
 use crate::results::Written;
 use crate::results::rows_over;
 use crate::store::jobs::Claimed;
+use crate::store::logs::Level;
 use crate::store::now_us;
 use crate::store::results::MadeOf;
 use crate::store::results::NewExport;
 use crate::store::results::NewResult;
 use crate::store::results::Place;
 use crate::store::results::StoredResult;
-use crate::worker::StopFlag;
+use crate::worker::Run;
 use crate::worker::Worker;
 use crate::worker::object_of;
 use crate::worker::query::microseconds;
@@ -57,14 +59,14 @@ impl Worker {
         &self,
         claimed: &Claimed,
         stored: Option<StoredResult>,
-        stopping: &StopFlag,
+        run: &Run,
     ) -> Result<()> {
         let job = &claimed.job;
         let format = Format::parse(&job.format)
             .ok_or_else(|| Error::internal(format!("job with unknown format `{}`", job.format)))?;
         let options: Options = serde_json::from_str(&job.options)?;
         let report = self.report_of(job).await?;
-        let encoder = self.encoder(job, format, &options, stopping);
+        let encoder = self.encoder(job, format, &options, run);
         let (file, made_of, time) = match stored {
             Some(result) => {
                 let rows = Rows::of(result.content.clone(), &self.objects, &object_of(&result))?;
@@ -78,7 +80,9 @@ impl Worker {
                 (file, MadeOf::Stored(result.id), result.created_at)
             }
             None => {
-                let made = self.in_time(self.encode_query(claimed, &report, encoder)).await?;
+                let made = self
+                    .in_time(self.encode_query(claimed, &report, encoder, run))
+                    .await?;
                 let result = match made.written {
                     Some(written) => self.new_result(&report, written)?,
                     None => NewResult {
@@ -98,11 +102,21 @@ impl Worker {
             content: file.into_content(),
             lifetime_us: microseconds(self.config.result_lifetime)?,
         };
+        if run.is_long() {
+            self.tell(job, Level::Info, &[format!("encoded, {} bytes", export.bytes)])
+                .await;
+        }
         self.store.keep_export(job, &export, &made_of).await
     }
 
     /// Encodes while the query runs. The rows are stored too if a later job may be given them.
-    async fn encode_query(&self, claimed: &Claimed, report: &Report, encoder: Encoder) -> Result<Made> {
+    async fn encode_query(
+        &self,
+        claimed: &Claimed,
+        report: &Report,
+        encoder: Encoder,
+        run: &Run,
+    ) -> Result<Made> {
         let BatchStream {
             schema,
             batches,
@@ -122,10 +136,12 @@ impl Worker {
             on_write_error: Some(cancel_on_drop.cancel()),
             ..encoder
         };
+        let rows = run.rows.clone();
         let encoding = tokio::task::spawn_blocking(move || {
             let mut rows = QueryRows {
                 batches,
                 count: 0,
+                told: rows,
                 rows_max,
                 store,
             };
@@ -143,7 +159,7 @@ impl Worker {
         made
     }
 
-    fn encoder(&self, job: &Job, format: Format, options: &Options, stopping: &StopFlag) -> Encoder {
+    fn encoder(&self, job: &Job, format: Format, options: &Options, run: &Run) -> Encoder {
         Encoder {
             format,
             options: options.clone(),
@@ -153,7 +169,7 @@ impl Worker {
                 format: format.extension(),
             }),
             threads: self.config.encode_threads,
-            given_up: stopping.watch(),
+            given_up: run.given_up.clone(),
             on_write_error: None,
         }
     }
@@ -226,6 +242,8 @@ impl Write for File {
 struct QueryRows {
     batches: Batches,
     count: u64,
+    /// The same for others to see.
+    told: Arc<AtomicU64>,
     rows_max: u64,
     store: Option<ResultWriter>,
 }
@@ -239,6 +257,7 @@ impl Iterator for QueryRows {
             Err(error) => return Some(Err(error)),
         };
         self.count += batch.num_rows() as u64;
+        self.told.store(self.count, Ordering::Relaxed);
         if self.count > self.rows_max {
             return Some(Err(rows_over(self.rows_max)));
         }

@@ -4,14 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use arrow::datatypes::DataType;
 use arrow::datatypes::SchemaRef;
 use bytesize::ByteSize;
 use tracing::debug;
 use tracing::error;
-use tracing::warn;
 
 use crate::connectors::Batches;
 use crate::connectors::load::BatchSender;
@@ -33,11 +31,8 @@ use crate::objects::ObjectName;
 use crate::objects::ObjectWriter;
 use crate::store::logs::Level;
 use crate::worker::RETRY_EVERY;
-use crate::worker::StopFlag;
+use crate::worker::Run;
 use crate::worker::Worker;
-
-/// How often a running import says how many rows it has read.
-const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// A file whose content is known.
 struct Surveyed {
@@ -47,8 +42,8 @@ struct Surveyed {
 }
 
 impl Worker {
-    pub(super) async fn run_import(&self, job: &Job, stopping: &StopFlag) -> Result<()> {
-        let outcome = self.import(job, stopping).await;
+    pub(super) async fn run_import(&self, job: &Job, run: &Run) -> Result<()> {
+        let outcome = self.import(job, run).await;
         if let Err(error) = &outcome {
             let lines: Vec<String> = error.message.lines().map(str::to_owned).collect();
             self.tell(job, Level::Error, &lines).await;
@@ -56,14 +51,7 @@ impl Worker {
         outcome
     }
 
-    /// Adds lines to the job's log. No import fails for want of them.
-    async fn tell(&self, job: &Job, level: Level, lines: &[String]) {
-        if let Err(error) = self.store.log(job.id, level, lines).await {
-            warn!(job_id = job.id, %error, "cannot write to the job's log");
-        }
-    }
-
-    async fn import(&self, job: &Job, stopping: &StopFlag) -> Result<()> {
+    async fn import(&self, job: &Job, run: &Run) -> Result<()> {
         let id = job.import_id.unwrap_or_default();
         let import = self
             .store
@@ -94,18 +82,25 @@ impl Worker {
         let folder = self.objects.work_folder(job.id, job.attempt)?;
         let options = options(&import, &connector, &destination).await?;
         let surveyed = Arc::new(
-            self.survey(&import, options, folder.path().to_owned(), stopping)
+            self.survey(&import, options, folder.path().to_owned(), run)
                 .await?,
         );
         self.tell(job, Level::Info, &surveyed.survey.lines()).await;
         let report = self
-            .load(job, &connector, &destination, surveyed.clone(), stopping)
+            .load(job, &connector, &destination, surveyed.clone(), run)
             .await?;
-        let mut lines = vec![format!("{} rows are in {}", report.rows, destination.shown())];
+        let mut lines = vec![match report.rows {
+            1 => format!("1 row is in {}", destination.shown()),
+            rows => format!("{rows} rows are in {}", destination.shown()),
+        }];
         if report.rejected > 0 {
             lines.push(format!(
-                "{} rows were left out; they are in /jobs/{}/rejects.csv",
-                report.rejected, job.id
+                "{} left out; GET /jobs/{}/rejects.csv has them",
+                match report.rejected {
+                    1 => "1 row was".to_owned(),
+                    rows => format!("{rows} rows were"),
+                },
+                job.id
             ));
         }
         self.tell(job, Level::Info, &lines).await;
@@ -127,11 +122,11 @@ impl Worker {
         import: &DataImport,
         options: CsvOptions,
         folder: std::path::PathBuf,
-        stopping: &StopFlag,
+        run: &Run,
     ) -> Result<Surveyed> {
         let upload = self.objects.upload_path(&import.upload);
         let bytes_max = self.config.upload_bytes_max.as_u64();
-        let (threads, stop) = (self.config.encode_threads, stopping.watch());
+        let (threads, stop) = (self.config.encode_threads, run.given_up.clone());
         let surveying = tokio::task::spawn_blocking(move || {
             let prepared = imports::prepare(&upload, &folder, &options, bytes_max, &stop)?;
             let survey = imports::survey(&prepared, &options, threads, &stop)?;
@@ -151,7 +146,7 @@ impl Worker {
         connector: &Connector,
         destination: &Destination,
         surveyed: Arc<Surveyed>,
-        stopping: &StopFlag,
+        run: &Run,
     ) -> Result<ReadReport> {
         let schema: SchemaRef = surveyed.survey.schema();
         let name = ObjectName::Rejects {
@@ -160,29 +155,15 @@ impl Worker {
         };
         let rejects = self.objects.create(&name, ByteSize::b(u64::MAX));
         let (sender, batches) = Batches::channel();
-        let rows = Arc::new(AtomicU64::new(0));
         let read = Reading {
             surveyed,
             threads: self.config.encode_threads,
-            stop: stopping.watch(),
-            rows: rows.clone(),
+            stop: run.given_up.clone(),
+            rows: run.rows.clone(),
         };
         let reading = tokio::task::spawn_blocking(move || read.run(sender, rejects));
         let loading = connector.load(destination, schema, batches);
-        let mut loading = std::pin::pin!(loading);
-        let mut told = 0;
-        let loaded = loop {
-            tokio::select! {
-                loaded = &mut loading => break loaded,
-                () = tokio::time::sleep(PROGRESS_EVERY) => {
-                    let read = rows.load(Ordering::Relaxed);
-                    if read > told {
-                        told = read;
-                        self.tell(job, Level::Info, &[format!("{read} rows read")]).await;
-                    }
-                }
-            }
-        };
+        let loaded = loading.await;
         let read = reading.await.map_err(Error::internal)?;
         match (loaded, read) {
             // The reader ends with `cancelled` when the database wants no more; the database knows why.

@@ -9,6 +9,7 @@ mod sweep;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use futures::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tracing::error;
 use tracing::info;
 use tracing::warn;
@@ -23,6 +25,7 @@ use tracing::warn;
 use crate::config::Config;
 use crate::connectors::duckdb::Warehouse;
 use crate::connectors::sources::Sources;
+use crate::connectors::sqlite::keep_temporary_files_in;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -36,6 +39,7 @@ use crate::store::Store;
 use crate::store::jobs::Claimed;
 use crate::store::jobs::Terms;
 use crate::store::leases::Expired;
+use crate::store::logs::Level;
 use crate::store::results::Place;
 use crate::store::results::StoredResult;
 use crate::worker::query::microseconds;
@@ -45,6 +49,9 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// How often a lease is renewed within its time.
 const RENEWALS: u32 = 3;
+
+/// How often a job tells how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// How soon a worker looks for the first time whether its job was cancelled meanwhile.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
@@ -87,6 +94,7 @@ impl Worker {
     /// Refused while another process has the folder open.
     pub(crate) async fn open(config: Config) -> Result<Self> {
         let objects = Objects::open(&config.data_dir)?;
+        keep_temporary_files_in(&objects.work_dir())?;
         let store = Store::open(&config.metadata_file()).await?;
         let warehouse = Warehouse::open(
             &config.warehouse_file(),
@@ -195,16 +203,16 @@ impl Worker {
         // Where two jobs were queued at once, the next worker may not have heard of the second.
         self.queued.notify_one();
         info!(job_id = job.id, attempt = job.attempt, "job started");
-        let stopping = StopFlag::default();
+        let run = Run::default();
         // Whatever does not end first is dropped, which stops it at the database too.
         let ended = tokio::select! {
-            outcome = AssertUnwindSafe(self.run(&claimed, &stopping)).catch_unwind() => {
+            outcome = AssertUnwindSafe(self.run(&claimed, &run)).catch_unwind() => {
                 Ended::Done(outcome.unwrap_or_else(|_| Err(Error::internal("a panic while doing the job"))))
             }
-            given_up = self.hold(job) => given_up,
+            given_up = self.hold(job, &run) => given_up,
             () = told_to_stop(stop) => Ended::HandedBack,
         };
-        drop(stopping);
+        drop(run);
         match ended {
             Ended::Done(Ok(())) => info!(job_id = job.id, "job done"),
             Ended::Done(Err(error)) => {
@@ -239,21 +247,33 @@ impl Worker {
         Ok(Ran::Job(job.id))
     }
 
-    /// Renews the job's lease until it is to be given up.
-    async fn hold(&self, job: &Job) -> Ended {
+    /// Renews the job's lease until it is to be given up, and tells how far the job is.
+    async fn hold(&self, job: &Job, run: &Run) -> Ended {
         let watcher = self.store.waiter(job.id);
         let mut told = std::pin::pin!(watcher.told());
+        let renew_every = self.config.job_lease / RENEWALS;
         // A job can be cancelled before anybody watches it.
-        let mut pause = FIRST_LOOK.min(self.config.job_lease / RENEWALS);
+        let mut renew_at = Instant::now() + FIRST_LOOK.min(renew_every);
+        let mut tell_at = Instant::now() + TELL_EVERY;
+        let mut rows_told = 0;
         loop {
             tokio::select! {
                 () = told.as_mut() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep_until(renew_at) => {}
+                () = tokio::time::sleep_until(tell_at) => {
+                    tell_at = Instant::now() + TELL_EVERY;
+                    let rows = run.rows.load(Ordering::Relaxed);
+                    if rows > rows_told {
+                        rows_told = rows;
+                        self.tell(job, Level::Info, &[format!("{rows} rows so far")]).await;
+                    }
+                    continue;
+                }
             }
             // What is told from here on is not missed; what was before shows in the row.
             told.set(watcher.told());
             told.as_mut().enable();
-            pause = self.config.job_lease / RENEWALS;
+            renew_at = Instant::now() + renew_every;
             let renewed = match microseconds(self.config.job_lease) {
                 Ok(lease) => self.store.renew(job, lease).await,
                 Err(error) => Err(error),
@@ -265,6 +285,13 @@ impl Worker {
                 // As long as nobody can write, nobody can take the job away.
                 Err(error) => error!(job_id = job.id, %error, "cannot renew a lease"),
             }
+        }
+    }
+
+    /// Adds lines to the job's log. No job fails for want of them.
+    async fn tell(&self, job: &Job, level: Level, lines: &[String]) {
+        if let Err(error) = self.store.log(job.id, level, lines).await {
+            warn!(job_id = job.id, %error, "cannot write to the job's log");
         }
     }
 
@@ -290,21 +317,24 @@ impl Worker {
         }
     }
 
-    async fn run(&self, claimed: &Claimed, stopping: &StopFlag) -> Result<()> {
-        match self.run_once(claimed, stopping).await {
-            Err(error) if error.again => self.run_once(claimed, stopping).await,
+    async fn run(&self, claimed: &Claimed, run: &Run) -> Result<()> {
+        match self.run_once(claimed, run).await {
+            Err(error) if error.again => {
+                run.rows.store(0, Ordering::Relaxed);
+                self.run_once(claimed, run).await
+            }
             done => done,
         }
     }
 
-    async fn run_once(&self, claimed: &Claimed, stopping: &StopFlag) -> Result<()> {
+    async fn run_once(&self, claimed: &Claimed, run: &Run) -> Result<()> {
         match claimed.job.kind {
-            JobKind::Query => self.run_query(claimed).await,
+            JobKind::Query => self.run_query(claimed, run).await,
             JobKind::Export => {
                 let result = self.stored_result(&claimed.job).await?;
-                self.run_export(claimed, result, stopping).await
+                self.run_export(claimed, result, run).await
             }
-            JobKind::Import => self.run_import(&claimed.job, stopping).await,
+            JobKind::Import => self.run_import(&claimed.job, run).await,
         }
     }
 
@@ -335,18 +365,34 @@ async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Tells threads that the job they work for was given up. Set when dropped.
-#[derive(Default)]
-struct StopFlag(Arc<AtomicBool>);
+/// What the threads that work for a job share with who holds it.
+struct Run {
+    /// Turns true when the job was given up: when this is dropped.
+    given_up: Arc<AtomicBool>,
+    /// Rows that have come so far.
+    rows: Arc<AtomicU64>,
+    began: Instant,
+}
 
-impl StopFlag {
-    fn watch(&self) -> Arc<AtomicBool> {
-        self.0.clone()
+impl Run {
+    /// Whether somebody may be watching by now.
+    fn is_long(&self) -> bool {
+        self.began.elapsed() > TELL_EVERY
     }
 }
 
-impl Drop for StopFlag {
+impl Default for Run {
+    fn default() -> Self {
+        Self {
+            given_up: Arc::default(),
+            rows: Arc::default(),
+            began: Instant::now(),
+        }
+    }
+}
+
+impl Drop for Run {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.given_up.store(true, Ordering::Relaxed);
     }
 }

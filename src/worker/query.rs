@@ -1,6 +1,7 @@
 //! Runs a job's statement and keeps its rows as a stored result.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::connectors::BatchStream;
@@ -17,14 +18,15 @@ use crate::results::Written;
 use crate::store::jobs::Claimed;
 use crate::store::results::NewResult;
 use crate::store::results::Place;
+use crate::worker::Run;
 use crate::worker::Worker;
 
 impl Worker {
     /// Runs the statement, writes the rows, and only then names them in the job's row.
-    pub(super) async fn run_query(&self, claimed: &Claimed) -> Result<()> {
+    pub(super) async fn run_query(&self, claimed: &Claimed, run: &Run) -> Result<()> {
         let job = &claimed.job;
         let report = self.report_of(job).await?;
-        let written = self.in_time(self.write_result(claimed)).await?;
+        let written = self.in_time(self.write_result(claimed, run)).await?;
         let result = self.new_result(&report, written)?;
         self.store.keep_result(job, &result).await
     }
@@ -73,7 +75,7 @@ impl Worker {
         self.objects.create(name, self.config.result_bytes_max)
     }
 
-    async fn write_result(&self, claimed: &Claimed) -> Result<Written> {
+    async fn write_result(&self, claimed: &Claimed, run: &Run) -> Result<Written> {
         let BatchStream {
             schema,
             mut batches,
@@ -84,9 +86,11 @@ impl Worker {
             attempt: claimed.job.attempt,
         });
         let rows_max = self.config.result_rows_max;
+        let rows = run.rows.clone();
         let writing = tokio::task::spawn_blocking(move || {
             let mut writer = ResultWriter::new(object, &schema, rows_max)?;
             while let Some(batch) = batches.blocking_next()? {
+                rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
                 writer.write(batch)?;
             }
             writer.finish()

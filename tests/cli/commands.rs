@@ -192,3 +192,79 @@ fn settings_file_that_is_wrong_names_its_line() {
         stderr(&output)
     );
 }
+
+#[test]
+fn source_that_is_changed_keeps_what_is_not_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, reports) = (folder.path().join("data"), folder.path().join("reports"));
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(BINARY);
+        command
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(&data)
+            .env("SECRET", "open sesame")
+            .env_remove("HOLISTICS_SECRET_KEY");
+        command.output().unwrap()
+    };
+    let add = ["sources", "add", "sales", "--type", "postgres", "--url"];
+    let url = "postgres://reader@db.example.com/sales";
+    let settings = [
+        "--password-env",
+        "SECRET",
+        "--concurrency",
+        "2",
+        "--time-zone",
+        "Asia/Tokyo",
+    ];
+    let added = run(&[&add[..], &[url], &settings].concat());
+    assert!(added.status.success(), "{}", stderr(&added));
+    let again = run(&[&add[..], &[url]].concat());
+    assert!(
+        stderr(&again).contains("there is a source `sales` already"),
+        "{}",
+        stderr(&again)
+    );
+    let moved = "postgres://reader@db2.example.com/sales";
+    let changed = run(&[&add[..], &[moved, "--writable", "--replace"]].concat());
+    assert_eq!(stdout(&changed), stdout(&added));
+    let shown = stdout(&run(&["sources", "show", "sales"]));
+    for line in [
+        "url: postgres://reader@db2.example.com/sales",
+        "password: set",
+        "concurrency: 2",
+        "time_zone: Asia/Tokyo",
+        "writable: true",
+    ] {
+        assert!(shown.contains(line), "{line} is not in {shown}");
+    }
+    assert!(stdout(&run(&["sources", "list"])).contains("| sales | yes"));
+    run(&[&add[..], &[moved, "--read-only", "--replace"]].concat());
+    assert!(stdout(&run(&["sources", "list"])).contains("| sales | no"));
+    let short = run(&[&add[..], &[moved, "--replace", "--statement-timeout", "0s"]].concat());
+    assert!(
+        stderr(&short).contains("must be a second or more"),
+        "{}",
+        stderr(&short)
+    );
+    // A report keeps its source; without the report it can go.
+    fs::create_dir(&reports).unwrap();
+    let report = "---\nid: 7\ntitle: Sales\nsource: sales\n---\nselect 1";
+    fs::write(reports.join("sales.sql"), report).unwrap();
+    let reports = reports.display().to_string();
+    assert!(run(&["reports", "apply", &reports]).status.success());
+    let kept = run(&["sources", "remove", "sales"]);
+    assert!(
+        stderr(&kept).contains("used by the report 7:"),
+        "{}",
+        stderr(&kept)
+    );
+    assert_eq!(stdout(&run(&["reports", "remove", "7"])), "removed report 7\n");
+    let gone = run(&["reports", "remove", "7"]);
+    assert!(
+        stderr(&gone).contains("there is no report `7`"),
+        "{}",
+        stderr(&gone)
+    );
+    assert!(run(&["sources", "remove", "sales"]).status.success());
+}

@@ -5,8 +5,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use arrow::array::Decimal128Array;
 use arrow::array::Int64Array;
 use arrow::array::RecordBatch;
+use serde_json::Value;
 use serde_json::json;
 
 use crate::connectors::Batches;
@@ -20,19 +22,59 @@ use crate::source::SourceKind;
 const APPEND: (&str, &str) = ("mode", "append");
 
 pub(super) async fn tables_conform(tested: &Tested) {
+    decimals_compare_as_numbers(tested).await;
     types_of_the_table_lead(tested).await;
     for mode in [Mode::Replace, Mode::Append] {
         given_up_import_leaves_nothing(tested, mode).await;
     }
+    table_that_comes_in_between_is_not_rounded_into(tested).await;
     match tested.subject.kind {
         SourceKind::Postgres => {
             owner_and_rights_stay(tested).await;
+            nothing_of_a_report_stays(tested, "select set_config('datestyle', 'german', false), pg_advisory_lock(7)",
+                "select current_setting('datestyle'), (select count(*) from pg_locks where locktype = 'advisory')",
+                json!([["ISO, MDY", "0"]])).await;
+            rows_that_are_kept_out_are_told(
+                tested,
+                "create table sieve (id bigint);
+                create rule none as on insert to sieve where new.id > 1 do instead nothing",
+            )
+            .await;
             what_protects_a_table_stays(tested).await;
             schemas_are_apart(tested).await;
         }
-        SourceKind::Mysql => nothing_half_added_without_transactions(tested).await,
-        SourceKind::Sqlite | SourceKind::Duckdb => {}
+        SourceKind::Mysql => {
+            nothing_half_added_without_transactions(tested).await;
+            zero_stays_zero(tested).await;
+            history_stays(tested).await;
+            nothing_of_a_report_stays(
+                tested,
+                "select @n := 7, get_lock('mine', 1)",
+                "select @n is null, is_free_lock('mine')",
+                json!([["1", "1"]]),
+            )
+            .await;
+        }
+        SourceKind::Sqlite => {
+            rows_that_are_kept_out_are_told(
+                tested,
+                "create table sieve (id integer unique on conflict ignore); insert into sieve values (2)",
+            )
+            .await;
+        }
+        SourceKind::Duckdb => {}
     }
+}
+
+async fn decimals_compare_as_numbers(tested: &Tested) {
+    let file = "k,price\n1,10.00\n2,9.00\n3,100.50\n";
+    tested.import("prices", &[], file).await.succeeded();
+    assert_eq!(
+        tested
+            .values("select k, price from prices where price > 9.5 order by price")
+            .await,
+        json!([["1", "10.00"], ["3", "100.50"]])
+    );
 }
 
 async fn types_of_the_table_lead(tested: &Tested) {
@@ -48,22 +90,95 @@ async fn types_of_the_table_lead(tested: &Tested) {
     assert_eq!(tested.values("select count(*) from led").await, json!([["2"]]));
 }
 
-/// As when the server is told to stop in the middle of it.
-async fn given_up_import_leaves_nothing(tested: &Tested, mode: Mode) {
-    tested.import("left_alone", &[], "id\n-1\n").await.succeeded();
+/// Somebody makes the table after the file was found to have decimals.
+async fn table_that_comes_in_between_is_not_rounded_into(tested: &Tested) {
     let source = tested.app.worker.store.source(tested.target_id).await.unwrap();
     let connector = tested.app.worker.connector(&source.unwrap()).unwrap();
-    let destination = Destination {
+    (tested.subject.admin)("create table between_times (id integer)");
+    let halves = Decimal128Array::from(vec![5, 15])
+        .with_precision_and_scale(18, 1)
+        .unwrap();
+    let batch = RecordBatch::try_from_iter([("id", Arc::new(halves) as _)]).unwrap();
+    let (sender, batches) = Batches::channel();
+    let schema = batch.schema();
+    let sending = tokio::task::spawn_blocking(move || {
+        let sent = sender.blocking_send(batch);
+        sent.and_then(|()| sender.end(Ok(())))
+    });
+    let loaded = connector
+        .load(&destination("between_times", Mode::Append), schema, batches)
+        .await;
+    drop(sending.await.unwrap());
+    let error = loaded.unwrap_err();
+    assert!(
+        error.again && error.message.contains("was changed while the file was read"),
+        "{error}"
+    );
+    assert_eq!(
+        tested.values("select count(*) from between_times").await,
+        json!([["0"]])
+    );
+}
+
+/// What one report sets is not there for the next.
+async fn nothing_of_a_report_stays(tested: &Tested, sets: &str, asks: &str, wanted: Value) {
+    for _ in 0..3 {
+        tested.values(sets).await;
+        assert_eq!(tested.values(asks).await, wanted);
+    }
+}
+
+async fn rows_that_are_kept_out_are_told(tested: &Tested, sql: &str) {
+    (tested.subject.admin)(sql);
+    let added = tested.import("sieve", &[APPEND], "id\n1\n2\n").await;
+    added.failed_with("1 of 2 rows would be in");
+    assert_eq!(
+        tested.values("select count(*) from sieve where id = 1").await,
+        json!([["0"]])
+    );
+}
+
+async fn zero_stays_zero(tested: &Tested) {
+    (tested.subject.admin)("create table numbered (id integer auto_increment primary key, n integer)");
+    tested
+        .import("numbered", &[APPEND], "id,n\n0,1\n5,2\n")
+        .await
+        .succeeded();
+    assert_eq!(
+        tested.values("select id from numbered order by id").await,
+        json!([["0"], ["5"]])
+    );
+}
+
+async fn history_stays(tested: &Tested) {
+    (tested.subject.admin)(
+        "create table versioned (id integer) with system versioning; insert into versioned values (1)",
+    );
+    let replaced = tested.import("versioned", &[], "id\n2\n").await;
+    replaced.failed_with("a table with a history, which only takes mode `append`");
+    tested.import("versioned", &[APPEND], "id\n2\n").await.succeeded();
+}
+
+fn destination(table: &str, mode: Mode) -> Destination {
+    Destination {
         schema: None,
-        table: "left_alone".to_owned(),
+        table: table.to_owned(),
         mode,
-        run: format!("givenup{}", mode.name()),
+        run: format!("given{table}{}", mode.name()),
         purpose: Purpose {
             job_id: 1,
             subject: "import=1".to_owned(),
             user: "ann@example.com".to_owned(),
         },
-    };
+    }
+}
+
+/// As when the server is told to stop in the middle of it.
+async fn given_up_import_leaves_nothing(tested: &Tested, mode: Mode) {
+    tested.import("left_alone", &[], "id\n-1\n").await.succeeded();
+    let source = tested.app.worker.store.source(tested.target_id).await.unwrap();
+    let connector = tested.app.worker.connector(&source.unwrap()).unwrap();
+    let destination = destination("left_alone", mode);
     let ids = Arc::new(Int64Array::from_iter_values(0..8_192));
     let batch = RecordBatch::try_from_iter([("id", ids as _)]).unwrap();
     let (sender, batches) = Batches::channel();
@@ -127,6 +242,17 @@ async fn owner_and_rights_stay(tested: &Tested) {
     );
     let kept: Vec<&str> = kept.lines().collect();
     assert_eq!(kept, ["keeper", "true", "true", "false", "true", "1Ann"]);
+    // What all new tables give was taken back from this one.
+    admin(
+        "create role analyst; alter default privileges grant select on tables to analyst;
+         create table salaries (id bigint); revoke select on salaries from analyst",
+    );
+    tested.import("salaries", &[], "id\n1\n").await.succeeded();
+    assert_eq!(
+        admin("select has_table_privilege('analyst', 'salaries', 'select')").trim(),
+        "f"
+    );
+    admin("alter default privileges revoke select on tables from analyst");
 }
 
 async fn what_protects_a_table_stays(tested: &Tested) {

@@ -7,6 +7,7 @@ mod tests;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ use std::sync::LazyLock;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::Weak;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -24,6 +27,7 @@ use bytesize::ByteSize;
 use duckdb::AccessMode;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
+use tracing::warn;
 
 use crate::connectors::BatchStream;
 use crate::connectors::Batches;
@@ -44,6 +48,9 @@ use crate::source::Source;
 /// the process: a second engine on it would not be kept out, and would let go of the locks of the first.
 static OPEN: LazyLock<Mutex<HashMap<FileId, Open>>> = LazyLock::new(Mutex::default);
 
+/// How many engines there have been.
+static ENGINES: AtomicU64 = AtomicU64::new(0);
+
 /// How long whoever writes waits for queries of sources that are not writable, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -57,12 +64,21 @@ struct Open {
 }
 
 /// Its place among the open files. Gone when the file is closed.
-pub(super) struct Registered(FileId);
+pub(super) struct Registered {
+    id: FileId,
+    /// Where its engine has put what did not fit its memory.
+    spill_dir: PathBuf,
+}
 
 impl Drop for Registered {
     fn drop(&mut self) {
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        open.remove(&self.0);
+        open.remove(&self.id);
+        if let Err(error) = fs::remove_dir_all(&self.spill_dir)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            warn!(%error, "cannot remove what an engine has spilled");
+        }
     }
 }
 
@@ -119,16 +135,13 @@ impl DuckdbFile {
         query_timeout: Duration,
         engine: &EngineSettings,
     ) -> Self {
-        let mut engine = engine.clone();
-        // Two engines would give their files the same names.
-        engine.spill_dir.push(format!("source-{}", source.id));
         Self {
             name: source.name.clone(),
             path: path.to_owned(),
             is_writable: source.settings.writable,
             timeout: timeout_of(source, query_timeout),
             patience: PATIENCE,
-            engine,
+            engine: engine.clone(),
             permits: Permits::of(source),
         }
     }
@@ -232,19 +245,20 @@ impl DuckdbFile {
             true => AccessMode::ReadWrite,
             false => AccessMode::ReadOnly,
         };
+        // The engine would make views of files of other kinds. Nobody here has it open, so that closing it loses no lock.
+        if !is_database(&self.path) {
+            return Err(wrong(format!("`{path}` is not a DuckDB database")));
+        }
         let engine = &self.engine;
-        let warehouse = Warehouse::open_as(
-            mode,
-            &self.path,
-            &engine.spill_dir,
-            engine.memory_max,
-            engine.threads,
-        )
-        .map_err(|error| match error.code {
+        // Two engines would give their files the same names, also two of one source whose file was replaced.
+        let number = ENGINES.fetch_add(1, Ordering::Relaxed);
+        let spill_dir = engine.spill_dir.join(format!("engine-{number}"));
+        let warehouse = Warehouse::open_as(mode, &self.path, &spill_dir, engine.memory_max, engine.threads)
+            .map_err(|error| match error.code {
             ErrorCode::Conflict => wrong(why(&self.path, &error.message)),
             _ => error,
         })?;
-        let warehouse = warehouse.registered(Registered(id));
+        let warehouse = warehouse.registered(Registered { id, spill_dir });
         let opened = Open {
             warehouse: Arc::downgrade(&warehouse),
             is_writable: self.is_writable,
@@ -286,6 +300,13 @@ pub(super) fn file_id(path: &Path) -> io::Result<FileId> {
         true => Ok((found.dev(), found.ino())),
         false => Err(io::Error::other("it is not a file")),
     }
+}
+
+/// By what stands behind the checksum of the first block.
+fn is_database(path: &Path) -> bool {
+    let mut head = [0; 12];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && head.ends_with(b"DUCK")
 }
 
 /// Whether this process has a file open.

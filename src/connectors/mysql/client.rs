@@ -10,6 +10,7 @@ use crate::connectors::mysql::wire::Wire;
 use crate::query::Bind;
 
 const QUIT: u8 = 0x01;
+const RESET: u8 = 0x1f;
 const QUERY: u8 = 0x03;
 const PREPARE: u8 = 0x16;
 const CLOSE: u8 = 0x19;
@@ -152,6 +153,18 @@ impl Client {
     /// A statement that returns no rows.
     pub(super) async fn command(&mut self, sql: &str) -> Result<(), Fault> {
         self.send(QUERY, sql.as_bytes()).await?;
+        match self.packet().await?.first() {
+            Some(&OK) => {
+                self.phase = Phase::Idle;
+                Ok(())
+            }
+            _ => Err(Fault::form().into()),
+        }
+    }
+
+    /// Makes the session as good as new: variables, locks, temporary tables.
+    pub(super) async fn reset(&mut self) -> Result<(), Fault> {
+        self.send(RESET, &[]).await?;
         match self.packet().await?.first() {
             Some(&OK) => {
                 self.phase = Phase::Idle;

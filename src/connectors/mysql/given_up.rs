@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tracing::debug;
 
 use crate::connectors::mysql::connect::Target;
+use crate::connectors::mysql::load::SETTLE;
 
 /// Tidies up when dropped, unless there is nothing to tidy up any more.
 pub(super) struct GivenUp(Option<Rest>);
@@ -14,16 +15,17 @@ struct Rest {
     connection_id: u32,
     /// What waits for whoever imports into the same table.
     wait: String,
-    staging: String,
+    /// Drops the tables that nobody needs any more.
+    leftovers: String,
 }
 
 impl GivenUp {
-    pub(super) fn new(target: Arc<Target>, connection_id: u32, wait: String, staging: String) -> Self {
+    pub(super) fn new(target: Arc<Target>, connection_id: u32, wait: String, leftovers: String) -> Self {
         Self(Some(Rest {
             target,
             connection_id,
             wait,
-            staging,
+            leftovers,
         }))
     }
 
@@ -57,14 +59,14 @@ impl Rest {
             );
         }
         // The next run of the import makes a table of the same name, and that one is left alone.
-        let removed = match client.has_rows(&self.wait).await {
-            Ok(true) => {
-                client
-                    .command(&format!("drop table if exists {}", self.staging))
-                    .await
+        let removed = async {
+            client.command(SETTLE).await?;
+            match client.has_rows(&self.wait).await? {
+                true => client.command(&self.leftovers).await,
+                false => Ok(()),
             }
-            waited => waited.map(|_| ()),
         };
+        let removed = removed.await;
         if let Err(error) = removed {
             debug!(?error, "cannot remove what an import has left behind");
         }

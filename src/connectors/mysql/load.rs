@@ -16,6 +16,7 @@ use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
+use crate::connectors::load::check_types;
 use crate::connectors::load::count_changed;
 use crate::connectors::load::list;
 use crate::connectors::load::names;
@@ -28,6 +29,8 @@ use crate::connectors::mysql::given_up::GivenUp;
 use crate::connectors::mysql::inserts::Inserts;
 use crate::connectors::mysql::inserts::literal;
 use crate::connectors::mysql::inserts::quoted;
+use crate::connectors::mysql::switch::leftovers;
+use crate::connectors::mysql::switch::made_by;
 use crate::connectors::mysql::tables::Column;
 use crate::connectors::mysql::tables::Takes;
 use crate::connectors::mysql::tables::schema_of;
@@ -37,7 +40,7 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 
-const TYPES: TypeNames = TypeNames {
+pub(super) const TYPES: TypeNames = TypeNames {
     boolean: "boolean",
     integer: "bigint",
     decimal: "decimal",
@@ -49,7 +52,8 @@ const TYPES: TypeNames = TypeNames {
 };
 
 /// A value that does not fit is an error; quotes and backslashes are what they are in literals of ours.
-const SQL_MODE: &str = "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION";
+pub(super) const SETTLE: &str =
+    "set names utf8mb4, sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO'";
 const STATEMENTS_IN_FLIGHT: usize = 4;
 
 impl MySql {
@@ -80,16 +84,17 @@ impl MySql {
         batches: Batches,
     ) -> Result<u64> {
         let mut client = self.connect().await?;
-        let staging = destination.qualified(&destination.staging(), quoted);
+        let leftovers = leftovers(destination);
         let wait = self.wait_for_others(destination);
-        let mut given_up = GivenUp::new(self.target.clone(), client.id, wait, staging.clone());
+        let mut given_up = GivenUp::new(self.target.clone(), client.id, wait, leftovers.clone());
         let loaded = self.load_on(&mut client, destination, &schema, batches).await;
         let mut is_tidy = loaded.is_ok();
-        if !is_tidy && !client.is_busy() {
+        if !client.is_busy() {
             // Dropping a table would commit what was done so far.
-            drop(client.command("rollback").await);
-            let dropped = client.command(&format!("drop table if exists {staging}")).await;
-            is_tidy = dropped.is_ok();
+            if !is_tidy {
+                drop(client.command("rollback").await);
+            }
+            is_tidy = client.command(&leftovers).await.is_ok();
         }
         if is_tidy {
             given_up.disarm();
@@ -112,13 +117,12 @@ impl MySql {
                 format!("another import into {} did not end in time", destination.shown()),
             ));
         }
-        let staging = destination.qualified(&destination.staging(), quoted);
         if destination.is_once() && self.was_done(client, destination).await? {
             return batches.skip().await;
         }
         // An earlier run of this import may have been interrupted.
-        let sql = format!("drop table if exists {staging}, {}", old(destination));
-        self.heard(client.command(&sql).await)?;
+        self.heard(client.command(&leftovers(destination)).await)?;
+        self.remove_old_leftovers(client, destination).await?;
         let known = self.columns(client, destination).await?;
         if known.is_some() && destination.mode == Mode::Fail {
             return Err(destination.is_there_already());
@@ -140,7 +144,7 @@ impl MySql {
     async fn settle_session(&self, client: &mut Client) -> Result<()> {
         let seconds = self.statement_timeout.as_secs().max(1);
         let mut sql = format!(
-            "set names utf8mb4, time_zone = '+00:00', sql_mode = '{SQL_MODE}',
+            "{SETTLE}, time_zone = '+00:00',
              lock_wait_timeout = {seconds}, innodb_lock_wait_timeout = {seconds}"
         );
         if client.is_mariadb {
@@ -155,14 +159,14 @@ impl MySql {
     /// There is a row unless it takes too long.
     fn wait_for_others(&self, destination: &Destination) -> String {
         format!(
-            "select 1 from dual where get_lock(concat('holistics ', md5(lower(concat({}, '.', {})))), {}) = 1",
+            "select 1 from dual where get_lock(concat('holistics ', md5(lower(concat(convert({} using utf8mb4), '.', {})))), {}) = 1",
             schema_of(destination),
             literal(&destination.table),
             self.statement_timeout.as_secs()
         )
     }
 
-    /// Whether this import was finished before. Where a new table takes its name last, that it has is what counts.
+    /// Whether this import was finished before: it is marked so, or a table that it made has just got its name.
     async fn was_done(&self, client: &mut Client, destination: &Destination) -> Result<bool> {
         let once = destination.qualified(ONCE_TABLE, quoted);
         let sql = format!(
@@ -171,36 +175,42 @@ impl MySql {
         );
         self.heard(client.command(&sql).await)?;
         let run = literal(&destination.run);
-        let found = self
-            .texts(client, &format!("select 1 from {once} where run = {run}"))
-            .await?;
-        if found.is_empty() {
-            return Ok(false);
-        }
-        let staging = Destination {
-            table: destination.staging(),
-            mode: Mode::Fail,
-            ..destination.clone()
-        };
-        if self.columns(client, &staging).await?.is_none() {
-            return Ok(true);
-        }
-        self.heard(client.command(&Self::unmark(destination)).await)?;
-        Ok(false)
+        let sql = format!(
+            "select 1 from {once} where run = {run}
+             union all
+             select 1 from information_schema.tables
+             where table_schema = {} and table_name = {} and table_comment = {}",
+            schema_of(destination),
+            literal(&destination.table),
+            literal(&made_by(destination))
+        );
+        Ok(!self.texts(client, &sql).await?.is_empty())
     }
 
-    fn mark(destination: &Destination) -> String {
+    pub(super) fn mark(destination: &Destination) -> String {
         let once = destination.qualified(ONCE_TABLE, quoted);
         format!("insert into {once} (run) values ({})", literal(&destination.run))
     }
 
-    fn unmark(destination: &Destination) -> String {
-        let once = destination.qualified(ONCE_TABLE, quoted);
-        format!("delete from {once} where run = {}", literal(&destination.run))
+    /// Tables of imports that never came to their end, because the server or the database was gone for good.
+    async fn remove_old_leftovers(&self, client: &mut Client, destination: &Destination) -> Result<()> {
+        let sql = format!(
+            "select table_name from information_schema.tables
+             where table_schema = {} and table_name like 'holistics\\_import\\_%' and table_name <> '{ONCE_TABLE}'
+               and create_time < now() - interval 1 day",
+            schema_of(destination)
+        );
+        for name in self.texts(client, &sql).await?.into_iter().flatten().flatten() {
+            let table = destination.qualified(&name, quoted);
+            if let Err(error) = client.command(&format!("drop table if exists {table}")).await {
+                debug!(?error, "cannot remove what an import has left behind");
+            }
+        }
+        Ok(())
     }
 
     /// What does not work is left to the next import.
-    async fn forget(&self, client: &mut Client, destination: &Destination) {
+    pub(super) async fn forget(&self, client: &mut Client, destination: &Destination) {
         let once = destination.qualified(ONCE_TABLE, quoted);
         let sql = format!("delete from {once} where finished_at < now() - interval {ONCE_DAYS} day");
         if let Err(error) = self.heard(client.command(&sql).await) {
@@ -244,6 +254,15 @@ impl MySql {
         let names = names(schema);
         let there: Vec<&str> = known.iter().map(|column| column.name.as_str()).collect();
         check_names(destination, &names, &there)?;
+        check_types(
+            destination,
+            schema,
+            known.iter().filter_map(|column| match &column.takes {
+                Takes::Type(of) => Some((column.name.as_str(), Some(of))),
+                Takes::Text => Some((column.name.as_str(), None)),
+                Takes::Tiny => None,
+            }),
+        )?;
         let staging = destination.qualified(&destination.staging(), quoted);
         let columns = TYPES.columns(schema.fields(), quoted)?;
         let sql = format!("create temporary table {staging} {columns} character set utf8mb4");
@@ -269,72 +288,7 @@ impl MySql {
         Ok(rows)
     }
 
-    /// Makes a table of the rows and puts it in the place of the one that is there, if there is one.
-    async fn replace(
-        &self,
-        client: &mut Client,
-        destination: &Destination,
-        is_there: bool,
-        schema: &SchemaRef,
-        batches: Batches,
-    ) -> Result<u64> {
-        let names = names(schema);
-        let staging = destination.qualified(&destination.staging(), quoted);
-        let columns = TYPES.columns(schema.fields(), quoted)?;
-        let sql = format!("create table {staging} {columns} character set utf8mb4");
-        self.heard(client.command(&sql).await)?;
-        let rows = self.insert(client, &staging, &names, batches).await?;
-        let target = destination.qualified(&destination.table, quoted);
-        if destination.is_once() {
-            self.heard(client.command(&Self::mark(destination)).await)?;
-        }
-        if !is_there {
-            let sql = format!("rename table {staging} to {target}");
-            if let Err(error) = self.heard(client.command(&sql).await) {
-                // Without the table there is nothing to remember.
-                drop(client.command(&Self::unmark(destination)).await);
-                return Err(error);
-            }
-            if destination.is_once() {
-                self.forget(client, destination).await;
-            }
-            return Ok(rows);
-        }
-        let old = old(destination);
-        let sql = format!("rename table {target} to {old}, {staging} to {target}");
-        self.heard(client.command(&sql).await)?;
-        self.heard(client.command(&format!("drop table {old}")).await)?;
-        Ok(rows)
-    }
-
-    /// Foreign keys follow a table to its new name, so that one that others refer to cannot make room.
-    async fn check_unreferenced(&self, client: &mut Client, destination: &Destination) -> Result<()> {
-        let schema = schema_of(destination);
-        let sql = format!(
-            "select table_name from information_schema.key_column_usage
-             where referenced_table_schema = {schema} and referenced_table_name = {}",
-            literal(&destination.table)
-        );
-        match self
-            .texts(client, &sql)
-            .await?
-            .into_iter()
-            .flatten()
-            .flatten()
-            .next()
-        {
-            None => Ok(()),
-            Some(other) => Err(Error::new(
-                ErrorCode::Conflict,
-                format!(
-                    "{} cannot be replaced, since a foreign key of `{other}` refers to it: append to it",
-                    destination.shown()
-                ),
-            )),
-        }
-    }
-
-    async fn insert(
+    pub(super) async fn insert(
         &self,
         client: &mut Client,
         table: &str,
@@ -344,10 +298,22 @@ impl MySql {
         let inserts = Inserts::new(format!("insert into {table} ({}) values ", list(names, quoted)));
         let (sender, mut statements) = mpsc::channel(STATEMENTS_IN_FLIGHT);
         let writing = tokio::task::spawn_blocking(move || inserts.write(batches, &sender));
+        let longest = self.texts(client, "select @@max_allowed_packet").await?;
+        let longest = longest.into_iter().flatten().flatten().next();
+        let longest = longest.and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
         // A commit for each would wait for the disk.
         self.heard(client.command("start transaction").await)?;
         while let Some(statement) = statements.recv().await {
             let statement: String = statement;
+            // A row alone is so long: statements are sent long before.
+            if statement.len() >= longest {
+                return Err(Error::new(
+                    ErrorCode::TooLarge,
+                    format!(
+                        "a row of the file has more than the {longest} bytes that the server takes at once: raise its `max_allowed_packet`"
+                    ),
+                ));
+            }
             self.heard(client.command(&statement).await)?;
         }
         let rows = writing.await.map_err(Error::internal)??;
@@ -375,9 +341,4 @@ impl MySql {
         }
         Ok(texts)
     }
-}
-
-/// Where the old table is between the rename and its end.
-fn old(destination: &Destination) -> String {
-    destination.qualified(&format!("{}_old", destination.staging()), quoted)
 }

@@ -11,6 +11,7 @@ mod guard;
 mod inserts;
 mod load;
 mod login;
+mod switch;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -229,7 +230,8 @@ impl Server for MySql {
     }
 
     async fn is_open(&self, connection: &mut Client) -> bool {
-        connection.is_open()
+        // What the last report has set, or locked, is not there for the next.
+        connection.is_open() && connection.reset().await.is_ok()
     }
 
     async fn run(&self, connection: &mut Client, task: &Task, rows: &mut Rows) -> Result<()> {

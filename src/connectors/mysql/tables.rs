@@ -52,8 +52,13 @@ impl MySql {
         };
         let mut found = found.into_iter().map(Option::unwrap_or_default);
         match found.next().unwrap_or_default().as_str() {
+            "SYSTEM VERSIONED" if destination.mode == Mode::Replace => {
+                let what = "a table with a history, which only takes mode `append`";
+                return Err(destination.is_no_table(what));
+            }
             "BASE TABLE" | "SYSTEM VERSIONED" => {}
-            _ => return Err(destination.is_no_table("a view")),
+            "VIEW" | "SYSTEM VIEW" => return Err(destination.is_no_table("a view")),
+            _ => return Err(destination.is_no_table("no table of rows")),
         }
         if destination.mode == Mode::Append && found.next().as_deref() != Some("YES") {
             let what = "a table whose engine has no transactions, which only takes mode `replace`";
@@ -91,7 +96,15 @@ impl Column {
             "datetime" | "timestamp" if first < 6 => {
                 Some(format!("microsecond({value}) % {} <> 0", 10_u32.pow(6 - first)))
             }
-            "time" => Some(finer_than(first)),
+            // The server would leave a date out, and takes digits alone for minutes and seconds.
+            // Text is cut without a word when it comes from another table.
+            "tinyblob" => Some(format!("octet_length({value}) > 255")),
+            "blob" => Some(format!("octet_length({value}) > 65535")),
+            "mediumblob" => Some(format!("octet_length({value}) > 16777215")),
+            "time" => Some(format!(
+                "{value} not regexp '^-?[0-9]{{1,3}}:[0-9]{{2}}(:[0-9]{{2}}([.][0-9]+)?)?$' or {}",
+                finer_than(first)
+            )),
             "decimal" if self.takes == Takes::Text => {
                 let scale = digits(&declared).map_or(0, |(_, scale)| scale);
                 Some(format!(
@@ -108,7 +121,8 @@ impl Column {
                 let list = self.declared.get(4..).unwrap_or("('')");
                 Some(format!("{value} collate utf8mb4_bin not in {list}"))
             }
-            "set" => Some(format!("{value} regexp '^[0-9]+$'")),
+            // A number is taken for the bits of several.
+            "set" => Some(format!("{value} regexp '^ *[+-]?[0-9]+ *$'")),
             _ => None,
         }
     }

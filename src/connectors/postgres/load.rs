@@ -1,19 +1,25 @@
 //! Rows into a table of PostgreSQL: `COPY` in its binary form, in one transaction.
 
+use std::time::Duration;
+use std::time::Instant;
+
 use arrow::datatypes::DataType;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use futures::SinkExt as _;
 use tokio::sync::mpsc;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use tracing::debug;
 
 use crate::connectors::Batches;
+use crate::connectors::deadline::took_too_long;
 use crate::connectors::load::Destination;
 use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
+use crate::connectors::load::check_types;
 use crate::connectors::load::count_changed;
 use crate::connectors::load::list;
 use crate::connectors::load::names;
@@ -40,6 +46,10 @@ const TYPES: TypeNames = TypeNames {
     timestamptz: "timestamptz",
     text: "text",
 };
+
+/// How long readers of a table are kept waiting while it is waited for, and how long they are not.
+const LOCK_MS: u32 = 200;
+const STEP_BACK: Duration = Duration::from_millis(800);
 
 /// What is sent at once.
 const PIECE_BYTES: usize = 256 << 10;
@@ -96,10 +106,7 @@ impl Postgres {
                 self.append(client, destination, table, &schema, &names, batches)
                     .await?
             }
-            _ => {
-                self.replace(client, destination, table.as_ref(), &schema, batches)
-                    .await?
-            }
+            _ => self.replace(client, destination, &schema, batches).await?,
         };
         if destination.is_once() {
             let sql = format!("insert into {once} (run) values ({})", literal(&destination.run));
@@ -152,6 +159,12 @@ impl Postgres {
     ) -> Result<u64> {
         let known: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
         check_names(destination, names, &known)?;
+        let types = table.columns.iter();
+        check_types(
+            destination,
+            schema,
+            types.map(|column| (column.name.as_str(), column.data_type.as_ref())),
+        )?;
         let staging = format!("pg_temp.{}", quoted(&destination.staging()));
         let columns = TYPES.columns(schema.fields(), quoted)?;
         self.execute(
@@ -180,7 +193,8 @@ impl Postgres {
             list(names, quoted),
             chosen.join(", ")
         );
-        self.execute(client, &sql).await?;
+        let arrived = self.next(client.execute(&sql, &[]).await)?;
+        destination.check_all_there(rows, arrived)?;
         Ok(rows)
     }
 
@@ -203,7 +217,6 @@ impl Postgres {
         &self,
         client: &Client,
         destination: &Destination,
-        table: Option<&Table>,
         schema: &SchemaRef,
         batches: Batches,
     ) -> Result<u64> {
@@ -214,7 +227,13 @@ impl Postgres {
         // Frozen rows are seen by all, also by those whose transaction is older than the table's:
         // they find the new table whole, and not empty.
         let rows = self.copy(client, &staging, ", freeze true", batches).await?;
-        if let Some(table) = table {
+        // Looked at again: the file took its time, and from here on nobody can change it.
+        if let Some(table) = self.locked(client, destination).await? {
+            match destination.mode {
+                Mode::Replace => {}
+                Mode::Fail => return Err(destination.is_there_already()),
+                Mode::Append => return Err(destination.has_changed()),
+            }
             self.keep_owner(client, table.oid, &staging).await?;
             self.keep_rights(client, table.oid, &staging, &names(schema))
                 .await?;
@@ -224,6 +243,38 @@ impl Postgres {
         let rename = format!("alter table {staging} rename to {}", quoted(&destination.table));
         self.execute(client, &rename).await?;
         Ok(rows)
+    }
+
+    /// The table that is there, which nobody else can use any more until the transaction ends.
+    async fn locked(&self, client: &Client, destination: &Destination) -> Result<Option<Table>> {
+        let Some(found) = self.table(client, destination).await? else {
+            return Ok(None);
+        };
+        let name = destination.qualified(&destination.table, quoted);
+        let lock = format!(
+            "savepoint free; set local lock_timeout = '{LOCK_MS}ms'; lock table only {name} in access exclusive mode;
+             set local lock_timeout = 0"
+        );
+        let began = Instant::now();
+        // While this waits for a lock, all new readers wait behind it: it steps back for them in between.
+        loop {
+            let error = match client.batch_execute(&lock).await {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            if error.code() != Some(&SqlState::LOCK_NOT_AVAILABLE) {
+                return Err(self.failed(&error, "", ""));
+            }
+            self.execute(client, "rollback to savepoint free").await?;
+            if began.elapsed() > self.statement_timeout {
+                return Err(took_too_long(&self.name, self.statement_timeout));
+            }
+            tokio::time::sleep(STEP_BACK).await;
+        }
+        match self.table(client, destination).await? {
+            Some(locked) if locked.oid == found.oid => Ok(Some(locked)),
+            _ => Err(destination.has_changed()),
+        }
     }
 
     /// The new table belongs to whom the old one belongs to.
@@ -243,8 +294,22 @@ impl Postgres {
         Ok(())
     }
 
-    /// Whoever could use the old table, or some of its columns, can use the new one.
+    /// Whoever could use the old table, or some of its columns, can use the new one, and nobody else.
     async fn keep_rights(&self, client: &Client, oid: u32, staging: &str, names: &[&str]) -> Result<()> {
+        // What the database gives to all new tables.
+        let given = client
+            .query(
+                "select distinct case grantee when 0 then 'public' else quote_ident(rolname) end
+                 from pg_class cross join lateral aclexplode(relacl) left join pg_roles on pg_roles.oid = grantee
+                 where pg_class.oid = to_regclass($1) and grantee <> relowner",
+                &[&staging],
+            )
+            .await;
+        for row in self.next(given)? {
+            let grantee: &str = row.get(0);
+            self.execute(client, &format!("revoke all on {staging} from {grantee}"))
+                .await?;
+        }
         let rows = client
             .query(
                 "select privilege_type || columns || ' on ' || $2::text || ' to '

@@ -271,7 +271,9 @@ impl Server for Postgres {
         let client = &connection.client;
         self.next(client.batch_execute(&begin).await)?;
         self.read(connection, task, rows).await?;
-        self.next(client.batch_execute("commit").await)
+        // Undone, as all that a report has set or written in spite of everything; locks of the session stay otherwise.
+        let end = "rollback; select pg_advisory_unlock_all()";
+        self.next(client.batch_execute(end).await)
     }
 
     async fn stop(&self, connection: Connection) {

@@ -23,6 +23,8 @@ pub(super) struct Column {
     /// Its type without and with what is in parentheses.
     pub(super) base: String,
     pub(super) full: String,
+    /// Arrays and composites, whose parts can be rounded.
+    is_nested: bool,
     /// What that is of a file's.
     pub(super) data_type: Option<DataType>,
 }
@@ -34,11 +36,27 @@ impl Column {
         let (base, full) = (&self.base, &self.full);
         let rounds = ["numeric", "time", "timestamp", "interval"];
         let is_exact = matches!(self.data_type, Some(DataType::Decimal128(..))) || base == full;
+        let is_text = base == full && ["text[]", "character varying[]"].contains(&base.as_str());
+        // Finer than a microsecond, or with a date or a zone that would be left out.
+        let no_time = |zone: &str| {
+            format!("{value} !~ '^[0-9]{{1,2}}:[0-9]{{2}}(:[0-9]{{2}}([.][0-9]{{1,6}}0*)?)?{zone}$'")
+        };
+        let is_rounded = format!("cast({value} as {base}) <> cast({value} as {full})");
         match base.as_str() {
             "money" => Some(format!("cast(cast({value} as money) as numeric) <> {value}")),
-            _ if !is_exact && rounds.iter().any(|name| base.starts_with(name)) => {
-                Some(format!("cast({value} as {base}) <> cast({value} as {full})"))
-            }
+            "oid" => Some(format!("{value} !~ '^[0-9]+$'")),
+            "name" => Some(format!("octet_length({value}) > 63")),
+            "\"char\"" => Some(format!("octet_length({value}) > 1")),
+            "time without time zone" => Some(format!("{} or {is_rounded}", no_time(""))),
+            "time with time zone" => Some(format!(
+                "{} or {is_rounded}",
+                no_time(" ?([+-][0-9:]+|[A-Za-z/_]+)?")
+            )),
+            "interval" => Some(format!("{value} ~ '[.][0-9]{{6}}[0-9]*[1-9]' or {is_rounded}")),
+            _ if self.is_nested && !is_text => Some(format!(
+                "replace(cast(cast({value} as {full}) as text), ' ', '') <> replace({value}, ' ', '')"
+            )),
+            _ if !is_exact && rounds.iter().any(|name| base.starts_with(name)) => Some(is_rounded),
             _ => None,
         }
     }
@@ -48,6 +66,15 @@ impl Postgres {
     /// The destination with the schema that its table is in, or would be made in.
     pub(super) async fn resolved(&self, client: &Client, destination: &Destination) -> Result<Destination> {
         let mut resolved = destination.clone();
+        if resolved
+            .schema
+            .as_ref()
+            .is_some_and(|schema| schema.starts_with("pg_"))
+        {
+            return Err(Error::invalid(
+                "`dest_schema_name` is a schema of PostgreSQL's own: name another",
+            ));
+        }
         if resolved.schema.is_none() {
             let name = quoted(&destination.table);
             let found = client
@@ -95,14 +122,20 @@ impl Postgres {
             ("v" | "m", _) => return Err(destination.is_no_table("a view")),
             _ => return Err(destination.is_no_table("no table of the database's own")),
         }
-        // A domain takes what the type takes that it is made of.
+        // A domain takes what the type takes that it is made of in the end.
         let rows = client
             .query(
-                "select attname::text, format_type(type, -1), format_type(type, modifier), attgenerated = ''
-                 from pg_attribute join pg_type on pg_type.oid = atttypid
-                 cross join lateral (select
-                    case typtype when 'd' then typbasetype else atttypid end as type,
-                    case typtype when 'd' then typtypmod else atttypmod end as modifier) as made_of
+                "select attname::text, format_type(type, -1), format_type(type, modifier), attgenerated = '',
+                        typcategory in ('A', 'C')
+                 from pg_attribute
+                 cross join lateral (
+                    with recursive made_of (type, modifier, depth) as (
+                        select atttypid, atttypmod, 0
+                        union all
+                        select typbasetype, greatest(modifier, typtypmod), depth + 1
+                        from made_of join pg_type on pg_type.oid = type where typtype = 'd')
+                    select type, modifier from made_of order by depth desc limit 1) as base
+                 join pg_type on pg_type.oid = base.type
                  where attrelid = $1 and attnum > 0 and not attisdropped
                  order by attnum",
                 &[&oid],
@@ -116,6 +149,7 @@ impl Postgres {
                 name,
                 base,
                 full,
+                is_nested: row.get(4),
                 data_type,
             }
         });
@@ -146,7 +180,9 @@ fn data_type(base: &str, full: &str) -> Option<DataType> {
 /// Of `numeric(12,2)`; one without a precision takes what text says.
 fn numeric(full: &str) -> Option<DataType> {
     match digits(full)? {
-        (precision @ 1..=38, scale @ 0..=38) => Some(DataType::Decimal128(precision, scale)),
+        (precision @ 1..=38, scale @ 0..=38) if scale.unsigned_abs() <= precision => {
+            Some(DataType::Decimal128(precision, scale))
+        }
         _ => None,
     }
 }

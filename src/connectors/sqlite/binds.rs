@@ -30,6 +30,8 @@ impl ToSql for Given<'_> {
             Bind::Datetime(datetime) => {
                 let form = match datetime.and_utc().timestamp_subsec_micros() {
                     0 => "%Y-%m-%d %H:%M:%S",
+                    // As what is imported is written, so that the two are equal as text.
+                    micros if micros % 1_000 == 0 => "%Y-%m-%d %H:%M:%S%.3f",
                     _ => "%Y-%m-%d %H:%M:%S%.6f",
                 };
                 owned(Value::Text(datetime.format(form).to_string()))

@@ -78,13 +78,14 @@ pub(super) fn cell<'a>(kind: Kind, value: ValueRef<'a>, casts: &mut Casts<'_>) -
         (Kind::Timestamp, ValueRef::Text(text)) => {
             utf8(text).and_then(moments::microseconds).map(Cell::Timestamp)
         }
-        (Kind::Number, ValueRef::Real(real)) => Some(Cell::Text(number(real).into())),
-        (Kind::Number, ValueRef::Text(text)) => utf8(text)
+        (Kind::Number(scale), ValueRef::Real(real)) => Some(Cell::Text(scaled(number(real), scale).into())),
+        (Kind::Number(scale), ValueRef::Integer(integer)) => {
+            Some(Cell::Text(scaled(integer.to_string(), scale).into()))
+        }
+        (Kind::Number(_), ValueRef::Text(text)) => utf8(text)
             .filter(|text| is_number(text))
             .map(|text| Cell::Text(text.into())),
-        (Kind::Number | Kind::Json | Kind::Any, ValueRef::Integer(integer)) => {
-            Some(Cell::Text(integer.to_string().into()))
-        }
+        (Kind::Json | Kind::Any, ValueRef::Integer(integer)) => Some(Cell::Text(integer.to_string().into())),
         (Kind::Json | Kind::Any, ValueRef::Real(real)) => Some(Cell::Text(casts.real(real)?.into())),
         (Kind::Any, ValueRef::Text(bytes)) => Some(Cell::Text(match utf8(bytes) {
             Some(text) => text.into(),
@@ -147,6 +148,21 @@ pub(super) fn number(real: f64) -> String {
     }
 }
 
+/// With the zeros that SQLite does not keep.
+fn scaled(number: String, scale: u8) -> String {
+    let (mut number, scale) = (number, usize::from(scale));
+    let shown = number.split_once('.').map(|(_, fraction)| fraction.len());
+    // Neither is `Infinity` a number.
+    if scale == 0 || shown.is_some_and(|shown| shown >= scale) || number.ends_with('y') {
+        return number;
+    }
+    if shown.is_none() {
+        number.push('.');
+    }
+    number.extend(std::iter::repeat_n('0', scale - shown.unwrap_or(0)));
+    number
+}
+
 #[expect(clippy::cast_precision_loss, reason = "looked at before")]
 fn exact_float(integer: i64) -> Option<f64> {
     is_exact_float(integer).then_some(integer as f64)
@@ -184,5 +200,14 @@ mod tests {
         }
         assert_eq!(number(1e21), "1000000000000000000000");
         assert_eq!(number(-0.1), "-0.1");
+        for (text, wanted) in [
+            ("10", "10.00"),
+            ("-9.5", "-9.50"),
+            ("1.255", "1.255"),
+            ("Infinity", "Infinity"),
+        ] {
+            assert_eq!(scaled(text.to_owned(), 2), wanted);
+        }
+        assert_eq!(scaled("10".to_owned(), 0), "10");
     }
 }

@@ -6,7 +6,7 @@ use arrow::datatypes::TimeUnit;
 use crate::connectors::load::digits;
 
 /// A number keeps as many digits.
-const NUMERIC_DIGITS: u8 = 15;
+pub(super) const NUMERIC_DIGITS: u8 = 15;
 /// The types that programs declare for numbers with a fraction begin like this.
 const NUMBERS: [&str; 5] = ["DEC", "NUMERIC", "NUMBER", "MONEY", "CURRENCY"];
 
@@ -35,22 +35,22 @@ pub(super) fn data_type(declared: &str) -> Option<DataType> {
     }
 }
 
-/// Whether SQLite makes a number of a text that looks like one, and its digits are not those of the text.
-pub(super) fn is_rewritten(declared: &str, text: &str) -> bool {
-    if data_type(declared).is_some() || declared.is_empty() || declared.to_ascii_uppercase().contains("BLOB")
-    {
+/// Whether a column's values are bytes, as those of a text then are.
+pub(super) fn is_binary(declared: &str) -> bool {
+    data_type(declared).is_none() && declared.to_ascii_uppercase().contains("BLOB")
+}
+
+/// Whether SQLite may make a number of a text, and write its digits otherwise.
+pub(super) fn may_be_rewritten(declared: &str, text: &str) -> bool {
+    let keeps_text = ["CHAR", "TEXT", "CLOB"]
+        .iter()
+        .any(|name| declared.to_ascii_uppercase().contains(name));
+    if data_type(declared).is_some() || declared.is_empty() || keeps_text || is_binary(declared) {
         return false;
     }
     let is_number = |character: char| character.is_ascii_digit() || "+-.eE".contains(character);
     let number = text.trim();
-    if !number.chars().all(is_number) {
-        return false;
-    }
-    match (number.parse::<i64>(), number.parse::<f64>()) {
-        (Ok(integer), _) => integer.to_string() != text,
-        (Err(_), Ok(real)) => real.to_string() != text,
-        (Err(_), Err(_)) => false,
-    }
+    number.chars().all(is_number) && number.parse::<f64>().is_ok()
 }
 
 #[cfg(test)]
@@ -58,15 +58,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_that_would_become_other_numbers_are_known() {
+    fn texts_that_may_become_numbers_are_known() {
         for text in ["007", "1.10", "+1", " 1", "1e5", "99999999999999999999"] {
-            assert!(is_rewritten("STRING", text), "{text}");
+            assert!(may_be_rewritten("STRING", text), "{text}");
         }
-        for text in ["7", "-1.5", "0", "a1", "1-2", "", "12:30", "v1.10"] {
-            assert!(!is_rewritten("STRING", text), "{text}");
+        for text in ["a1", "1-2", "", "12:30", "v1.10"] {
+            assert!(!may_be_rewritten("STRING", text), "{text}");
         }
-        for declared in ["", "BLOB", "VARCHAR(5)", "NUMBER", "money"] {
-            assert!(!is_rewritten(declared, "1.10"), "{declared}");
+        for declared in ["", "BLOB", "VARCHAR(5)", "NUMBER", "money", "DECIMAL_TEXT"] {
+            assert!(!may_be_rewritten(declared, "1.10"), "{declared}");
         }
     }
 }

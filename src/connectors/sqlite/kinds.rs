@@ -7,9 +7,12 @@ use arrow::datatypes::TimeUnit;
 use rusqlite::types::ValueRef;
 
 use crate::arrow_types::number_as_text;
+use crate::connectors::load::digits;
 
 /// Up to here every integer is a float too.
 const EXACT_FLOAT_MAX: u64 = 1 << 53;
+/// No decimal of a database has more digits after the point.
+const SCALE_MAX: i8 = 38;
 
 /// What the values of a column must be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,8 +29,8 @@ pub(super) enum Kind {
     Binary,
     Date,
     Timestamp,
-    /// Decimals, exact as text.
-    Number,
+    /// Decimals, exact as text, with so many digits after the point at least.
+    Number(u8),
     /// Whatever comes, as text.
     Any,
 }
@@ -51,7 +54,8 @@ impl Kind {
         } else if begins("TIME") {
             Self::Text
         } else if begins("DEC") || begins("NUMERIC") || begins("NUMBER") {
-            Self::Number
+            let scale = digits(&name).map_or(0, |(_, scale)| scale.clamp(0, SCALE_MAX).unsigned_abs());
+            Self::Number(scale)
         } else if begins("JSON") {
             Self::Json
         } else if has("POINT") || has("INTERVAL") {
@@ -78,11 +82,11 @@ impl Kind {
             Self::Binary => DataType::Binary,
             Self::Date => DataType::Date32,
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-            Self::Nothing | Self::Text | Self::Json | Self::Number | Self::Any => DataType::Utf8,
+            Self::Nothing | Self::Text | Self::Json | Self::Number(_) | Self::Any => DataType::Utf8,
         };
         let field = Field::new(name, data_type, true);
         match self {
-            Self::Number => number_as_text(field),
+            Self::Number(_) => number_as_text(field),
             _ => field,
         }
     }
@@ -179,7 +183,11 @@ mod tests {
                     "TIMESTAMP WITHOUT TIME ZONE",
                 ],
             ),
-            (Some(Kind::Number), &["DECIMAL(10,2)", "NUMERIC", "number(5)"]),
+            (
+                Some(Kind::Number(2)),
+                &["DECIMAL(10,2)", "numeric(5, 2)", "DECIMAL_TEXT(18,2)"],
+            ),
+            (Some(Kind::Number(0)), &["NUMERIC", "number(5)", "DECIMAL(5,-2)"]),
             (
                 None,
                 &[

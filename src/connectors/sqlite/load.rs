@@ -3,24 +3,13 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use arrow::array::Array as _;
-use arrow::array::AsArray as _;
 use arrow::datatypes::DataType;
-use arrow::datatypes::Date32Type;
-use arrow::datatypes::Decimal128Type;
-use arrow::datatypes::DecimalType as _;
-use arrow::datatypes::Float64Type;
-use arrow::datatypes::Int64Type;
 use arrow::datatypes::Schema;
 use arrow::datatypes::SchemaRef;
-use arrow::datatypes::TimestampMicrosecondType;
-use arrow::record_batch::RecordBatch;
-use chrono::DateTime;
 use rusqlite::Connection;
 use rusqlite::ErrorCode as SqliteCode;
 use rusqlite::OpenFlags;
 use rusqlite::OptionalExtension as _;
-use rusqlite::types::Value;
 
 use crate::connectors::Batches;
 use crate::connectors::CancelOnDrop;
@@ -30,23 +19,26 @@ use crate::connectors::load::ONCE_DAYS;
 use crate::connectors::load::ONCE_TABLE;
 use crate::connectors::load::TypeNames;
 use crate::connectors::load::check_names;
+use crate::connectors::load::check_types;
 use crate::connectors::load::list;
 use crate::connectors::load::names;
-use crate::connectors::load::would_round;
 use crate::connectors::quoted;
 use crate::connectors::sqlite::Sqlite;
+use crate::connectors::sqlite::declared::NUMERIC_DIGITS;
 use crate::connectors::sqlite::declared::data_type;
-use crate::connectors::sqlite::declared::is_rewritten;
 use crate::connectors::sqlite::open::BUSY_STEP;
 use crate::connectors::sqlite::open::STEPS;
+use crate::connectors::sqlite::staged::STAGING;
+use crate::connectors::sqlite::staged::Staged;
+use crate::connectors::sqlite::staged::stage;
 use crate::connectors::sqlite::stop::Stop;
 use crate::data_import::Mode;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 
-/// Of the types that SQLite does not have, the values are text as its date functions write it; decimals are text too,
-/// since its numbers would round them: a type with `TEXT` in its name keeps text as it is.
+/// Of the types that SQLite does not have, the values are text as its date functions write it. Decimals are text too,
+/// where its numbers would round them: a type with `TEXT` in its name keeps text as it is.
 const TYPES: TypeNames = TypeNames {
     boolean: "BOOLEAN",
     integer: "INTEGER",
@@ -58,16 +50,13 @@ const TYPES: TypeNames = TypeNames {
     text: "TEXT",
 };
 
-/// The table that rows go to before anybody is kept from reading or writing.
-const STAGING: &str = "temp.holistics_import";
-
 thread_local! {
     /// Of the import that this thread does.
     static STOP: RefCell<Option<Arc<Stop>>> = const { RefCell::new(None) };
 }
 
 /// A column's name, and the type it is declared with.
-type Columns = Vec<(String, String)>;
+pub(super) type Columns = Vec<(String, String)>;
 
 impl Sqlite {
     /// The columns of the table if it is there, each with the type that a file's values must have for it.
@@ -132,11 +121,11 @@ impl Sqlite {
             return batches.blocking_skip();
         }
         let known = look(&work, destination, schema)?;
-        let rows = stage(&work, schema, known.as_ref(), batches)?;
+        let staged = stage(&work, schema, known.as_ref(), batches)?;
         // The file took its time; from here on others wait.
         work.restart(self.deadline())?;
-        finish(&mut work, destination, schema)?;
-        Ok(rows)
+        finish(&mut work, destination, schema, known.as_ref(), &staged)?;
+        Ok(staged.rows)
     }
 
     fn begin_work(&self, stop: Arc<Stop>) -> Result<Work> {
@@ -153,8 +142,8 @@ impl Sqlite {
 }
 
 /// A connection that may write, and until when.
-struct Work {
-    connection: Connection,
+pub(super) struct Work {
+    pub(super) connection: Connection,
     stop: Arc<Stop>,
 }
 
@@ -172,14 +161,14 @@ impl Work {
             .map_err(Error::internal)
     }
 
-    fn failed(&self, error: rusqlite::Error) -> Error {
+    pub(super) fn failed(&self, error: rusqlite::Error) -> Error {
         match error.sqlite_error_code() {
             Some(SqliteCode::DatabaseBusy) if self.stop.is_due() => self.stop.error(),
             _ => self.stop.failed(error),
         }
     }
 
-    fn run(&self, sql: &str) -> Result<()> {
+    pub(super) fn run(&self, sql: &str) -> Result<()> {
         self.connection
             .execute_batch(sql)
             .map_err(|error| self.failed(error))
@@ -208,66 +197,57 @@ fn look(work: &Work, destination: &Destination, schema: &Schema) -> Result<Optio
     if let Some(known) = &known {
         let there: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
         check_names(destination, &names(schema), &there)?;
+        let types: Vec<_> = known.iter().map(|(name, of)| (name, data_type(of))).collect();
+        let types = types.iter().map(|(name, of)| (name.as_str(), of.as_ref()));
+        check_types(destination, schema, types)?;
     }
     Ok(known)
 }
 
-/// Puts the rows where only this connection sees them, as they are.
-fn stage(work: &Work, schema: &Schema, known: Option<&Columns>, mut batches: Batches) -> Result<u64> {
-    let names = names(schema);
-    // Without types nothing is converted.
-    work.run(&format!("create table {STAGING} ({})", list(&names, quoted)))?;
-    let declared: Vec<Option<&str>> = names
-        .iter()
-        .map(|name| {
-            let column = known?.iter().find(|(known, _)| known == name);
-            column.map(|(_, declared)| declared.as_str())
-        })
-        .collect();
-    let places = vec!["?"; names.len()].join(", ");
-    let sql = format!("insert into {STAGING} values ({places})");
-    work.run("begin")?;
-    let mut insert = work
-        .connection
-        .prepare(&sql)
-        .map_err(|error| work.failed(error))?;
-    let mut rows = 0;
-    while let Some(batch) = batches.blocking_next()? {
-        for row in 0..batch.num_rows() {
-            let values = values(&batch, row)?;
-            for ((value, declared), name) in values.iter().zip(&declared).zip(&names) {
-                if let (Value::Text(text), Some(declared)) = (value, declared)
-                    && is_rewritten(declared, text)
-                {
-                    return Err(would_round(name, declared, 1, text));
-                }
-            }
-            insert
-                .execute(rusqlite::params_from_iter(values))
-                .map_err(|error| work.failed(error))?;
-        }
-        rows += batch.num_rows() as u64;
-    }
-    drop(insert);
-    work.run("commit")?;
-    Ok(rows)
-}
-
 /// Makes the rows those of the table, in one transaction. Dropped before its end, everything is as it was.
-fn finish(work: &mut Work, destination: &Destination, schema: &Schema) -> Result<()> {
+fn finish(
+    work: &mut Work,
+    destination: &Destination,
+    schema: &Schema,
+    known: Option<&Columns>,
+    staged: &Staged,
+) -> Result<()> {
     // Whoever writes at the same time is waited for here.
     work.run("begin immediate")?;
     let table = quoted(&destination.table);
     let columns = list(&names(schema), quoted);
-    if look(work, destination, schema)?.is_none() {
-        let declared = TYPES.columns(schema.fields(), quoted)?;
+    let there = look(work, destination, schema)?;
+    if there.as_ref() != known {
+        return Err(destination.has_changed());
+    }
+    if there.is_none() {
+        check_referred(work, destination)?;
+        let fields = schema.fields().iter().zip(&staged.most_digits);
+        let declared = fields.map(|(field, most)| {
+            let of = match field.data_type() {
+                // These SQLite keeps as numbers without rounding, and so compares and sorts them as numbers.
+                DataType::Decimal128(_, scale) if *most < 10_u128.pow(NUMERIC_DIGITS.into()) => {
+                    format!("DECIMAL({NUMERIC_DIGITS},{scale})")
+                }
+                _ => TYPES.of(field)?,
+            };
+            Ok(format!("{} {of}", quoted(field.name())))
+        });
+        let declared = declared.collect::<Result<Vec<_>>>()?.join(", ");
         work.run(&format!(
-            "drop table if exists {table}; create table {table} {declared}"
+            "drop table if exists {table}; create table {table} ({declared})"
         ))?;
     }
+    let count = || {
+        let sql = format!("select count(*) from main.{table}");
+        let count = work.connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
+        count.map_err(|error| work.failed(error))
+    };
+    let before = count()?;
     work.run(&format!(
         "insert into main.{table} ({columns}) select {columns} from {STAGING}"
     ))?;
+    destination.check_all_there(staged.rows, (count()? - before).unsigned_abs())?;
     if destination.is_once() {
         work.run(&format!(
             "create table if not exists main.{ONCE_TABLE}
@@ -281,6 +261,20 @@ fn finish(work: &mut Work, destination: &Destination, schema: &Schema) -> Result
         ))?;
     }
     work.run("commit")
+}
+
+/// The key that a foreign key refers to would go with the table.
+fn check_referred(work: &Work, destination: &Destination) -> Result<()> {
+    let found = work.connection.query_row(
+        "select tables.name from sqlite_master as tables, pragma_foreign_key_list(tables.name) as keys
+         where tables.type = 'table' and keys.\"table\" = ?1 collate nocase and tables.name <> ?1 collate nocase limit 1",
+        [&destination.table],
+        |row| row.get::<_, String>(0),
+    );
+    match found.optional().map_err(|error| work.failed(error))? {
+        None => Ok(()),
+        Some(other) => Err(destination.is_referred_to(&other)),
+    }
 }
 
 fn was_done(work: &Work, destination: &Destination) -> Result<bool> {
@@ -322,35 +316,4 @@ fn columns(work: &Work, destination: &Destination) -> Result<Option<Columns>> {
         .map_err(|error| work.failed(error))?;
     let columns = rows.collect::<rusqlite::Result<_>>();
     columns.map(Some).map_err(|error| work.failed(error))
-}
-
-fn values(batch: &RecordBatch, row: usize) -> Result<Vec<Value>> {
-    let columns = batch.columns().iter();
-    let values = columns.map(|array| {
-        if array.is_null(row) {
-            return Ok(Value::Null);
-        }
-        Ok(match array.data_type() {
-            DataType::Boolean => Value::Integer(array.as_boolean().value(row).into()),
-            DataType::Int64 => Value::Integer(array.as_primitive::<Int64Type>().value(row)),
-            DataType::Decimal128(precision, scale) => {
-                let value = array.as_primitive::<Decimal128Type>().value(row);
-                Value::Text(Decimal128Type::format_decimal(value, *precision, *scale))
-            }
-            DataType::Float64 => Value::Real(array.as_primitive::<Float64Type>().value(row)),
-            DataType::Date32 => {
-                let days = array.as_primitive::<Date32Type>().value(row);
-                let date = DateTime::from_timestamp(i64::from(days) * 86_400, 0);
-                Value::Text(date.unwrap_or_default().date_naive().to_string())
-            }
-            DataType::Timestamp(_, _) => {
-                let time = array.as_primitive::<TimestampMicrosecondType>().value(row);
-                let time = DateTime::from_timestamp_micros(time).unwrap_or_default();
-                Value::Text(time.naive_utc().to_string())
-            }
-            DataType::Utf8 => Value::Text(array.as_string::<i32>().value(row).to_owned()),
-            other => return Err(Error::internal(format!("no import makes {other}"))),
-        })
-    });
-    values.collect()
 }

@@ -9,6 +9,7 @@ mod kinds;
 mod load;
 mod moments;
 mod open;
+mod staged;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -66,6 +67,15 @@ pub(super) struct Sqlite {
     threads: Threads,
     /// The columns of SQL whose values were of another kind once than was thought.
     known: Memo<String, Arc<Vec<Known>>>,
+}
+
+/// Where all of SQLite in this process keeps what does not fit its memory; else it would be `/var/tmp`.
+/// Only before anything is open.
+pub(crate) fn keep_temporary_files_in(folder: &Path) -> Result<()> {
+    let connection = Connection::open_in_memory().map_err(Error::internal)?;
+    connection
+        .pragma_update(None, "temp_store_directory", folder.display().to_string())
+        .map_err(Error::internal)
 }
 
 impl Sqlite {

@@ -36,7 +36,7 @@ impl Values {
             Kind::Binary => Self::Binary(BinaryBuilder::new()),
             Kind::Date => Self::Date(PrimitiveBuilder::new()),
             Kind::Timestamp => Self::Timestamp(PrimitiveBuilder::new()),
-            Kind::Nothing | Kind::Text | Kind::Json | Kind::Number | Kind::Any => {
+            Kind::Nothing | Kind::Text | Kind::Json | Kind::Number(_) | Kind::Any => {
                 Self::Text(StringBuilder::new())
             }
         }
