@@ -11,6 +11,7 @@ mod keys;
 mod options;
 mod pages;
 mod queue;
+mod queue_model;
 mod same_data;
 mod wait;
 
