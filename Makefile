@@ -10,10 +10,13 @@ test: setup
 bench: setup
 	scripts/bench $(ARGS)
 
+chaos: setup
+	scripts/chaos $(ARGS)
+
 check: setup
 	scripts/check
 
 setup:
 	scripts/setup
 
-.PHONY: demo test bench check setup
+.PHONY: demo test bench chaos check setup

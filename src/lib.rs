@@ -16,6 +16,7 @@ mod hex;
 mod http;
 mod imports;
 mod job;
+mod kill_point;
 mod memo;
 mod objects;
 mod query;

@@ -8,12 +8,13 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Every module, and which it may use; `error` is for everybody. ARCHITECTURE.md explains it.
-const MAY_USE: [(&str, &[&str]); 22] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     ("config", &[]),
     ("error", &[]),
     ("report", &[]),
     ("source", &[]),
     ("hex", &[]),
+    ("kill_point", &[]),
     ("secret", &["source"]),
     ("data_import", &[]),
     ("user", &[]),
@@ -62,6 +63,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "secret",
             "imports",
             "data_import",
+            "kill_point",
         ],
     ),
     (
@@ -82,6 +84,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "imports",
             "hex",
             "data_import",
+            "kill_point",
         ],
     ),
 ];

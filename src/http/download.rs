@@ -33,6 +33,7 @@ use crate::http::params::Params;
 use crate::http::poll::find_job;
 use crate::http::range::Part;
 use crate::http::range::part;
+use crate::kill_point::kill_point;
 use crate::objects::ObjectName;
 use crate::store::results::StoredExport;
 
@@ -220,6 +221,7 @@ fn object_of(export: &StoredExport) -> ObjectName<'_> {
 }
 
 fn read_piece(file: &File, range: Range<u64>) -> Result<Bytes, Error> {
+    kill_point("download");
     let length = usize::try_from(range.end - range.start).map_err(Error::internal)?;
     let mut piece = vec![0; length];
     file.read_exact_at(&mut piece, range.start)?;

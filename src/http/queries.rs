@@ -37,6 +37,7 @@ use crate::http::wait::parse_wait;
 use crate::job::JobKind;
 use crate::job::NewJob;
 use crate::job::Submitted;
+use crate::kill_point::kill_point;
 use crate::query::Dialect;
 use crate::query::compile::compile;
 use crate::query::raw_values::RawValues;
@@ -277,6 +278,7 @@ async fn queue(app: &App, new: NewJob) -> Result<Submitted, Error> {
     let queue_max = app.config.queue_max;
     let queueing = tokio::spawn(async move {
         let submitted = store.submit(&new, queue_max).await?;
+        kill_point("submitted");
         if matches!(submitted, Submitted::Created(_)) {
             queued.notify_one();
         }

@@ -20,6 +20,7 @@ use crate::exports;
 use crate::exports::Format;
 use crate::exports::options::Options;
 use crate::job::Job;
+use crate::kill_point::kill_point;
 use crate::objects::Object;
 use crate::objects::ObjectName;
 use crate::objects::ObjectWriter;
@@ -106,6 +107,7 @@ impl Worker {
             self.tell(job, Level::Info, &[format!("encoded, {} bytes", export.bytes)])
                 .await;
         }
+        kill_point("file_published");
         self.store.keep_export(job, &export, &made_of).await
     }
 
@@ -256,6 +258,7 @@ impl Iterator for QueryRows {
             Ok(batch) => batch,
             Err(error) => return Some(Err(error)),
         };
+        kill_point("export_batch");
         self.count += batch.num_rows() as u64;
         self.told.store(self.count, Ordering::Relaxed);
         if self.count > self.rows_max {

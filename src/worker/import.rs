@@ -27,6 +27,7 @@ use crate::imports::Prepared;
 use crate::imports::ReadReport;
 use crate::imports::Survey;
 use crate::job::Job;
+use crate::kill_point::kill_point;
 use crate::objects::ObjectName;
 use crate::objects::ObjectWriter;
 use crate::store::logs::Level;
@@ -104,6 +105,7 @@ impl Worker {
             ));
         }
         self.tell(job, Level::Info, &lines).await;
+        kill_point("import_loaded");
         let survey = serde_json::to_string(&surveyed.survey)?;
         // The rows are in the table, whatever becomes of the metadata: it is tried until it is written down.
         loop {
@@ -192,6 +194,7 @@ impl Reading {
             options,
         } = &*self.surveyed;
         let mut send = |batch: arrow::record_batch::RecordBatch| {
+            kill_point("import_batch");
             self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
             sender.blocking_send(batch)
         };

@@ -32,6 +32,7 @@ use crate::error::Result;
 use crate::job::Job;
 use crate::job::JobKind;
 use crate::job::JobStatus;
+use crate::kill_point::kill_point;
 use crate::objects::ObjectName;
 use crate::objects::Objects;
 use crate::objects::make_private_file;
@@ -196,9 +197,11 @@ impl Worker {
 
     /// Does the next job of the queue, if there is one that may run.
     pub(crate) async fn run_next(&self, stop: &mut watch::Receiver<bool>) -> Result<Ran> {
+        kill_point("claim");
         let Some(claimed) = self.claim().await? else {
             return Ok(Ran::QueueEmpty);
         };
+        kill_point("claimed");
         let job = &claimed.job;
         // Where two jobs were queued at once, the next worker may not have heard of the second.
         self.queued.notify_one();
@@ -214,7 +217,10 @@ impl Worker {
         };
         drop(run);
         match ended {
-            Ended::Done(Ok(())) => info!(job_id = job.id, "job done"),
+            Ended::Done(Ok(())) => {
+                kill_point("done");
+                info!(job_id = job.id, "job done");
+            }
             Ended::Done(Err(error)) => {
                 match error.code {
                     ErrorCode::Internal => error!(job_id = job.id, %error, "job failed"),
@@ -223,6 +229,7 @@ impl Worker {
                 self.fail(job, &error, stop).await?;
             }
             Ended::Cancelled => {
+                kill_point("cancelling");
                 self.store.end_cancelled(job).await?;
                 info!(job_id = job.id, "job cancelled");
             }

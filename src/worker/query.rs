@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::job::Job;
+use crate::kill_point::kill_point;
 use crate::objects::Object;
 use crate::objects::ObjectName;
 use crate::objects::ObjectWriter;
@@ -27,6 +28,7 @@ impl Worker {
         let job = &claimed.job;
         let report = self.report_of(job).await?;
         let written = self.in_time(self.write_result(claimed, run)).await?;
+        kill_point("result_written");
         let result = self.new_result(&report, written)?;
         self.store.keep_result(job, &result).await
     }
@@ -90,6 +92,7 @@ impl Worker {
         let writing = tokio::task::spawn_blocking(move || {
             let mut writer = ResultWriter::new(object, &schema, rows_max)?;
             while let Some(batch) = batches.blocking_next()? {
+                kill_point("row_batch");
                 rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
                 writer.write(batch)?;
             }
