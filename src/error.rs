@@ -93,6 +93,13 @@ impl Error {
         Self::invalid(format!("`{name}` must be {wanted}, got `{shown}`"))
     }
 
+    /// Ours as well, but one that a user can wait out and an operator mend.
+    fn disk_full(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let mut error = Self::internal(source);
+        "out of disk space on the server".clone_into(&mut error.message);
+        error
+    }
+
     /// Keeps the cause for the log and tells the user nothing but that it is our fault.
     pub(crate) fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self {
@@ -103,6 +110,9 @@ impl Error {
         }
     }
 }
+
+/// What the metadata database says when the disk is full.
+const SQLITE_FULL: &str = "13";
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,7 +128,11 @@ impl std::error::Error for Error {}
 
 impl From<sqlx::Error> for Error {
     fn from(source: sqlx::Error) -> Self {
-        Self::internal(source)
+        let code = source.as_database_error().and_then(|error| error.code());
+        match code.as_deref() == Some(SQLITE_FULL) {
+            true => Self::disk_full(source),
+            false => Self::internal(source),
+        }
     }
 }
 
@@ -127,12 +141,10 @@ impl From<std::io::Error> for Error {
         if source.kind() == std::io::ErrorKind::FileTooLarge {
             return Self::new(ErrorCode::TooLarge, source.to_string());
         }
-        let full = source.kind() == std::io::ErrorKind::StorageFull;
-        let mut error = Self::internal(source);
-        if full {
-            error.message = "out of disk space on the server".to_owned();
+        match source.kind() == std::io::ErrorKind::StorageFull {
+            true => Self::disk_full(source),
+            false => Self::internal(source),
         }
-        error
     }
 }
 

@@ -145,6 +145,14 @@ impl NewJob {
     }
 }
 
+impl Submitted {
+    pub(crate) fn job_id(self) -> i64 {
+        match self {
+            Self::Created(id) | Self::Done(id) | Self::Joined(id) | Self::Repeated(id) => id,
+        }
+    }
+}
+
 /// What became of a submit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Submitted {
@@ -154,4 +162,6 @@ pub(crate) enum Submitted {
     Done(i64),
     /// The same work is under way in this job.
     Joined(i64),
+    /// This very submit was taken before, as this job.
+    Repeated(i64),
 }

@@ -1,5 +1,7 @@
 //! Data imports: CSV files into tables of sources.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::Request;
 use axum::extract::State;
@@ -15,6 +17,7 @@ use crate::error::ErrorCode;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
+use crate::http::idempotency::once;
 use crate::http::import_fields::destination;
 use crate::http::import_fields::given;
 use crate::http::import_fields::mode;
@@ -69,11 +72,13 @@ pub(crate) struct ImportSubmitted {
 )]
 pub(crate) async fn import_csv(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     request: Request,
 ) -> Result<Json<ImportSubmitted>, Rejection> {
+    let user = &caller.0;
+    let headers = request.headers().clone();
     let mut upload = Upload::new(&app, request)?;
-    let (fields, file) = match receive(&app, &user, &mut upload).await {
+    let (fields, file) = match receive(&app, user, &mut upload).await {
         Ok(received) => received,
         Err(error) => {
             upload.drain().await;
@@ -105,15 +110,19 @@ pub(crate) async fn import_csv(
         sha256: file.sha256.clone(),
         lifetime_us: i64::try_from(app.config.upload_lifetime.as_micros()).unwrap_or(i64::MAX),
     };
+    let sorted: BTreeMap<&String, &String> = fields.iter().collect();
+    let once = once(&caller, &headers, &(sorted, &file.sha256))?;
     // Even if the client goes away now: whoever names the file keeps it.
     let adding = tokio::spawn({
         let app = app.clone();
         async move {
-            let added = app.store.add_import(&new).await?;
-            file.keep();
-            app.queued.notify_one();
+            let (import_id, job_id, is_new) = app.store.add_import(&new, once.as_ref()).await?;
+            if is_new {
+                file.keep();
+                app.queued.notify_one();
+            }
             app.store.sync().await?;
-            Ok::<_, Error>(added)
+            Ok::<_, Error>((import_id, job_id))
         }
     });
     let (import_id, job_id) = adding.await.map_err(Error::internal)??;
@@ -179,10 +188,11 @@ pub(crate) async fn execute_import(
             .ok_or_else(|| Error::new(ErrorCode::Conflict, "the source of this import has been removed"))?,
     )?;
     let submitted = app.store.execute_import(&import, user.id).await?;
-    let (status, job_id) = match submitted {
-        Submitted::Joined(id) => ("already_existed", id),
-        Submitted::Created(id) | Submitted::Done(id) => ("created", id),
+    let status = match submitted {
+        Submitted::Joined(_) => "already_existed",
+        Submitted::Created(_) | Submitted::Done(_) | Submitted::Repeated(_) => "created",
     };
+    let job_id = submitted.job_id();
     app.queued.notify_one();
     app.store.sync().await?;
     Ok(Json(ImportSubmitted {

@@ -6,6 +6,7 @@ mod auth;
 mod download;
 mod encoding;
 mod error;
+mod idempotency;
 mod import_fields;
 mod imports;
 mod job_events;

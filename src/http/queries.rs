@@ -27,6 +27,7 @@ use crate::exports::options::Options;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
+use crate::http::idempotency::once;
 use crate::http::page::View;
 use crate::http::params::Segments;
 use crate::http::params::report_id;
@@ -45,6 +46,7 @@ use crate::query::values::parse_values;
 use crate::report::Report;
 use crate::source::WAREHOUSE;
 use crate::source::WAREHOUSE_ID;
+use crate::store::idempotency::Idempotency;
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -231,11 +233,13 @@ async fn submit(
         },
         may_join: may_reuse,
     };
-    let submitted = queue(app, new).await?;
-    let (status, job_id) = match submitted {
-        Submitted::Created(id) | Submitted::Done(id) => ("created", id),
-        Submitted::Joined(id) => ("already_existed", id),
+    let once = once(caller, &headers, &(id, format.map(Format::extension), &raw))?;
+    let submitted = queue(app, new, once).await?;
+    let status = match submitted {
+        Submitted::Created(_) | Submitted::Done(_) | Submitted::Repeated(_) => "created",
+        Submitted::Joined(_) => "already_existed",
     };
+    let job_id = submitted.job_id();
     let answer = match wait.is_zero() {
         true => None,
         false => answer_of(app, caller, job_id, wait, &view, &headers).await?,
@@ -272,12 +276,15 @@ async fn source_of(app: &App, report: &Report) -> Result<(i64, Dialect), Rejecti
 }
 
 /// Submits, and tells the workers; both, even if the client goes away meanwhile.
-async fn queue(app: &App, new: NewJob) -> Result<Submitted, Error> {
+async fn queue(app: &App, new: NewJob, once: Option<Idempotency>) -> Result<Submitted, Error> {
     let store = app.store.clone();
     let queued = app.queued.clone();
     let queue_max = app.config.queue_max;
     let queueing = tokio::spawn(async move {
-        let submitted = store.submit(&new, queue_max).await?;
+        let submitted = match once {
+            None => store.submit(&new, queue_max).await?,
+            Some(once) => store.submit_once(&new, queue_max, &once).await?,
+        };
         kill_point("submitted");
         if matches!(submitted, Submitted::Created(_)) {
             queued.notify_one();

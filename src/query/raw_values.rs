@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::Deserializer;
+use serde::Serialize;
 use serde::de::MapAccess;
 use serde::de::Visitor;
 use serde_json::value::RawValue;
@@ -18,7 +19,7 @@ use crate::query::scalar::shown;
 const KEY: &str = "_utoken";
 
 /// Values by filter name, as the client wrote them. A name that is there without texts has no value.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct RawValues {
     given: BTreeMap<String, Given>,
     /// By reserved name; the last of several counts.
@@ -26,7 +27,7 @@ pub(crate) struct RawValues {
 }
 
 /// What was given for one name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) enum Given {
     /// In the order in which they were sent; empty texts are kept.
     Texts(Vec<String>),

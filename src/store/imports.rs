@@ -14,6 +14,9 @@ use crate::job::Job;
 use crate::job::JobStatus;
 use crate::job::Submitted;
 use crate::store::Store;
+use crate::store::idempotency::Idempotency;
+use crate::store::idempotency::job_of_key;
+use crate::store::idempotency::keep_key;
 use crate::store::now_us;
 
 /// Imports with the names of their owners.
@@ -30,9 +33,23 @@ pub(crate) struct LastRun {
 }
 
 impl Store {
-    /// Keeps an upload as a data import and queues its first job.
-    pub(crate) async fn add_import(&self, new: &NewDataImport) -> Result<(i64, i64)> {
+    /// Keeps an upload as a data import and queues its first job. Says the ids of both,
+    /// and whether they are of this submit, or of an earlier one with the same key.
+    pub(crate) async fn add_import(
+        &self,
+        new: &NewDataImport,
+        once: Option<&Idempotency>,
+    ) -> Result<(i64, i64, bool)> {
         let mut transaction = self.begin_write().await?;
+        if let Some(once) = once
+            && let Some(job_id) = job_of_key(&mut transaction, once).await?
+        {
+            let import_id: Option<i64> = sqlx::query_scalar("select import_id from jobs where id = $1")
+                .bind(job_id)
+                .fetch_optional(&mut *transaction)
+                .await?;
+            return Ok((import_id.unwrap_or_default(), job_id, false));
+        }
         let now = now_us();
         let import_id: i64 = sqlx::query_scalar(
             "insert into data_imports (title, user_id, source_id, schema_name, table_name, mode, options, file_name,
@@ -56,8 +73,11 @@ impl Store {
         .fetch_one(&mut *transaction)
         .await?;
         let job_id = insert_job(&mut transaction, import_id, new.source_id, new.user_id).await?;
+        if let Some(once) = once {
+            keep_key(&mut transaction, once, job_id).await?;
+        }
         transaction.commit().await?;
-        Ok((import_id, job_id))
+        Ok((import_id, job_id, true))
     }
 
     /// Queues a job that does an import once more, unless one is live.

@@ -2,6 +2,7 @@
 
 use sqlx::AssertSqlSafe;
 use sqlx::Sqlite;
+use sqlx::SqliteConnection;
 use sqlx::SqliteExecutor;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
@@ -18,6 +19,9 @@ use crate::source::CONCURRENCY;
 use crate::store::COMMIT;
 use crate::store::Store;
 use crate::store::changes::Waiter;
+use crate::store::idempotency::Idempotency;
+use crate::store::idempotency::job_of_key;
+use crate::store::idempotency::keep_key;
 use crate::store::now_us;
 use crate::store::results::MadeOf;
 use crate::store::results::NewExport;
@@ -74,10 +78,7 @@ impl Store {
                 return Ok(Submitted::Joined(id));
             }
             if self.is_full(queue_max).await? {
-                return Err(Error::new(
-                    ErrorCode::Busy,
-                    format!("{queue_max} jobs are queued already (setting `queue_max`): try again later"),
-                ));
+                return Err(is_full(queue_max));
             }
             // The live job that was in the way has just ended, or the queue has become shorter.
         }
@@ -104,27 +105,39 @@ impl Store {
         Ok(submitted)
     }
 
+    /// The same for a submit that its client may send again.
+    pub(crate) async fn submit_once(
+        &self,
+        new: &NewJob,
+        queue_max: i64,
+        once: &Idempotency,
+    ) -> Result<Submitted> {
+        let key = new.result_key()?;
+        let mut transaction = self.begin_write().await?;
+        if let Some(id) = job_of_key(&mut transaction, once).await? {
+            return Ok(Submitted::Repeated(id));
+        }
+        let fresh = match new.cache_us {
+            0 => None,
+            _ => fresh(&mut transaction, new, &key).await?,
+        };
+        let submitted = match insert(&mut *transaction, new, &key, fresh, queue_max).await? {
+            Some(submitted) => Some(submitted),
+            None if new.may_join => join(&mut transaction, new, &key).await?.map(Submitted::Joined),
+            None => None,
+        };
+        let Some(submitted) = submitted else {
+            return Err(is_full(queue_max));
+        };
+        keep_key(&mut transaction, once, submitted.job_id()).await?;
+        transaction.commit().await?;
+        Ok(submitted)
+    }
+
     /// Lets the user see the live job that does the same, if there is one.
     async fn join(&self, new: &NewJob, key: &str) -> Result<Option<i64>> {
         let mut transaction = self.begin_write().await?;
-        let live: Option<i64> = sqlx::query_scalar(
-            "select id from jobs
-             where live_key = $1 and kind = $2 and format = $3 and options = $4
-               and status in ('queued', 'running')",
-        )
-        .bind(key)
-        .bind(new.kind)
-        .bind(&new.format)
-        .bind(&new.options)
-        .fetch_optional(&mut *transaction)
-        .await?;
-        if let Some(id) = live {
-            sqlx::query("insert into job_users (job_id, user_id) values ($1, $2) on conflict do nothing")
-                .bind(id)
-                .bind(new.user_id)
-                .execute(&mut *transaction)
-                .await?;
-        }
+        let live = join(&mut transaction, new, key).await?;
         transaction.commit().await?;
         Ok(live)
     }
@@ -332,6 +345,36 @@ fn bind_result<'q>(statements: Statements<'q>, job: &Job, result: &'q NewResult)
         .bind(result.bytes)
         .bind(result.rows_kept)
         .bind(&result.content)
+}
+
+fn is_full(queue_max: i64) -> Error {
+    Error::new(
+        ErrorCode::Busy,
+        format!("{queue_max} jobs are queued already (setting `queue_max`): try again later"),
+    )
+}
+
+/// The live job that does the same, if there is one; the user may see it from now on.
+async fn join(connection: &mut SqliteConnection, new: &NewJob, key: &str) -> Result<Option<i64>> {
+    let live: Option<i64> = sqlx::query_scalar(
+        "select id from jobs
+         where live_key = $1 and kind = $2 and format = $3 and options = $4
+           and status in ('queued', 'running')",
+    )
+    .bind(key)
+    .bind(new.kind)
+    .bind(&new.format)
+    .bind(&new.options)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(id) = live {
+        sqlx::query("insert into job_users (job_id, user_id) values ($1, $2) on conflict do nothing")
+            .bind(id)
+            .bind(new.user_id)
+            .execute(connection)
+            .await?;
+    }
+    Ok(live)
 }
 
 /// Adds a job, finished if all it would make is there already.

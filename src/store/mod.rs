@@ -3,6 +3,7 @@
 
 mod api_keys;
 pub(crate) mod changes;
+pub(crate) mod idempotency;
 pub(crate) mod imports;
 pub(crate) mod job_lists;
 pub(crate) mod jobs;

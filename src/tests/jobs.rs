@@ -323,3 +323,96 @@ async fn cache_off_runs_anew() {
         "`_cache` must be `on` or `off`, got `never`"
     );
 }
+
+#[tokio::test]
+async fn submit_that_is_sent_again_is_the_same_job() {
+    let app = TestApp::new().await;
+    app.report(
+        "---\nid: 1\ntitle: Test\nfilters:\n  n: {type: number, default: 1}\n---\nselect {{ n }} as n, random() as r",
+    )
+    .await;
+    let send = async |path: &str, key: &str| {
+        let headers = [("X-Holistics-Key", app.key.as_str()), ("Idempotency-Key", key)];
+        app.send(Method::GET, path, &headers, "").await
+    };
+    let query = "/queries/1/submit_query.json?n=1&_cache=off";
+    let first = send(query, "a").await.json();
+    app.run_pending_jobs().await;
+    // Also when the job is over, and under another order of the same.
+    assert_eq!(
+        send("/queries/1-test/submit_query.json?_cache=off&n=1", "a")
+            .await
+            .json(),
+        first
+    );
+    assert_ne!(send(query, "b").await.json(), first);
+    for other in [
+        "/queries/1/submit_query.json?n=2&_cache=off",
+        "/queries/1/submit_export.csv?n=1&_cache=off",
+    ] {
+        let refused = send(other, "a").await;
+        assert_eq!(refused.status, 409, "{}", refused.text());
+        assert!(
+            refused.text().contains("was used for another request"),
+            "{}",
+            refused.text()
+        );
+    }
+    // A key is its user's.
+    let bob = app
+        .worker
+        .store
+        .add_user("bob@example.com", "Bob", false, true)
+        .await
+        .unwrap();
+    let bob = add_key(&app.worker, &bob).await;
+    let headers = [("X-Holistics-Key", bob.as_str()), ("Idempotency-Key", "a")];
+    let theirs = app.send(Method::GET, query, &headers, "").await.json();
+    assert_ne!(theirs["job_id"], first["job_id"]);
+    for key in ["", "ä", &"k".repeat(256)] {
+        assert_eq!(send(query, key).await.status, 422, "{key}");
+    }
+    // After a day it is forgotten.
+    let metadata = rusqlite::Connection::open(app.path().join("metadata.sqlite")).unwrap();
+    let day_ago = "update idempotency_keys set created_at = created_at - 24 * 3600 * 1000000";
+    metadata.execute(day_ago, []).unwrap();
+    assert_ne!(send(query, "a").await.json(), first);
+    app.worker.sweep().await.unwrap();
+    let left: i64 = metadata
+        .query_row("select count(*) from idempotency_keys", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 1);
+}
+
+#[tokio::test]
+async fn upload_that_is_sent_again_is_the_same_import() {
+    let app = TestApp::new().await;
+    app.worker
+        .store
+        .set_can_import("ann@example.com", true)
+        .await
+        .unwrap();
+    let send = async |rows: &str, key: &str| {
+        let body = format!(
+            "--b\r\nContent-Disposition: form-data; name=\"dest_ds_id\"\r\n\r\n1\r\n\
+             --b\r\nContent-Disposition: form-data; name=\"dest_table_name\"\r\n\r\nt\r\n\
+             --b\r\nContent-Disposition: form-data; name=\"mode\"\r\n\r\nappend\r\n\
+             --b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"t.csv\"\r\n\r\n{rows}\r\n--b--\r\n"
+        );
+        let headers = [
+            ("X-Holistics-Key", app.key.as_str()),
+            ("Content-Type", "multipart/form-data; boundary=b"),
+            ("Idempotency-Key", key),
+        ];
+        app.send(Method::POST, "/data_imports/import_csv.json", &headers, body)
+            .await
+    };
+    let first = send("id\n1", "a").await.json();
+    app.run_pending_jobs().await;
+    assert_eq!(send("id\n1", "a").await.json(), first);
+    assert_eq!(send("id\n2", "a").await.status, 409);
+    app.run_pending_jobs().await;
+    app.report_sql("select count(*) from t").await;
+    assert_eq!(app.page().await["values"], json!([["1"]]));
+    assert_eq!(std::fs::read_dir(app.path().join("uploads")).unwrap().count(), 1);
+}

@@ -54,6 +54,7 @@ impl Worker {
             tell(self.objects.remove(&ObjectName::Upload { name: &name }));
         }
         self.remove_orphans().await?;
+        self.store.forget_keys().await?;
         let lifetime_us = i64::try_from(self.config.job_lifetime.as_micros()).unwrap_or(i64::MAX);
         self.store
             .forget_jobs(now_us().saturating_sub(lifetime_us))
