@@ -149,7 +149,7 @@ class Server:
             environment["HOLISTICS_KILL_AT"] = kill_at
         self.process = subprocess.Popen(
             [self.binary, "serve", "--data-dir", self.data, "--listen", f"127.0.0.1:{self.port}", "--workers", "4",
-             "--job-lease", f"{LEASE}s", "--stop-grace", f"{GRACE}s", "--user-jobs-max", "4", "--log", "warn"],
+             "--job-lease", f"{LEASE}s", "--result-lifetime", "90s", "--upload-lifetime", "90s", "--stop-grace", f"{GRACE}s", "--user-jobs-max", "4", "--log", "warn"],
             stderr=self.log, env=environment)
 
     def wait_until_it_serves(self):
@@ -216,6 +216,12 @@ class Round:
             self.server.start()
             self.server.wait_until_it_serves()
         self.settle()
+        if kill_at:
+            # It may not have come to that place yet, and would while this looks.
+            self.server.process.send_signal(signal.SIGTERM)
+            self.server.process.wait(60)
+            self.server.start()
+            self.server.wait_until_it_serves()
         self.check()
         # And once more in peace: what is there stays.
         self.server.process.send_signal(signal.SIGTERM)

@@ -147,32 +147,7 @@ impl Store {
     /// and an import while an earlier one into the same table is not done:
     /// they are done in the order in which they came, and none of them waits where it keeps others from working.
     pub(crate) async fn claim(&self, terms: &Terms) -> Result<Option<Claimed>> {
-        let sql = format!(
-            "update jobs set status = 'running', attempt = attempt + 1, started_at = max($1, created_at),
-                    lease_until = $1 + $2
-             where id = (
-                select id from jobs as next
-                where status = 'queued'
-                  and user_id not in (
-                    select user_id from jobs where status in ('running', 'cancelling')
-                    group by user_id having count(*) >= $3)
-                  and source_id not in (
-                    select source_id from jobs join sources on sources.id = source_id
-                    where status in ('running', 'cancelling')
-                    group by source_id having count(*) >= coalesce(json_extract(settings, '$.concurrency'), $4))
-                  and not (kind = 'import' and exists (
-                    select 1 from jobs as earlier
-                    join data_imports as theirs on theirs.id = earlier.import_id
-                    join data_imports as ours on ours.id = next.import_id
-                    where earlier.kind = 'import' and earlier.status in ('queued', 'running', 'cancelling')
-                      and earlier.source_id = next.source_id and earlier.id < next.id
-                      and lower(theirs.table_name) = lower(ours.table_name)
-                      -- Which schema is meant if none is named, only the database knows.
-                      and coalesce(lower(theirs.schema_name) = lower(ours.schema_name), true)))
-                order by priority, id limit 1)
-             returning {JOB}, statement"
-        );
-        Ok(sqlx::query_as(AssertSqlSafe(sql))
+        Ok(sqlx::query_as(AssertSqlSafe(claim_sql()))
             .bind(now_us())
             .bind(terms.lease_us)
             .bind(terms.user_jobs_max)
@@ -347,6 +322,36 @@ fn bind_result<'q>(statements: Statements<'q>, job: &Job, result: &'q NewResult)
         .bind(&result.content)
 }
 
+/// The next job of the queue becomes this worker's.
+fn claim_sql() -> String {
+    format!(
+            "update jobs set status = 'running', attempt = attempt + 1, started_at = max($1, created_at),
+                    lease_until = $1 + $2
+             where id = (
+                select id from jobs as next
+                where status = 'queued'
+                  and user_id not in (
+                    -- Another index would lead through all jobs that ever were.
+                    select user_id from jobs indexed by jobs_leased where status in ('running', 'cancelling')
+                    group by user_id having count(*) >= $3)
+                  and source_id not in (
+                    select source_id from jobs indexed by jobs_leased join sources on sources.id = source_id
+                    where status in ('running', 'cancelling')
+                    group by source_id having count(*) >= coalesce(json_extract(settings, '$.concurrency'), $4))
+                  and not (kind = 'import' and exists (
+                    select 1 from jobs as earlier
+                    join data_imports as theirs on theirs.id = earlier.import_id
+                    join data_imports as ours on ours.id = next.import_id
+                    where earlier.kind = 'import' and earlier.status in ('queued', 'running', 'cancelling')
+                      and earlier.source_id = next.source_id and earlier.id < next.id
+                      and lower(theirs.table_name) = lower(ours.table_name)
+                      -- Which schema is meant if none is named, only the database knows.
+                      and coalesce(lower(theirs.schema_name) = lower(ours.schema_name), true)))
+                order by priority, id limit 1)
+             returning {JOB}, statement"
+        )
+}
+
 fn is_full(queue_max: i64) -> Error {
     Error::new(
         ErrorCode::Busy,
@@ -422,4 +427,27 @@ async fn insert(
         true => Submitted::Done(*id),
         false => Submitted::Created(*id),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever is in the table of jobs, the next one is found by what is queued and what runs.
+    #[tokio::test]
+    async fn claim_reads_nothing_of_jobs_that_are_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("metadata.sqlite")).await.unwrap();
+        let explain = format!("explain query plan {}", claim_sql());
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(AssertSqlSafe(explain))
+            .fetch_all(&store.writes)
+            .await
+            .unwrap();
+        let fits = ["jobs_queue", "jobs_leased", "jobs_live_imports", "PRIMARY KEY"];
+        let looks = plan.iter().map(|(_, _, _, line)| line);
+        for line in looks.filter(|line| line.starts_with("SCAN") || line.starts_with("SEARCH")) {
+            assert!(fits.iter().any(|index| line.contains(index)), "{line}");
+        }
+        assert!(plan.len() > 5);
+    }
 }

@@ -45,7 +45,8 @@ impl Store {
     }
 
     async fn expire(&self, until: i64, losses_max: i64) -> Result<Expired> {
-        let is_expired = "lease_until <= $1 and status";
+        // As the index has it.
+        let is_expired = "status in ('running', 'cancelling') and lease_until <= $1 and status";
         let any: Option<i64> = sqlx::query_scalar(
             "select id from jobs where lease_until <= $1 and status in ('running', 'cancelling') limit 1",
         )
