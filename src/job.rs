@@ -126,6 +126,8 @@ pub(crate) struct NewJob {
     pub(crate) report_version: i64,
     pub(crate) source_id: i64,
     pub(crate) statement: Statement,
+    /// The values of the filters, as JSON, for people to read.
+    pub(crate) filter_values: String,
     /// How old a finished result may be to stand for this run; zero: run.
     pub(crate) cache_us: i64,
     /// Whether a run that is under way may stand for this one.

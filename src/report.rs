@@ -33,6 +33,9 @@ pub(crate) struct Filter {
     /// More than one value may be given. Always so for a list, never for a date range.
     pub(crate) multiple: bool,
     pub(crate) required: bool,
+    /// No manifest names its values.
+    #[serde(default)]
+    pub(crate) secret: bool,
     /// As written in the file, relative dates too; several for a multiple filter.
     /// A date range has its start and its end, `None` where a side is open.
     pub(crate) default: Vec<Option<String>>,

@@ -14,6 +14,7 @@ mod job_lists;
 mod job_logs;
 mod jobs;
 pub(crate) mod layers;
+mod manifest;
 mod openapi;
 mod page;
 mod params;
@@ -84,6 +85,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(job_events::get_events))
         .routes(routes!(job_logs::get_logs))
         .routes(routes!(job_logs::get_rejects))
+        .routes(routes!(manifest::get_manifest))
         .routes(routes!(health))
         .split_for_parts();
     let document = Arc::new(openapi::finish(document));

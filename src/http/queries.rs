@@ -226,6 +226,7 @@ async fn submit(
         report_id: id,
         report_version: found.version,
         source_id,
+        filter_values: serde_json::to_string(&values.shown(&found.report)).map_err(Error::internal)?,
         statement: compile(&found.report, &values, dialect)?,
         cache_us: match may_reuse {
             true => i64::try_from(found.report.cache.as_micros()).unwrap_or(i64::MAX),

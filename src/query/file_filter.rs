@@ -20,12 +20,13 @@ use crate::report::ValueType;
 
 type Result<T> = std::result::Result<T, Fault>;
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "type",
     "of",
     "label",
     "default",
     "required",
+    "secret",
     "values",
     "values_sql",
     "multiple",
@@ -80,6 +81,7 @@ pub(crate) struct Settings<'n> {
     pub(crate) label: Option<&'n Node>,
     pub(crate) default: Option<&'n Node>,
     pub(crate) required: Option<&'n Node>,
+    pub(crate) secret: Option<&'n Node>,
     pub(crate) values: Option<&'n Node>,
     pub(crate) values_sql: Option<&'n Node>,
     pub(crate) multiple: Option<&'n Node>,
@@ -110,6 +112,9 @@ fn read_filter(key: &Node, node: &Node) -> Result<Filter> {
         of,
         multiple: read_multiple(&settings, filter_type)?,
         required,
+        secret: settings
+            .secret
+            .map_or(Ok(false), |node| node.boolean("`secret`"))?,
         default: Vec::new(),
         allowed,
     };
@@ -144,6 +149,7 @@ fn read_settings<'n>(node: &'n Node, what: &str) -> Result<Settings<'n>> {
             "label" => &mut settings.label,
             "default" => &mut settings.default,
             "required" => &mut settings.required,
+            "secret" => &mut settings.secret,
             "values" => &mut settings.values,
             "values_sql" => &mut settings.values_sql,
             "multiple" => &mut settings.multiple,

@@ -38,6 +38,25 @@ impl Values {
     }
 }
 
+impl Values {
+    /// By name: null, a text, or several; for people to read, so without what is secret.
+    pub(crate) fn shown(&self, report: &Report) -> BTreeMap<String, serde_json::Value> {
+        let mut shown = BTreeMap::new();
+        for filter in report.filters.iter().filter(|filter| !filter.secret) {
+            for name in filter.names() {
+                let texts: Vec<String> = self.get(&name).iter().map(canonical).collect();
+                let value = match (filter.multiple, texts.as_slice()) {
+                    (true, _) => texts.into(),
+                    (false, []) => serde_json::Value::Null,
+                    (false, [text, ..]) => text.as_str().into(),
+                };
+                shown.insert(name, value);
+            }
+        }
+        shown
+    }
+}
+
 /// Types and checks the values of every filter; `now` is what relative dates count from.
 /// Of several wrong filters the first one of the report is named.
 pub(crate) fn parse_values(report: &Report, raw: &RawValues, now: NaiveDateTime) -> Result<Values> {

@@ -1,9 +1,7 @@
-//! The queue: submit, claim, finish, and taking up what a crash left.
+//! Jobs on their way: taken by a worker, and ended.
 
 use sqlx::AssertSqlSafe;
 use sqlx::Sqlite;
-use sqlx::SqliteConnection;
-use sqlx::SqliteExecutor;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 
@@ -11,23 +9,15 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::job::Job;
-use crate::job::JobKind;
-use crate::job::NewJob;
-use crate::job::Submitted;
 use crate::query::Statement;
 use crate::source::CONCURRENCY;
 use crate::store::COMMIT;
 use crate::store::Store;
 use crate::store::changes::Waiter;
-use crate::store::idempotency::Idempotency;
-use crate::store::idempotency::job_of_key;
-use crate::store::idempotency::keep_key;
 use crate::store::now_us;
 use crate::store::results::MadeOf;
 use crate::store::results::NewExport;
 use crate::store::results::NewResult;
-use crate::store::reuse::Fresh;
-use crate::store::reuse::fresh;
 
 /// The columns of a [`Job`].
 pub(super) const JOB: &str =
@@ -61,87 +51,6 @@ impl Claimed {
 }
 
 impl Store {
-    /// Queues a job, joins the live one that does the same, or finishes it at once from a fresh result.
-    /// Refused if so many are queued already.
-    pub(crate) async fn submit(&self, new: &NewJob, queue_max: i64) -> Result<Submitted> {
-        let key = new.result_key()?;
-        if let Some(id) = self.done_already(new, &key).await? {
-            return Ok(Submitted::Done(id));
-        }
-        loop {
-            if let Some(submitted) = self.insert_alone(new, &key, queue_max).await? {
-                return Ok(submitted);
-            }
-            if new.may_join
-                && let Some(id) = self.join(new, &key).await?
-            {
-                return Ok(Submitted::Joined(id));
-            }
-            if self.is_full(queue_max).await? {
-                return Err(is_full(queue_max));
-            }
-            // The live job that was in the way has just ended, or the queue has become shorter.
-        }
-    }
-
-    async fn is_full(&self, queue_max: i64) -> Result<bool> {
-        let sql = "select count(*) >= $1 from (select 1 from jobs where status = 'queued' limit $1)";
-        Ok(sqlx::query_scalar(sql)
-            .bind(queue_max)
-            .fetch_one(&self.reads)
-            .await?)
-    }
-
-    /// Adds a job, unless a live one does the same, or the queue is full.
-    async fn insert_alone(&self, new: &NewJob, key: &str, queue_max: i64) -> Result<Option<Submitted>> {
-        if new.cache_us == 0 {
-            return insert(&self.writes, new, key, None, queue_max).await;
-        }
-        // No run can end, and no result go, between the look and the job.
-        let mut transaction = self.begin_write().await?;
-        let fresh = fresh(&mut transaction, new, key).await?;
-        let submitted = insert(&mut *transaction, new, key, fresh, queue_max).await?;
-        transaction.commit().await?;
-        Ok(submitted)
-    }
-
-    /// The same for a submit that its client may send again.
-    pub(crate) async fn submit_once(
-        &self,
-        new: &NewJob,
-        queue_max: i64,
-        once: &Idempotency,
-    ) -> Result<Submitted> {
-        let key = new.result_key()?;
-        let mut transaction = self.begin_write().await?;
-        if let Some(id) = job_of_key(&mut transaction, once).await? {
-            return Ok(Submitted::Repeated(id));
-        }
-        let fresh = match new.cache_us {
-            0 => None,
-            _ => fresh(&mut transaction, new, &key).await?,
-        };
-        let submitted = match insert(&mut *transaction, new, &key, fresh, queue_max).await? {
-            Some(submitted) => Some(submitted),
-            None if new.may_join => join(&mut transaction, new, &key).await?.map(Submitted::Joined),
-            None => None,
-        };
-        let Some(submitted) = submitted else {
-            return Err(is_full(queue_max));
-        };
-        keep_key(&mut transaction, once, submitted.job_id()).await?;
-        transaction.commit().await?;
-        Ok(submitted)
-    }
-
-    /// Lets the user see the live job that does the same, if there is one.
-    async fn join(&self, new: &NewJob, key: &str) -> Result<Option<i64>> {
-        let mut transaction = self.begin_write().await?;
-        let live = join(&mut transaction, new, key).await?;
-        transaction.commit().await?;
-        Ok(live)
-    }
-
     /// Takes the next job of the queue: who waits for a page comes before who waits for a file, and that before
     /// imports; among those, first come, first served. Passed over is whose user or source has as many as it may,
     /// and an import while an earlier one into the same table is not done:
@@ -201,7 +110,7 @@ impl Store {
             "begin immediate;
              {insert_result}
              insert into exports (result_id, job_id, attempt, format, options, file_name, bytes, content, created_at)
-             select {result_id}, id, attempt, format, options, $10, $11, $12, $4 from jobs
+             select {result_id}, id, attempt, format, options, $12, $13, $14, $4 from jobs
              where id = $1 and attempt = $2 and status = 'running';
              update jobs set result_id = {result_id},
                     export_id = (select id from exports where job_id = $1 and attempt = $2),
@@ -221,7 +130,7 @@ impl Store {
                     .bind(now);
                 let bound = bound.bind(now.saturating_add(export.lifetime_us));
                 // What only the rows of a query have.
-                (6..=9).fold(bound, |bound, _| bound.bind(None::<i64>))
+                (6..=11).fold(bound, |bound, _| bound.bind(None::<i64>))
             }
         };
         let statements = statements
@@ -301,13 +210,14 @@ impl Store {
 
 /// The rows of a query, as long as the job is at the attempt that made them.
 const INSERT_RESULT: &str = "
-    insert into results (job_id, attempt, result_key, rows, bytes, rows_kept, content, created_at, expires_at)
-    select id, attempt, result_key, $6, $7, $8, $9, $4, $5 from jobs
+    insert into results (job_id, attempt, result_key, rows, bytes, rows_kept, content, created_at, expires_at,
+                         columns, engine_us)
+    select id, attempt, result_key, $6, $7, $8, $9, $4, $5, $10, $11 from jobs
     where id = $1 and attempt = $2 and status = 'running';";
 
 type Statements<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// Binds $1 to $9; $3 is not of a result that the job itself has made.
+/// Binds $1 to $11; $3 is not of a result that the job itself has made.
 fn bind_result<'q>(statements: Statements<'q>, job: &Job, result: &'q NewResult) -> Statements<'q> {
     let now = now_us();
     statements
@@ -320,6 +230,8 @@ fn bind_result<'q>(statements: Statements<'q>, job: &Job, result: &'q NewResult)
         .bind(result.bytes)
         .bind(result.rows_kept)
         .bind(&result.content)
+        .bind(&result.columns)
+        .bind(result.engine_us)
 }
 
 /// The next job of the queue becomes this worker's.
@@ -350,83 +262,6 @@ fn claim_sql() -> String {
                 order by priority, id limit 1)
              returning {JOB}, statement"
         )
-}
-
-fn is_full(queue_max: i64) -> Error {
-    Error::new(
-        ErrorCode::Busy,
-        format!("{queue_max} jobs are queued already (setting `queue_max`): try again later"),
-    )
-}
-
-/// The live job that does the same, if there is one; the user may see it from now on.
-async fn join(connection: &mut SqliteConnection, new: &NewJob, key: &str) -> Result<Option<i64>> {
-    let live: Option<i64> = sqlx::query_scalar(
-        "select id from jobs
-         where live_key = $1 and kind = $2 and format = $3 and options = $4
-           and status in ('queued', 'running')",
-    )
-    .bind(key)
-    .bind(new.kind)
-    .bind(&new.format)
-    .bind(&new.options)
-    .fetch_optional(&mut *connection)
-    .await?;
-    if let Some(id) = live {
-        sqlx::query("insert into job_users (job_id, user_id) values ($1, $2) on conflict do nothing")
-            .bind(id)
-            .bind(new.user_id)
-            .execute(connection)
-            .await?;
-    }
-    Ok(live)
-}
-
-/// Adds a job, finished if all it would make is there already.
-/// `None` if a live job does the same, or the queue is full.
-async fn insert(
-    database: impl SqliteExecutor<'_>,
-    new: &NewJob,
-    key: &str,
-    fresh: Option<Fresh>,
-    queue_max: i64,
-) -> Result<Option<Submitted>> {
-    let done = fresh.as_ref().is_some_and(|fresh| match new.kind {
-        JobKind::Query => true,
-        JobKind::Export | JobKind::Import => fresh.export_id.is_some(),
-    });
-    let now = now_us();
-    let id: Vec<i64> = sqlx::query_scalar(
-        "insert into jobs (kind, format, options, status, user_id, report_id, report_version, result_key, live_key,
-                           statement, created_at, started_at, ended_at, result_id, export_id, source_id)
-         select $1, $2, $3, $4, $5, $6, $7, $8, case when $15 then $8 else hex(randomblob(16)) end,
-                $9, $10, $11, $11, $12, $13, $14
-         where $4 <> 'queued' or (select count(*) from (select 1 from jobs where status = 'queued' limit $16)) < $16
-         on conflict (live_key, kind, format, options) where status in ('queued', 'running') do nothing
-         returning id",
-    )
-    .bind(new.kind)
-    .bind(&new.format)
-    .bind(&new.options)
-    .bind(if done { "success" } else { "queued" })
-    .bind(new.user_id)
-    .bind(new.report_id)
-    .bind(new.report_version)
-    .bind(key)
-    .bind(serde_json::to_string(&new.statement)?)
-    .bind(now)
-    .bind(done.then_some(now))
-    .bind(fresh.as_ref().map(|fresh| fresh.result_id))
-    .bind(fresh.as_ref().and_then(|fresh| fresh.export_id))
-    .bind(new.source_id)
-    .bind(new.may_join)
-    .bind(queue_max)
-    .fetch_all(database)
-    .await?;
-    Ok(id.first().map(|id| match done {
-        true => Submitted::Done(*id),
-        false => Submitted::Created(*id),
-    }))
 }
 
 #[cfg(test)]

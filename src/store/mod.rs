@@ -13,6 +13,7 @@ pub(crate) mod reports;
 pub(crate) mod results;
 mod reuse;
 mod sources;
+mod submits;
 mod sync;
 mod users;
 

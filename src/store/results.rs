@@ -16,6 +16,10 @@ pub(crate) struct NewResult {
     /// The rows, if they are inline.
     pub(crate) content: Option<Vec<u8>>,
     pub(crate) lifetime_us: i64,
+    /// The columns and their types, as JSON.
+    pub(crate) columns: String,
+    /// How long the query ran.
+    pub(crate) engine_us: i64,
 }
 
 /// Where the rows of a result are.
@@ -57,7 +61,11 @@ pub(crate) struct StoredResult {
     /// The rows, if they are inline.
     pub(crate) content: Option<Vec<u8>>,
     pub(crate) created_at: i64,
-    expires_at: i64,
+    pub(crate) expires_at: i64,
+    pub(crate) bytes: i64,
+    pub(crate) columns: Option<String>,
+    pub(crate) engine_us: Option<i64>,
+    pub(crate) sha256: Option<String>,
 }
 
 impl StoredResult {
@@ -79,6 +87,14 @@ pub(crate) struct StoredExport {
     pub(crate) bytes: i64,
     pub(crate) content: Option<Vec<u8>>,
     pub(crate) created_at: i64,
+    pub(crate) sha256: Option<String>,
+}
+
+/// What a sum is of.
+#[derive(Clone, Copy)]
+pub(crate) enum Summed {
+    Result(i64),
+    Export(i64),
 }
 
 /// What has expired.
@@ -126,6 +142,28 @@ impl Store {
         .bind(now_us())
         .fetch_optional(&self.reads)
         .await?)
+    }
+
+    /// Remembers the sum of a result's rows, or of an export's file, which never change.
+    pub(crate) async fn keep_sha256(&self, of: Summed, sha256: &str) -> Result<()> {
+        let (sql, id) = match of {
+            Summed::Result(id) => ("update results set sha256 = $1 where id = $2", id),
+            Summed::Export(id) => ("update exports set sha256 = $1 where id = $2", id),
+        };
+        sqlx::query(sql)
+            .bind(sha256)
+            .bind(id)
+            .execute(&self.writes)
+            .await?;
+        Ok(())
+    }
+
+    /// The values of a job's filters, as JSON.
+    pub(crate) async fn filter_values(&self, job_id: i64) -> Result<String> {
+        Ok(sqlx::query_scalar("select filter_values from jobs where id = $1")
+            .bind(job_id)
+            .fetch_one(&self.reads)
+            .await?)
     }
 
     /// Forgets a result whose file is gone, so that the next submit runs again.

@@ -300,6 +300,7 @@ async fn routes_without_a_key() {
             "/jobs/{job_id}/events",
             "/jobs/{job_id}/get_results.json",
             "/jobs/{job_id}/logs.json",
+            "/jobs/{job_id}/manifest.json",
             "/jobs/{job_id}/rejects.csv",
             "/queries/get_export_results.json",
             "/queries/get_query_results.json",

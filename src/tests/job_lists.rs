@@ -173,3 +173,55 @@ async fn events_come_as_they_happen_and_end_with_the_job() {
     assert!(rest.text().contains("done, 1 row"), "{}", rest.text());
     assert_eq!(app.get("/jobs/99/events").await.status, 404);
 }
+
+#[tokio::test]
+async fn manifest_says_what_was_made() {
+    let app = TestApp::new().await;
+    app.report(
+        "---\nid: 1\ntitle: Growth\nfilters:\n  n: {type: number, default: 3}\n  who: {type: text, secret: true}\n  ids: {type: list, of: number}\n---\n\
+         select range as n, {{ who }} as who from range({{ n }}) where 1=1 [[and range in ({{ ids }})]]",
+    )
+    .await;
+    let export = app.submit("/queries/1/submit_export.csv?n=20000&who=hush").await;
+    let query = app.submit("/queries/1/submit_query.json?who=hush&ids=1,2").await;
+    let early = app.get(&format!("/jobs/{export}/manifest.json")).await;
+    assert_eq!(early.status, 409, "{}", early.text());
+    app.run_pending_jobs().await;
+    let manifest = app.get(&format!("/jobs/{export}/manifest.json")).await;
+    assert!(!manifest.text().contains("hush"), "{}", manifest.text());
+    let manifest = manifest.json();
+    let file = app.get(&format!("/exports/download?job_id={export}")).await;
+    let sum = crate::hex::hex(&sha2::Digest::finalize(sha2::Digest::chain_update(
+        <sha2::Sha256 as sha2::Digest>::new(),
+        &file.body,
+    )));
+    assert_eq!(manifest["sha256"], sum);
+    assert_eq!(manifest["bytes"], file.body.len());
+    assert_eq!(
+        (&manifest["rows"], &manifest["source"], &manifest["values"]),
+        (
+            &json!(20_000),
+            &json!("warehouse"),
+            &json!({"n": "20000", "ids": []})
+        )
+    );
+    assert_eq!(
+        manifest["columns"],
+        json!([{"name": "n", "type": "Int64"}, {"name": "who", "type": "Utf8"}])
+    );
+    assert!(manifest["engine_time"].as_f64().unwrap() > 0.0);
+    assert!(
+        file.header("Content-Disposition")
+            .contains(manifest["file_name"].as_str().unwrap())
+    );
+    assert_eq!(
+        app.get(&format!("/jobs/{export}/manifest.json")).await.json(),
+        manifest
+    );
+    let of_query = app.get(&format!("/jobs/{query}/manifest.json")).await.json();
+    assert_eq!(
+        (&of_query["rows"], &of_query["values"]),
+        (&json!(2), &json!({"n": "3", "ids": ["1", "2"]}))
+    );
+    assert_eq!(app.get("/jobs/99/manifest.json").await.status, 404);
+}

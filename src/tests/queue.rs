@@ -167,6 +167,8 @@ async fn late_finisher_is_refused() {
         rows_kept: Place::Inline,
         content: Some(b"row".to_vec()),
         lifetime_us: 1_000_000,
+        columns: "[]".to_owned(),
+        engine_us: 1,
     };
     let export = NewExport {
         file_name: "late.csv".to_owned(),

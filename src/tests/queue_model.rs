@@ -186,6 +186,8 @@ impl Tested {
                     rows_kept: Place::Inline,
                     content: Some(b"row".to_vec()),
                     lifetime_us: 60_000_000,
+                    columns: "[]".to_owned(),
+                    engine_us: 1,
                 };
                 let wanted = self.moves(&claim, JobStatus::Running, JobStatus::Success);
                 assert_eq!(self.store.keep_result(&claim, &result).await.is_ok(), wanted);
@@ -264,6 +266,7 @@ impl Tested {
                 binds: Vec::new(),
                 checks: Vec::new(),
             },
+            filter_values: "{}".to_owned(),
             cache_us: 0,
             may_join,
         };

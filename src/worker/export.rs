@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
 use crate::connectors::BatchStream;
@@ -41,6 +43,7 @@ use crate::store::results::StoredResult;
 use crate::worker::Run;
 use crate::worker::Worker;
 use crate::worker::object_of;
+use crate::worker::query::columns;
 use crate::worker::query::microseconds;
 
 /// Smaller pieces are gathered to this; larger ones are written as they are.
@@ -48,6 +51,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 
 /// What a running query left beside its file.
 struct Made {
+    schema: SchemaRef,
     file: Object,
     rows: u64,
     /// The rows, where somebody may come back for them.
@@ -81,17 +85,21 @@ impl Worker {
                 (file, MadeOf::Stored(result.id), result.created_at)
             }
             None => {
+                let began = Instant::now();
                 let made = self
                     .in_time(self.encode_query(claimed, &report, encoder, run))
                     .await?;
+                let engine = began.elapsed();
                 let result = match made.written {
-                    Some(written) => self.new_result(&report, written)?,
+                    Some(written) => self.new_result(&report, written, &made.schema, engine)?,
                     None => NewResult {
                         rows: i64::try_from(made.rows).map_err(Error::internal)?,
                         bytes: 0,
                         rows_kept: Place::No,
                         content: None,
                         lifetime_us: self.lifetime_us(&report)?,
+                        columns: columns(&made.schema)?,
+                        engine_us: microseconds(engine)?,
                     },
                 };
                 (made.file, MadeOf::Query(result), now_us())
@@ -151,6 +159,7 @@ impl Worker {
             // First the rows: should that fail, the file is not published either.
             let written = rows.store.map(ResultWriter::finish).transpose()?;
             Ok(Made {
+                schema,
                 file: file.publish()?,
                 rows: rows.count,
                 written,

@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
+
+use arrow::datatypes::Schema;
+use arrow::datatypes::SchemaRef;
 
 use crate::connectors::BatchStream;
 use crate::error::Error;
@@ -27,9 +31,10 @@ impl Worker {
     pub(super) async fn run_query(&self, claimed: &Claimed, run: &Run) -> Result<()> {
         let job = &claimed.job;
         let report = self.report_of(job).await?;
-        let written = self.in_time(self.write_result(claimed, run)).await?;
+        let began = Instant::now();
+        let (written, schema) = self.in_time(self.write_result(claimed, run)).await?;
         kill_point("result_written");
-        let result = self.new_result(&report, written)?;
+        let result = self.new_result(&report, written, &schema, began.elapsed())?;
         self.store.keep_result(job, &result).await
     }
 
@@ -54,7 +59,13 @@ impl Worker {
         })
     }
 
-    pub(super) fn new_result(&self, report: &Report, written: Written) -> Result<NewResult> {
+    pub(super) fn new_result(
+        &self,
+        report: &Report,
+        written: Written,
+        schema: &Schema,
+        engine: Duration,
+    ) -> Result<NewResult> {
         Ok(NewResult {
             rows: i64::try_from(written.rows).map_err(Error::internal)?,
             bytes: i64::try_from(written.object.bytes()).map_err(Error::internal)?,
@@ -64,6 +75,8 @@ impl Worker {
             },
             content: written.object.into_content(),
             lifetime_us: self.lifetime_us(report)?,
+            columns: columns(schema)?,
+            engine_us: microseconds(engine)?,
         })
     }
 
@@ -77,7 +90,7 @@ impl Worker {
         self.objects.create(name, self.config.result_bytes_max)
     }
 
-    async fn write_result(&self, claimed: &Claimed, run: &Run) -> Result<Written> {
+    async fn write_result(&self, claimed: &Claimed, run: &Run) -> Result<(Written, SchemaRef)> {
         let BatchStream {
             schema,
             mut batches,
@@ -89,6 +102,7 @@ impl Worker {
         });
         let rows_max = self.config.result_rows_max;
         let rows = run.rows.clone();
+        let shown = schema.clone();
         let writing = tokio::task::spawn_blocking(move || {
             let mut writer = ResultWriter::new(object, &schema, rows_max)?;
             while let Some(batch) = batches.blocking_next()? {
@@ -100,8 +114,17 @@ impl Worker {
         });
         let written = writing.await.map_err(Error::internal)?;
         drop(cancel_on_drop);
-        written
+        Ok((written?, shown))
     }
+}
+
+/// Names and types, as a manifest has them.
+pub(super) fn columns(schema: &Schema) -> Result<String> {
+    let fields = schema.fields().iter();
+    let columns: Vec<serde_json::Value> = fields
+        .map(|field| serde_json::json!({"name": field.name(), "type": field.data_type().to_string()}))
+        .collect();
+    Ok(serde_json::to_string(&columns)?)
 }
 
 pub(super) fn microseconds(duration: Duration) -> Result<i64> {

@@ -1,0 +1,179 @@
+//! What is asked for: a job of its own, a live one that does the same, or one that is done already.
+
+use sqlx::SqliteConnection;
+use sqlx::SqliteExecutor;
+
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::job::JobKind;
+use crate::job::NewJob;
+use crate::job::Submitted;
+use crate::store::Store;
+use crate::store::idempotency::Idempotency;
+use crate::store::idempotency::job_of_key;
+use crate::store::idempotency::keep_key;
+use crate::store::now_us;
+use crate::store::reuse::Fresh;
+use crate::store::reuse::fresh;
+
+impl Store {
+    /// Queues a job, joins the live one that does the same, or finishes it at once from a fresh result.
+    /// Refused if so many are queued already.
+    pub(crate) async fn submit(&self, new: &NewJob, queue_max: i64) -> Result<Submitted> {
+        let key = new.result_key()?;
+        if let Some(id) = self.done_already(new, &key).await? {
+            return Ok(Submitted::Done(id));
+        }
+        loop {
+            if let Some(submitted) = self.insert_alone(new, &key, queue_max).await? {
+                return Ok(submitted);
+            }
+            if new.may_join
+                && let Some(id) = self.join(new, &key).await?
+            {
+                return Ok(Submitted::Joined(id));
+            }
+            if self.is_full(queue_max).await? {
+                return Err(is_full(queue_max));
+            }
+            // The live job that was in the way has just ended, or the queue has become shorter.
+        }
+    }
+
+    async fn is_full(&self, queue_max: i64) -> Result<bool> {
+        let sql = "select count(*) >= $1 from (select 1 from jobs where status = 'queued' limit $1)";
+        Ok(sqlx::query_scalar(sql)
+            .bind(queue_max)
+            .fetch_one(&self.reads)
+            .await?)
+    }
+
+    /// Adds a job, unless a live one does the same, or the queue is full.
+    async fn insert_alone(&self, new: &NewJob, key: &str, queue_max: i64) -> Result<Option<Submitted>> {
+        if new.cache_us == 0 {
+            return insert(&self.writes, new, key, None, queue_max).await;
+        }
+        // No run can end, and no result go, between the look and the job.
+        let mut transaction = self.begin_write().await?;
+        let fresh = fresh(&mut transaction, new, key).await?;
+        let submitted = insert(&mut *transaction, new, key, fresh, queue_max).await?;
+        transaction.commit().await?;
+        Ok(submitted)
+    }
+
+    /// The same for a submit that its client may send again.
+    pub(crate) async fn submit_once(
+        &self,
+        new: &NewJob,
+        queue_max: i64,
+        once: &Idempotency,
+    ) -> Result<Submitted> {
+        let key = new.result_key()?;
+        let mut transaction = self.begin_write().await?;
+        if let Some(id) = job_of_key(&mut transaction, once).await? {
+            return Ok(Submitted::Repeated(id));
+        }
+        let fresh = match new.cache_us {
+            0 => None,
+            _ => fresh(&mut transaction, new, &key).await?,
+        };
+        let submitted = match insert(&mut *transaction, new, &key, fresh, queue_max).await? {
+            Some(submitted) => Some(submitted),
+            None if new.may_join => join(&mut transaction, new, &key).await?.map(Submitted::Joined),
+            None => None,
+        };
+        let Some(submitted) = submitted else {
+            return Err(is_full(queue_max));
+        };
+        keep_key(&mut transaction, once, submitted.job_id()).await?;
+        transaction.commit().await?;
+        Ok(submitted)
+    }
+
+    /// Lets the user see the live job that does the same, if there is one.
+    async fn join(&self, new: &NewJob, key: &str) -> Result<Option<i64>> {
+        let mut transaction = self.begin_write().await?;
+        let live = join(&mut transaction, new, key).await?;
+        transaction.commit().await?;
+        Ok(live)
+    }
+}
+
+fn is_full(queue_max: i64) -> Error {
+    Error::new(
+        ErrorCode::Busy,
+        format!("{queue_max} jobs are queued already (setting `queue_max`): try again later"),
+    )
+}
+
+/// The live job that does the same, if there is one; the user may see it from now on.
+async fn join(connection: &mut SqliteConnection, new: &NewJob, key: &str) -> Result<Option<i64>> {
+    let live: Option<i64> = sqlx::query_scalar(
+        "select id from jobs
+         where live_key = $1 and kind = $2 and format = $3 and options = $4
+           and status in ('queued', 'running')",
+    )
+    .bind(key)
+    .bind(new.kind)
+    .bind(&new.format)
+    .bind(&new.options)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(id) = live {
+        sqlx::query("insert into job_users (job_id, user_id) values ($1, $2) on conflict do nothing")
+            .bind(id)
+            .bind(new.user_id)
+            .execute(connection)
+            .await?;
+    }
+    Ok(live)
+}
+
+/// Adds a job, finished if all it would make is there already.
+/// `None` if a live job does the same, or the queue is full.
+async fn insert(
+    database: impl SqliteExecutor<'_>,
+    new: &NewJob,
+    key: &str,
+    fresh: Option<Fresh>,
+    queue_max: i64,
+) -> Result<Option<Submitted>> {
+    let done = fresh.as_ref().is_some_and(|fresh| match new.kind {
+        JobKind::Query => true,
+        JobKind::Export | JobKind::Import => fresh.export_id.is_some(),
+    });
+    let now = now_us();
+    let id: Vec<i64> = sqlx::query_scalar(
+        "insert into jobs (kind, format, options, status, user_id, report_id, report_version, result_key, live_key,
+                           statement, created_at, started_at, ended_at, result_id, export_id, source_id, filter_values)
+         select $1, $2, $3, $4, $5, $6, $7, $8, case when $15 then $8 else hex(randomblob(16)) end,
+                $9, $10, $11, $11, $12, $13, $14, $17
+         where $4 <> 'queued' or (select count(*) from (select 1 from jobs where status = 'queued' limit $16)) < $16
+         on conflict (live_key, kind, format, options) where status in ('queued', 'running') do nothing
+         returning id",
+    )
+    .bind(new.kind)
+    .bind(&new.format)
+    .bind(&new.options)
+    .bind(if done { "success" } else { "queued" })
+    .bind(new.user_id)
+    .bind(new.report_id)
+    .bind(new.report_version)
+    .bind(key)
+    .bind(serde_json::to_string(&new.statement)?)
+    .bind(now)
+    .bind(done.then_some(now))
+    .bind(fresh.as_ref().map(|fresh| fresh.result_id))
+    .bind(fresh.as_ref().and_then(|fresh| fresh.export_id))
+    .bind(new.source_id)
+    .bind(new.may_join)
+    .bind(queue_max)
+    .bind(&new.filter_values)
+    .fetch_all(database)
+    .await?;
+    Ok(id.first().map(|id| match done {
+        true => Submitted::Done(*id),
+        false => Submitted::Created(*id),
+    }))
+}
