@@ -92,8 +92,9 @@ create table job_users (
 insert into job_users (job_id, user_id) select job_id, user_id from kept_job_users;
 drop table kept_job_users;
 
+-- Ids grow within a job, which is all that they are for.
 create table job_logs (
-    id integer primary key autoincrement,
+    id integer primary key,
     job_id integer not null references jobs (id) on delete cascade,
     at integer not null,
     level text not null check (level in ('INFO', 'WARN', 'ERROR')),

@@ -62,11 +62,15 @@ impl Store {
 
     /// The newest job, that a user may see, of each of these reports or imports that has one.
     pub(crate) async fn last_jobs(&self, filter: &JobFilter, source_ids: &[i64]) -> Result<Vec<Job>> {
+        // By the index of either.
+        let of = match filter.of_imports {
+            Some(true) => "import_id",
+            _ => "report_id",
+        };
         let sql = format!(
             "select {JOB} from jobs where id in (
                 select max(id) from jobs
-                where {CHOSEN} and coalesce(report_id, import_id) in (select value from json_each($6))
-                group by coalesce(report_id, import_id))"
+                where {CHOSEN} and {of} in (select value from json_each($6)) group by {of})"
         );
         Ok(sqlx::query_as(AssertSqlSafe(sql))
             .bind(filter.sees_all)
