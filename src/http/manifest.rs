@@ -109,7 +109,7 @@ pub(crate) async fn get_manifest(
     }))
 }
 
-/// Read when first asked for: hashing on the way would take longer than most of the other work on a file.
+/// Read when first asked for: hashing on the way would take processor time from encoding, whether or not anybody asks.
 async fn sha256(
     app: &App,
     job: &Job,
