@@ -104,8 +104,8 @@ impl Objects {
         Ok(objects)
     }
 
-    /// Where half-made files live; emptied at start.
-    fn temp_dir(&self) -> PathBuf {
+    /// Where everything is that is not finished; emptied at start.
+    pub(crate) fn temp_dir(&self) -> PathBuf {
         self.root.join(TEMP)
     }
 
@@ -148,11 +148,6 @@ impl Objects {
     /// Where an uploaded file is, for those who read it themselves.
     pub(crate) fn upload_path(&self, name: &str) -> PathBuf {
         self.root.join(ObjectName::Upload { name }.path())
-    }
-
-    /// Where everything is that is not finished; emptied at start.
-    pub(crate) fn work_dir(&self) -> PathBuf {
-        self.temp_dir()
     }
 
     /// A folder for one attempt of a job, gone when dropped.

@@ -43,12 +43,15 @@ pub(super) struct Fresh {
     pub(super) export_id: Option<i64>,
 }
 
-/// The newest result that is young enough.
+/// The newest result that is young enough, if any may be used again.
 pub(super) async fn fresh(
     connection: &mut SqliteConnection,
     new: &NewJob,
     key: &str,
 ) -> Result<Option<Fresh>> {
+    if new.cache_us == 0 {
+        return Ok(None);
+    }
     let now = now_us();
     let result: Option<i64> = sqlx::query_scalar(
         "select id from results

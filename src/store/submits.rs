@@ -74,10 +74,7 @@ impl Store {
         if let Some(id) = job_of_key(&mut transaction, once).await? {
             return Ok(Submitted::Repeated(id));
         }
-        let fresh = match new.cache_us {
-            0 => None,
-            _ => fresh(&mut transaction, new, &key).await?,
-        };
+        let fresh = fresh(&mut transaction, new, &key).await?;
         let submitted = match insert(&mut *transaction, new, &key, fresh, queue_max).await? {
             Some(submitted) => Some(submitted),
             None if new.may_join => join(&mut transaction, new, &key).await?.map(Submitted::Joined),

@@ -5,7 +5,6 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::tests::TestApp;
-use crate::tests::add_key;
 
 const REPORT: &str =
     "---\nid: 1\ntitle: Growth\nfilters:\n  n: {type: number, default: 1}\n---\nselect {{ n }} / 2 as n";
@@ -126,12 +125,7 @@ async fn others_jobs_are_not_listed_unless_joined() {
     app.report(REPORT).await;
     let mine = app.submit("/queries/1/submit_query.json").await;
     app.submit("/queries/1/submit_query.json?n=2").await;
-    let store = &app.worker.store;
-    let bob = store
-        .add_user("bob@example.com", "Bob", false, true)
-        .await
-        .unwrap();
-    let bob = add_key(&app.worker, &bob).await;
+    let bob = app.key_of("bob@example.com", false).await;
     let bob = [("X-Holistics-Key", bob.as_str())];
     let seen = || async { app.send(Method::GET, "/jobs.json", &bob, "").await.json() };
     assert_eq!(seen().await, json!([]));
@@ -139,11 +133,7 @@ async fn others_jobs_are_not_listed_unless_joined() {
         .await;
     assert_eq!(seen().await[0]["id"], mine);
     assert_eq!(seen().await.as_array().unwrap().len(), 1);
-    let root = store
-        .add_user("root@example.com", "Root", true, true)
-        .await
-        .unwrap();
-    let root = add_key(&app.worker, &root).await;
+    let root = app.key_of("root@example.com", true).await;
     let all = app
         .send(Method::GET, "/jobs.json", &[("X-Holistics-Key", &root)], "")
         .await;

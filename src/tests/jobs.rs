@@ -9,7 +9,6 @@ use tokio::task::JoinHandle;
 
 use crate::store::leases::Expired;
 use crate::tests::TestApp;
-use crate::tests::add_key;
 use crate::worker::Ran;
 
 const SLOW: &str = "select max(a.n * b.n) from range(10000000) a(n), range(10000000) b(n)";
@@ -124,12 +123,7 @@ async fn only_owner_and_administrator_cancel() {
     app.report_sql("select 42 as n").await;
     let job_id = app.submit("/queries/1/submit_query.json").await;
     let path = format!("/jobs/{job_id}/cancel.json");
-    let store = &app.worker.store;
-    let bob = store
-        .add_user("bob@example.com", "Bob", false, true)
-        .await
-        .unwrap();
-    let bob = add_key(&app.worker, &bob).await;
+    let bob = app.key_of("bob@example.com", false).await;
     let bob = [("X-Holistics-Key", bob.as_str())];
     assert_eq!(app.send(Method::PUT, &path, &bob, "").await.status, 404);
     let joined = app
@@ -139,11 +133,7 @@ async fn only_owner_and_administrator_cancel() {
     let refused = app.send(Method::PUT, &path, &bob, "").await;
     assert_eq!(refused.status, 403, "{}", refused.text());
     assert_eq!(app.status(job_id).await, "queued");
-    let root = store
-        .add_user("root@example.com", "Root", true, true)
-        .await
-        .unwrap();
-    let root = add_key(&app.worker, &root).await;
+    let root = app.key_of("root@example.com", true).await;
     let root = [("X-Holistics-Key", root.as_str())];
     assert_eq!(app.send(Method::PUT, &path, &root, "").await.status, 200);
     assert_eq!(app.status(job_id).await, "cancelled");
@@ -225,11 +215,7 @@ async fn pages_come_before_files_and_users_take_turns() {
     )
     .await;
     let store = &app.worker.store;
-    let bob = store
-        .add_user("bob@example.com", "Bob", false, true)
-        .await
-        .unwrap();
-    let bob = add_key(&app.worker, &bob).await;
+    let bob = app.key_of("bob@example.com", false).await;
     let file = app.submit("/queries/1/submit_export.csv?n=1").await;
     let mut mine = Vec::new();
     for n in 1..=3 {
@@ -359,13 +345,7 @@ async fn submit_that_is_sent_again_is_the_same_job() {
         );
     }
     // A key is its user's.
-    let bob = app
-        .worker
-        .store
-        .add_user("bob@example.com", "Bob", false, true)
-        .await
-        .unwrap();
-    let bob = add_key(&app.worker, &bob).await;
+    let bob = app.key_of("bob@example.com", false).await;
     let headers = [("X-Holistics-Key", bob.as_str()), ("Idempotency-Key", "a")];
     let theirs = app.send(Method::GET, query, &headers, "").await.json();
     assert_ne!(theirs["job_id"], first["job_id"]);

@@ -90,6 +90,12 @@ impl TestApp {
         }
     }
 
+    /// A key of another user.
+    pub(crate) async fn key_of(&self, email: &str, is_admin: bool) -> String {
+        let added = self.worker.store.add_user(email, email, is_admin, true).await;
+        add_key(&self.worker, &added.unwrap()).await
+    }
+
     /// Runs SQL that writes, as an import would.
     pub(crate) fn load(&self, sql: &str) {
         self.worker

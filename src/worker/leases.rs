@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tracing::error;
 use tracing::warn;
 
+use crate::error::Result;
 use crate::job::Job;
 use crate::job::JobStatus;
 use crate::store::leases::Expired;
@@ -47,6 +48,10 @@ impl Worker {
         }
     }
 
+    async fn renew(&self, job: &Job) -> Result<Option<JobStatus>> {
+        self.store.renew(job, microseconds(self.config.job_lease)?).await
+    }
+
     /// Renews the job's lease until it is to be given up, and tells how far the job is.
     pub(super) async fn hold(&self, job: &Job, run: &Run) -> Ended {
         let watcher = self.store.waiter(job.id);
@@ -74,11 +79,7 @@ impl Worker {
             told.set(watcher.told());
             told.as_mut().enable();
             renew_at = Instant::now() + renew_every;
-            let renewed = match microseconds(self.config.job_lease) {
-                Ok(lease) => self.store.renew(job, lease).await,
-                Err(error) => Err(error),
-            };
-            match renewed {
+            match self.renew(job).await {
                 Ok(Some(JobStatus::Cancelling)) => return Ended::Cancelled,
                 Ok(Some(_)) => {}
                 Ok(None) => return Ended::Lost,

@@ -88,7 +88,7 @@ impl Worker {
     /// Refused while another process has the folder open.
     pub(crate) async fn open(config: Config) -> Result<Self> {
         let objects = Objects::open(&config.data_dir)?;
-        keep_temporary_files_in(&objects.work_dir())?;
+        keep_temporary_files_in(&objects.temp_dir())?;
         let store = Store::open(&config.metadata_file()).await?;
         let warehouse = Warehouse::open(
             &config.warehouse_file(),

@@ -67,12 +67,8 @@ impl MySql {
         let columns = self.columns(&mut client, destination).await?;
         drop(client.quit().await);
         Ok(columns.map(|columns| {
-            let columns = columns.into_iter().filter_map(|column| match column.takes {
-                Takes::Type(data_type) => Some((column.name, Some(data_type))),
-                Takes::Text => Some((column.name, None)),
-                Takes::Tiny => None,
-            });
-            columns.collect()
+            let wanted = columns.iter().filter_map(Column::wanted);
+            wanted.map(|(name, of)| (name.to_owned(), of.cloned())).collect()
         }))
     }
 
@@ -254,15 +250,7 @@ impl MySql {
         let names = names(schema);
         let there: Vec<&str> = known.iter().map(|column| column.name.as_str()).collect();
         check_names(destination, &names, &there)?;
-        check_types(
-            destination,
-            schema,
-            known.iter().filter_map(|column| match &column.takes {
-                Takes::Type(of) => Some((column.name.as_str(), Some(of))),
-                Takes::Text => Some((column.name.as_str(), None)),
-                Takes::Tiny => None,
-            }),
-        )?;
+        check_types(destination, schema, known.iter().filter_map(Column::wanted))?;
         let staging = destination.qualified(&destination.staging(), quoted);
         let columns = TYPES.columns(schema.fields(), quoted)?;
         let sql = format!("create temporary table {staging} {columns} character set utf8mb4");

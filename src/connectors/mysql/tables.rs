@@ -82,6 +82,15 @@ impl MySql {
 }
 
 impl Column {
+    /// Its name, and the type that a file's values must have for it; `None` where the values themselves tell.
+    pub(super) fn wanted(&self) -> Option<(&str, Option<&DataType>)> {
+        match &self.takes {
+            Takes::Type(data_type) => Some((&self.name, Some(data_type))),
+            Takes::Text => Some((&self.name, None)),
+            Takes::Tiny => None,
+        }
+    }
+
     /// What is true of a value that the server would change without an error.
     pub(super) fn is_changed(&self) -> Option<String> {
         let value = quoted(&self.name);
