@@ -411,7 +411,7 @@ book.close()
         if not environment.csv.exists():
             environment.duckdb(f"copy lineitem to '{environment.csv}' (format csv, header)")
         if self.wanted("mariadb_csv"):
-            mariadb = databases.MariaDb(environment.data, environment.csv, MILLION)
+            mariadb = databases.MariaDb(environment.data, environment.csv)
             try:
                 self.mariadb_csv(mariadb)
             finally:
@@ -445,7 +445,7 @@ book.close()
     def mariadb_csv(self, mariadb):
         sql = f"select * from lineitem limit {MILLION}"
         self.on_source("bench_mariadb", "mysql", mariadb.url, 31, sql)
-        command = " ".join(map(str, mariadb.client("--batch", "--quick", "bench", "-e", f"'{sql}'")))
+        command = " ".join(map(str, mariadb.client("--batch", "--quick", "test", "-e", f"'{sql}'")))
         self.files("mariadb_csv", 1.10, "mariadb --batch --quick", 31, "csv", lambda out: ["sh", "-c", f"{command} > {out}"])
 
     def imports(self, postgres):

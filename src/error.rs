@@ -94,9 +94,9 @@ impl Error {
     }
 
     /// Ours as well, but one that a user can wait out and an operator mend.
-    fn disk_full(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    fn of_disk(message: &str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let mut error = Self::internal(source);
-        "out of disk space on the server".clone_into(&mut error.message);
+        message.clone_into(&mut error.message);
         error
     }
 
@@ -111,8 +111,8 @@ impl Error {
     }
 }
 
-/// What the metadata database says when the disk is full.
-const SQLITE_FULL: &str = "13";
+const DISK_FULL: &str = "out of disk space on the server";
+const DISK_READ_ONLY: &str = "the server's disk is read-only";
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,21 +129,23 @@ impl std::error::Error for Error {}
 impl From<sqlx::Error> for Error {
     fn from(source: sqlx::Error) -> Self {
         let code = source.as_database_error().and_then(|error| error.code());
-        match code.as_deref() == Some(SQLITE_FULL) {
-            true => Self::disk_full(source),
-            false => Self::internal(source),
+        let code: Option<u32> = code.and_then(|code| code.parse().ok());
+        // SQLite's primary codes; what is above says more about them.
+        match code.map(|code| code & 0xff) {
+            Some(8) => Self::of_disk(DISK_READ_ONLY, source),
+            Some(13) => Self::of_disk(DISK_FULL, source),
+            _ => Self::internal(source),
         }
     }
 }
 
 impl From<std::io::Error> for Error {
     fn from(source: std::io::Error) -> Self {
-        if source.kind() == std::io::ErrorKind::FileTooLarge {
-            return Self::new(ErrorCode::TooLarge, source.to_string());
-        }
-        match source.kind() == std::io::ErrorKind::StorageFull {
-            true => Self::disk_full(source),
-            false => Self::internal(source),
+        match source.kind() {
+            std::io::ErrorKind::FileTooLarge => Self::new(ErrorCode::TooLarge, source.to_string()),
+            std::io::ErrorKind::StorageFull => Self::of_disk(DISK_FULL, source),
+            std::io::ErrorKind::ReadOnlyFilesystem => Self::of_disk(DISK_READ_ONLY, source),
+            _ => Self::internal(source),
         }
     }
 }

@@ -153,7 +153,7 @@ impl Objects {
     /// A folder for one attempt of a job, gone when dropped.
     pub(crate) fn work_folder(&self, job_id: i64, attempt: i64) -> Result<WorkFolder> {
         let path = self.temp_dir().join(format!("job-{job_id}-{attempt}"));
-        make_private_folder(&path)?;
+        private_folder(&path)?;
         Ok(WorkFolder(path))
     }
 
@@ -218,12 +218,17 @@ fn lock(root: &Path) -> Result<File> {
 }
 
 /// Makes a folder that only its owner can look into; one that is there stays as it is.
-pub(crate) fn make_private_folder(path: &Path) -> Result<()> {
+fn private_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|error| {
+    builder.create(path)
+}
+
+/// The same for a folder that an operator has named: the error says where.
+pub(crate) fn make_private_folder(path: &Path) -> Result<()> {
+    private_folder(path).map_err(|error| {
         Error::new(
             ErrorCode::InvalidRequest,
             format!("cannot make the folder `{}`: {error}", path.display()),
