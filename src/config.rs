@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) result_rows_max: u64,
     pub(crate) result_bytes_max: ByteSize,
     pub(crate) request_bytes_max: ByteSize,
+    pub(crate) results_bytes_max: ByteSize,
+    pub(crate) uploads_bytes_max: ByteSize,
     pub(crate) upload_bytes_max: ByteSize,
     pub(crate) upload_lifetime: Duration,
     pub(crate) warehouse_memory_max: ByteSize,
@@ -83,6 +85,8 @@ impl Settings {
             result_rows_max: self.result_rows_max.unwrap_or(1_000_000_000),
             result_bytes_max: self.result_bytes_max.unwrap_or(ByteSize::gib(20)),
             request_bytes_max: self.request_bytes_max.unwrap_or(ByteSize::mib(10)),
+            results_bytes_max: self.results_bytes_max.unwrap_or(ByteSize::gib(200)),
+            uploads_bytes_max: self.uploads_bytes_max.unwrap_or(ByteSize::gib(200)),
             upload_bytes_max: self.upload_bytes_max.unwrap_or(ByteSize::gib(20)),
             upload_lifetime: self.upload_lifetime.unwrap_or(Duration::from_hours(7 * 24)),
             warehouse_memory_max: self
@@ -268,6 +272,12 @@ mod tests {
             config.result_bytes_max,
             default("result_bytes_max").parse().unwrap()
         );
+        for (setting, size) in [
+            ("results_bytes_max", config.results_bytes_max),
+            ("uploads_bytes_max", config.uploads_bytes_max),
+        ] {
+            assert_eq!(size, default(setting).parse().unwrap());
+        }
         assert_eq!(
             config.request_bytes_max,
             default("request_bytes_max").parse().unwrap()

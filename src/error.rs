@@ -142,6 +142,11 @@ impl From<sqlx::Error> for Error {
 impl From<std::io::Error> for Error {
     fn from(source: std::io::Error) -> Self {
         match source.kind() {
+            // Of all files together; the system's own quota is none of ours.
+            std::io::ErrorKind::QuotaExceeded if source.raw_os_error().is_none() => {
+                Self::new(ErrorCode::TooLarge, source.to_string()).worth_another_try()
+            }
+            std::io::ErrorKind::QuotaExceeded => Self::of_disk(DISK_FULL, source),
             std::io::ErrorKind::FileTooLarge => Self::new(ErrorCode::TooLarge, source.to_string()),
             std::io::ErrorKind::StorageFull => Self::of_disk(DISK_FULL, source),
             std::io::ErrorKind::ReadOnlyFilesystem => Self::of_disk(DISK_READ_ONLY, source),

@@ -92,6 +92,10 @@ pub(crate) struct Job {
     pub(crate) rejected: i64,
     pub(crate) result_id: Option<i64>,
     pub(crate) export_id: Option<i64>,
+    /// Whether a result over its limit of rows is to be cut instead of refused.
+    pub(crate) truncate: bool,
+    /// Whether it was.
+    pub(crate) truncated: bool,
 }
 
 impl Job {
@@ -132,6 +136,8 @@ pub(crate) struct NewJob {
     pub(crate) cache_us: i64,
     /// Whether a run that is under way may stand for this one.
     pub(crate) may_join: bool,
+    /// Whether a result over its limit of rows is to be cut instead of refused.
+    pub(crate) truncate: bool,
 }
 
 impl NewJob {
@@ -142,6 +148,7 @@ impl NewJob {
             self.report_version,
             self.source_id,
             &self.statement,
+            self.truncate,
         ))?;
         Ok(hex(&Sha256::digest(work)))
     }

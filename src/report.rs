@@ -16,6 +16,12 @@ pub(crate) struct Report {
     /// How long a finished result may be handed out again; zero: never.
     #[serde(with = "duration_secs", rename = "cache_secs")]
     pub(crate) cache: Duration,
+    /// How long its query may run, if less than the server lets it.
+    #[serde(default, with = "optional_secs", rename = "timeout_secs")]
+    pub(crate) timeout: Option<Duration>,
+    /// How many rows its result may have, if fewer than the server lets it.
+    #[serde(default)]
+    pub(crate) rows_max: Option<u64>,
     pub(crate) filters: Vec<Filter>,
     /// SQL with template syntax, as in the file.
     pub(crate) sql: String,
@@ -120,5 +126,28 @@ mod duration_secs {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_secs)
+    }
+}
+
+mod optional_secs {
+    use std::time::Duration;
+
+    use serde::Deserialize as _;
+    use serde::Deserializer;
+    use serde::Serialize as _;
+    use serde::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.map(|value| value.as_secs()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        let secs = Option::deserialize(deserializer)?;
+        Ok(secs.map(Duration::from_secs))
     }
 }

@@ -74,6 +74,12 @@ pub(crate) struct Settings {
     /// Size that a request's body may have
     #[arg(long, env = "HOLISTICS_REQUEST_BYTES_MAX", value_name = "SIZE")]
     pub(super) request_bytes_max: Option<ByteSize>,
+    /// Size that all stored results and their files may have together
+    #[arg(long, env = "HOLISTICS_RESULTS_BYTES_MAX", value_name = "SIZE")]
+    pub(super) results_bytes_max: Option<ByteSize>,
+    /// Size that all uploaded files may have together
+    #[arg(long, env = "HOLISTICS_UPLOADS_BYTES_MAX", value_name = "SIZE")]
+    pub(super) uploads_bytes_max: Option<ByteSize>,
     /// Size that an uploaded file may have, also when it is unpacked
     #[arg(long, env = "HOLISTICS_UPLOAD_BYTES_MAX", value_name = "SIZE")]
     pub(super) upload_bytes_max: Option<ByteSize>,
@@ -125,6 +131,8 @@ impl Settings {
             result_rows_max: self.result_rows_max.or(other.result_rows_max),
             result_bytes_max: self.result_bytes_max.or(other.result_bytes_max),
             request_bytes_max: self.request_bytes_max.or(other.request_bytes_max),
+            results_bytes_max: self.results_bytes_max.or(other.results_bytes_max),
+            uploads_bytes_max: self.uploads_bytes_max.or(other.uploads_bytes_max),
             upload_bytes_max: self.upload_bytes_max.or(other.upload_bytes_max),
             upload_lifetime: self.upload_lifetime.or(other.upload_lifetime),
             warehouse_memory_max: self.warehouse_memory_max.or(other.warehouse_memory_max),

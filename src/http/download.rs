@@ -31,6 +31,7 @@ use crate::http::encoding::accepted;
 use crate::http::error::Rejection;
 use crate::http::params::Params;
 use crate::http::poll::find_job;
+use crate::http::poll::tell_truncated;
 use crate::http::range::Part;
 use crate::http::range::part;
 use crate::kill_point::kill_point;
@@ -87,7 +88,9 @@ pub(crate) async fn download(
         Some((copy, compression)) => (copy, Some(*compression)),
         None => (&export, None),
     };
-    send(&app, &export, &options, stored, encoding, &headers).await
+    let mut response = send(&app, &export, &options, stored, encoding, &headers).await?;
+    tell_truncated(&job, response.headers_mut());
+    Ok(response)
 }
 
 /// A compressed copy of the file that is there already, if the client takes that instead.

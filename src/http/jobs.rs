@@ -49,6 +49,9 @@ pub(crate) struct JobInfo {
     /// Its place in the queue, from 1, while it is queued.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_position: Option<i64>,
+    /// Its result had more rows than are allowed, and was cut as `_truncate=true` asked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -152,6 +155,7 @@ pub(super) fn info(job: &Job) -> JobInfo {
         tenant_id: TENANT_ID,
         cancellable: matches!(job.status, JobStatus::Queued | JobStatus::Running),
         queue_position: None,
+        truncated: job.truncated,
         error: job.error().map(|error| error.message),
     }
 }

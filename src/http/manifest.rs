@@ -38,6 +38,8 @@ pub(crate) struct Manifest {
     /// The values of the filters by name, but for those that are secret.
     values: serde_json::Value,
     rows: i64,
+    /// There were more, and `_truncate=true` had them cut.
+    truncated: bool,
     /// Of the file; of a query's result, of the rows as they are stored.
     bytes: i64,
     /// Of the same, in hexadecimal digits.
@@ -99,6 +101,7 @@ pub(crate) async fn get_manifest(
         source: source.map(|source| source.name),
         values: parsed(&app.store.filter_values(job_id).await?)?,
         rows: result.rows,
+        truncated: result.truncated,
         bytes: export.as_ref().map_or(result.bytes, |export| export.bytes),
         sha256,
         file_name: export.map(|export| export.file_name),

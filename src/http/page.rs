@@ -94,6 +94,7 @@ impl PageWriter {
             page_size: view.page_size,
             num_rows: rows,
             num_pages: rows.div_ceil(view.page_size),
+            truncated: result.truncated,
         };
         let updated = iso_time(result.created_at);
         let form = match view.arrow {

@@ -7,6 +7,8 @@ use axum::body::Body;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::http::HeaderName;
+use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse as _;
 use axum::response::Response;
@@ -37,6 +39,8 @@ use crate::job::JobStatus;
 use crate::objects::ObjectName;
 use crate::results::Rows;
 use crate::store::results::StoredResult;
+
+const RESULT_TRUNCATED: HeaderName = HeaderName::from_static("x-result-truncated");
 
 const EXPIRED: &str = "the result has expired: run the report again";
 
@@ -77,6 +81,9 @@ pub(crate) struct Paginated {
     pub(super) page_size: u64,
     pub(super) num_rows: u64,
     pub(super) num_pages: u64,
+    /// The result had more rows than are allowed, and was cut as `_truncate=true` asked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) truncated: bool,
 }
 
 /// A page of a job's result, or how far the job is.
@@ -245,7 +252,9 @@ pub(super) async fn export(
             http_path: format!("{}/exports/download?job_id={}", base_url(app, headers), job.id),
         },
     };
-    Ok(uncached(Json(ready).into_response()))
+    let mut response = Json(ready).into_response();
+    tell_truncated(job, response.headers_mut());
+    Ok(uncached(response))
 }
 
 /// What an import has come to: it has nothing to fetch but that.
@@ -308,7 +317,16 @@ pub(super) async fn page(
     let content_type = view.content_type();
     let pages = tokio::task::spawn_blocking(move || PageWriter::new(rows.open()?, &result, &view, submitted));
     let body = first_piece(pages.await.map_err(Error::internal)??).await?;
-    Ok(uncached(([(CONTENT_TYPE, content_type)], body).into_response()))
+    let mut response = ([(CONTENT_TYPE, content_type)], body).into_response();
+    tell_truncated(job, response.headers_mut());
+    Ok(uncached(response))
+}
+
+/// Whoever takes a result that was cut is told so.
+pub(super) fn tell_truncated(job: &Job, headers: &mut HeaderMap) {
+    if job.truncated {
+        headers.insert(RESULT_TRUNCATED, HeaderValue::from_static("true"));
+    }
 }
 
 /// `None` if they are gone.

@@ -71,6 +71,7 @@ const JOB_ID: HeaderName = HeaderName::from_static("x-job-id");
     params(
         ("report_id" = String, Path, description = "The report's id, alone or with its slug"),
         ("_wait" = Option<f64>, Query, description = "Seconds to wait for the result, 0 to 50"),
+        ("_truncate" = Option<bool>, Query, description = "Cuts a result over its limit of rows, which fails otherwise"),
     ),
     request_body(content = Option<serde_json::Value>, description = "Filter values by name, for POST"),
     responses(
@@ -99,6 +100,7 @@ macro_rules! submit_export {
             params(
                 ("report_id" = String, Path, description = "The report's id, alone or with its slug"),
                 ("_wait" = Option<f64>, Query, description = "Seconds to wait for the file, 0 to 50"),
+                ("_truncate" = Option<bool>, Query, description = "Cuts a result over its limit of rows, which fails otherwise"),
                 ("_compress" = Option<String>, Query, description = "`gzip` or `zstd`; not for xlsx and parquet"),
                 ("_profile" = Option<String>, Query, description = "Of csv: `data` or `excel`"),
                 ("_delimiter" = Option<String>, Query, description = "Of csv: `,`, `;`, `|` or `tab`"),
@@ -201,6 +203,7 @@ async fn submit(
     )?;
     let wait = parse_wait(raw.reserved("_wait"))?;
     let may_reuse = parse_cache(raw.reserved("_cache"))?;
+    let truncate = parse_truncate(raw.reserved("_truncate"))?;
     // Nobody else than who waits for a page says which one; old clients send what they like.
     let page = |name| raw.reserved(name).filter(|_| format.is_none() && !wait.is_zero());
     let view = View::new(page("_page"), page("_page_size"), &headers)?;
@@ -233,6 +236,7 @@ async fn submit(
             false => 0,
         },
         may_join: may_reuse,
+        truncate,
     };
     let once = once(caller, &headers, &(id, format.map(Format::extension), &raw))?;
     let submitted = queue(app, new, once).await?;
@@ -261,6 +265,15 @@ fn parse_cache(text: Option<&str>) -> Result<bool, Error> {
         None | Some("" | "on") => Ok(true),
         Some("off") => Ok(false),
         Some(other) => Err(Error::must_be("_cache", "`on` or `off`", other)),
+    }
+}
+
+/// Reads `_truncate`: whether a result over its limit of rows is to be cut instead of refused.
+fn parse_truncate(text: Option<&str>) -> Result<bool, Error> {
+    match text {
+        None | Some("" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(Error::must_be("_truncate", "`true` or `false`", other)),
     }
 }
 

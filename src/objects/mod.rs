@@ -2,8 +2,10 @@
 //! A file is written aside and appears under its name whole or not at all; it never changes after that.
 //! Every name is made here. There is one backend, the local folder, so there is no interface to choose one.
 
+mod room;
 mod writer;
 
+use std::collections::HashSet;
 use std::fs;
 use std::fs::File;
 use std::fs::TryLockError;
@@ -15,10 +17,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytesize::ByteSize;
+use tracing::info;
 
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::objects::room::Room;
 pub(crate) use crate::objects::writer::Object;
 pub(crate) use crate::objects::writer::ObjectWriter;
 pub(crate) use crate::objects::writer::check_disk;
@@ -74,16 +78,23 @@ impl ObjectName<'_> {
 pub(crate) struct Objects {
     root: PathBuf,
     _lock: Arc<File>,
+    /// What results and their files have together.
+    results: Arc<Room>,
+    /// What uploads have together.
+    uploads: Arc<Room>,
 }
 
 impl Objects {
     /// Takes the folder for this process alone, making it if need be,
     /// and throws away what an earlier process had not finished writing.
+    #[cfg(test)]
     pub(crate) fn open(root: &Path) -> Result<Self> {
-        let objects = Self {
-            root: root.to_owned(),
-            _lock: Arc::new(lock(root)?),
-        };
+        Self::with_limits(root, ByteSize::b(u64::MAX), ByteSize::b(u64::MAX))
+    }
+
+    /// The same; more bytes of all results or all uploads are refused.
+    pub(crate) fn with_limits(root: &Path, results_max: ByteSize, uploads_max: ByteSize) -> Result<Self> {
+        let lock = Arc::new(lock(root)?);
         for folder in [
             Folder::Results.name(),
             Folder::Exports.name(),
@@ -93,6 +104,15 @@ impl Objects {
         ] {
             make_private_folder(&root.join(folder))?;
         }
+        let of_results =
+            bytes_in(&root.join(Folder::Results.name()))? + bytes_in(&root.join(Folder::Exports.name()))?;
+        let of_uploads = bytes_in(&root.join(UPLOADS))?;
+        let objects = Self {
+            root: root.to_owned(),
+            _lock: lock,
+            results: Arc::new(Room::new("results_bytes_max", results_max, of_results)),
+            uploads: Arc::new(Room::new("uploads_bytes_max", uploads_max, of_uploads)),
+        };
         for entry in fs::read_dir(objects.temp_dir())? {
             let path = entry?.path();
             if path.is_dir() {
@@ -115,7 +135,16 @@ impl Objects {
         // A result and an export of one job may both be in the making, and be called alike.
         let aside = name.path().to_string_lossy().replace('/', "-");
         let aside = self.temp_dir().join(aside);
-        ObjectWriter::new(aside, path, bytes_max)
+        ObjectWriter::new(aside, path, bytes_max, self.room(name).cloned())
+    }
+
+    fn room(&self, name: &ObjectName) -> Option<&Arc<Room>> {
+        match name {
+            ObjectName::Result { .. } => Folder::Results.room(self),
+            ObjectName::Export { .. } => Folder::Exports.room(self),
+            ObjectName::Rejects { .. } => Folder::Rejects.room(self),
+            ObjectName::Upload { .. } => Some(&self.uploads),
+        }
     }
 
     /// A file that is not there has expired, or somebody has removed it by hand.
@@ -130,12 +159,20 @@ impl Objects {
         self.root.join(name.path()).exists()
     }
 
+    /// Removes those of these files whose job and attempt are not among the kept ones.
+    pub(crate) fn remove_all_but(&self, files: Listed, kept: &HashSet<(i64, i64)>) -> Result<()> {
+        for (path, job_id, attempt) in files.files {
+            if !kept.contains(&(job_id, attempt)) {
+                info!(path = %path.display(), "removing a file that nothing names");
+                remove(&path, files.folder.room(self))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a file. That it is gone already is no error; a reader that has it open keeps it.
     pub(crate) fn remove(&self, name: &ObjectName) -> Result<()> {
-        match fs::remove_file(self.root.join(name.path())) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
+        remove(&self.root.join(name.path()), self.room(name))
     }
 
     /// The files that somebody uploaded, by their names.
@@ -157,8 +194,8 @@ impl Objects {
         Ok(WorkFolder(path))
     }
 
-    /// The stored files of one folder, with the job and attempt that wrote each.
-    pub(crate) fn list(&self, folder: Folder) -> Result<Vec<(PathBuf, i64, i64)>> {
+    /// The stored files of one folder.
+    pub(crate) fn list(&self, folder: Folder) -> Result<Listed> {
         let mut files = Vec::new();
         for entry in fs::read_dir(self.root.join(folder.name()))? {
             let entry = entry?;
@@ -166,8 +203,33 @@ impl Objects {
                 files.push((entry.path(), job_id, attempt));
             }
         }
-        Ok(files)
+        Ok(Listed { folder, files })
     }
+}
+
+/// What is in a folder, with the job and attempt that wrote each file.
+pub(crate) struct Listed {
+    folder: Folder,
+    pub(crate) files: Vec<(PathBuf, i64, i64)>,
+}
+
+fn remove(path: &Path, room: Option<&Arc<Room>>) -> Result<()> {
+    let bytes = fs::metadata(path).map_or(0, |file| file.len());
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(()) => {
+            if let Some(room) = room {
+                room.give_back(bytes);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn bytes_in(folder: &Path) -> io::Result<u64> {
+    let files = fs::read_dir(folder)?.map(|entry| Ok(entry?.metadata()?.len()));
+    files.sum()
 }
 
 /// A folder that goes with its owner.
@@ -252,6 +314,13 @@ pub(crate) enum Folder {
 }
 
 impl Folder {
+    fn room(self, objects: &Objects) -> Option<&Arc<Room>> {
+        match self {
+            Self::Results | Self::Exports => Some(&objects.results),
+            Self::Rejects => None,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Results => "results",
@@ -283,10 +352,10 @@ mod tests {
         let bytes = rows.len() as u64;
         assert_eq!(writer.publish().unwrap(), Object::File { bytes });
         assert_eq!(fs::read(folder.path().join("results/7-2.arrow")).unwrap(), rows);
-        assert_eq!(objects.list(Folder::Results).unwrap()[0].1, 7);
+        assert_eq!(objects.list(Folder::Results).unwrap().files[0].1, 7);
         objects.remove(&NAME).unwrap();
         objects.remove(&NAME).unwrap();
-        assert!(objects.list(Folder::Results).unwrap().is_empty());
+        assert!(objects.list(Folder::Results).unwrap().files.is_empty());
     }
 
     #[test]

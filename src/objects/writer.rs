@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
@@ -12,6 +13,7 @@ use std::thread::JoinHandle;
 use bytesize::ByteSize;
 
 use crate::error::Result;
+use crate::objects::room::Room;
 
 /// What is smaller never becomes a file: its bytes go into the row that names it, and cost no sync of their own.
 pub(super) const INLINE_BYTES_MAX: usize = 16 << 10;
@@ -36,6 +38,9 @@ pub(crate) struct ObjectWriter {
     path: PathBuf,
     bytes: u64,
     bytes_max: ByteSize,
+    /// What this and others may have together, and what of it this has taken.
+    room: Option<Arc<Room>>,
+    taken: u64,
     published: bool,
 }
 
@@ -96,7 +101,7 @@ impl Flusher {
 
 impl ObjectWriter {
     /// Writes to `aside` what is to appear at `path`; more bytes than this are refused.
-    pub(super) fn new(aside: PathBuf, path: PathBuf, bytes_max: ByteSize) -> Self {
+    pub(super) fn new(aside: PathBuf, path: PathBuf, bytes_max: ByteSize, room: Option<Arc<Room>>) -> Self {
         Self {
             small: Vec::new(),
             file: None,
@@ -105,6 +110,8 @@ impl ObjectWriter {
             path,
             bytes: 0,
             bytes_max,
+            room,
+            taken: 0,
             published: false,
         }
     }
@@ -131,11 +138,20 @@ impl ObjectWriter {
         Ok(self.publish()?.bytes())
     }
 
+    fn take(&mut self, bytes: usize) -> io::Result<()> {
+        if let Some(room) = &self.room {
+            room.take(bytes as u64)?;
+            self.taken += bytes as u64;
+        }
+        Ok(())
+    }
+
     /// The file, begun with what has been written so far.
     fn file(&mut self) -> io::Result<&mut File> {
         let file = match self.file.take() {
             Some(file) => file,
             None => {
+                self.take(self.small.len())?;
                 let mut file = File::create_new(&self.aside)?;
                 check_disk(&file)?;
                 file.write_all(&self.small)?;
@@ -171,7 +187,11 @@ impl Write for ObjectWriter {
             self.small.extend_from_slice(buffer);
             buffer.len()
         } else {
-            self.file()?.write(buffer)?
+            self.file()?;
+            self.take(buffer.len())?;
+            // All of it, so that what is taken is what is written.
+            self.file()?.write_all(buffer)?;
+            buffer.len()
         };
         self.bytes += written as u64;
         let passed = |step: u64| self.bytes / step > (self.bytes - written as u64) / step;
@@ -201,6 +221,9 @@ impl Drop for ObjectWriter {
         if !self.published {
             // Left behind at worst until the next start, which empties the folder.
             let _ = fs::remove_file(&self.aside);
+            if let Some(room) = &self.room {
+                room.give_back(self.taken);
+            }
         }
     }
 }

@@ -12,7 +12,16 @@ use crate::query::yaml;
 use crate::query::yaml::Node;
 use crate::report::Report;
 
-const KEYS: [&str; 6] = ["id", "title", "source", "description", "cache", "filters"];
+const KEYS: [&str; 8] = [
+    "id",
+    "title",
+    "source",
+    "description",
+    "cache",
+    "timeout",
+    "rows_max",
+    "filters",
+];
 const DEFAULT_SOURCE: &str = "warehouse";
 
 /// Reads a report and checks all of it. Messages begin `reports/orders.sql:7:12: `.
@@ -70,6 +79,8 @@ fn read_front_matter(root: &Node) -> std::result::Result<Report, Fault> {
         source: DEFAULT_SOURCE.to_owned(),
         description: String::new(),
         cache: Duration::ZERO,
+        timeout: None,
+        rows_max: None,
         filters: Vec::new(),
         sql: String::new(),
     };
@@ -85,11 +96,16 @@ fn read_front_matter(root: &Node) -> std::result::Result<Report, Fault> {
             continue;
         }
         match name {
-            "id" => report.id = read_id(value)?,
+            "id" => report.id = read_positive(value, "`id`")?,
             "title" => report.title = read_line(value, "`title`")?,
             "source" => report.source = read_line(value, "`source`")?,
             "description" => report.description = value.text("`description`")?.trim().to_owned(),
-            "cache" => report.cache = read_cache(value)?,
+            "cache" => report.cache = read_duration(value, "`cache`")?,
+            "timeout" => match read_duration(value, "`timeout`")? {
+                Duration::ZERO => return Err(value.fault("`timeout` must be above 0")),
+                timeout => report.timeout = Some(timeout),
+            },
+            "rows_max" => report.rows_max = Some(read_positive(value, "`rows_max`")?.unsigned_abs()),
             _ => report.filters = read_filters(value)?,
         }
     }
@@ -102,9 +118,9 @@ fn read_front_matter(root: &Node) -> std::result::Result<Report, Fault> {
     Ok(report)
 }
 
-fn read_id(value: &Node) -> std::result::Result<i64, Fault> {
-    let fault = || value.fault("`id` must be a positive integer");
-    let text = value.text("`id`").map_err(|_| fault())?;
+fn read_positive(value: &Node, what: &str) -> std::result::Result<i64, Fault> {
+    let fault = || value.fault(format!("{what} must be a positive integer"));
+    let text = value.text(what).map_err(|_| fault())?;
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(fault());
     }
@@ -122,14 +138,18 @@ fn read_line(value: &Node, what: &str) -> std::result::Result<String, Fault> {
     Ok(text.to_owned())
 }
 
-fn read_cache(value: &Node) -> std::result::Result<Duration, Fault> {
-    let fault = || value.fault("`cache` must be a duration in whole seconds, like 15m or 1h");
-    let text = value.text("`cache`").map_err(|_| fault())?.trim();
+fn read_duration(value: &Node, what: &str) -> std::result::Result<Duration, Fault> {
+    let fault = || {
+        value.fault(format!(
+            "{what} must be a duration in whole seconds, like 15m or 1h"
+        ))
+    };
+    let text = value.text(what).map_err(|_| fault())?.trim();
     if text == "0" {
         return Ok(Duration::ZERO);
     }
     match humantime::parse_duration(text) {
-        Ok(cache) if cache.subsec_nanos() == 0 => Ok(cache),
+        Ok(duration) if duration.subsec_nanos() == 0 => Ok(duration),
         _ => Err(fault()),
     }
 }

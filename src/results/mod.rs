@@ -45,6 +45,8 @@ const DEPTH_MAX: usize = 50;
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Written {
     pub(crate) rows: u64,
+    /// There were more, but not so many were allowed.
+    pub(crate) truncated: bool,
     pub(crate) object: Object,
 }
 
@@ -52,7 +54,6 @@ pub(crate) struct Written {
 pub(crate) struct ResultWriter {
     schema: SchemaRef,
     writer: FileWriter<BufWriter<ObjectWriter>>,
-    rows_max: u64,
     waiting: Vec<RecordBatch>,
     waiting_rows: usize,
     waiting_bytes: usize,
@@ -61,7 +62,7 @@ pub(crate) struct ResultWriter {
 }
 
 impl ResultWriter {
-    pub(crate) fn new(object: ObjectWriter, schema: &SchemaRef, rows_max: u64) -> Result<Self> {
+    pub(crate) fn new(object: ObjectWriter, schema: &SchemaRef) -> Result<Self> {
         for field in schema.fields() {
             if depth(field.data_type()) > DEPTH_MAX {
                 return Err(Error::new(
@@ -77,7 +78,6 @@ impl ResultWriter {
         Ok(Self {
             schema: schema.clone(),
             writer: FileWriter::try_new_with_options(BufWriter::new(object), schema, options)?,
-            rows_max,
             waiting: Vec::new(),
             waiting_rows: 0,
             waiting_bytes: 0,
@@ -88,9 +88,6 @@ impl ResultWriter {
 
     pub(crate) fn write(&mut self, batch: RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
-        if self.rows > self.rows_max {
-            return Err(rows_over(self.rows_max));
-        }
         // A chunk with huge cells is cut, so that a page does not have to read all of it.
         let bytes = batch.get_array_memory_size();
         let step = match bytes > BATCH_BYTES {
@@ -124,7 +121,7 @@ impl ResultWriter {
     }
 
     /// Ends the file and gives it its name.
-    pub(crate) fn finish(mut self) -> Result<Written> {
+    pub(crate) fn finish(mut self, truncated: bool) -> Result<Written> {
         self.write_waiting()?;
         let index = serde_json::to_string(&self.batch_rows)?;
         self.writer.write_metadata(BATCH_ROWS_KEY, index);
@@ -136,17 +133,10 @@ impl ResultWriter {
             .map_err(|error| Error::from(error.into_error()))?;
         Ok(Written {
             rows: self.rows,
+            truncated,
             object: object.publish()?,
         })
     }
-}
-
-/// The error for more rows than a result may have.
-pub(crate) fn rows_over(rows_max: u64) -> Error {
-    Error::new(
-        ErrorCode::TooLarge,
-        format!("the result's rows passed the limit of {rows_max} (setting `result_rows_max`)"),
-    )
 }
 
 fn depth(data_type: &DataType) -> usize {

@@ -16,7 +16,6 @@ const NAME: ObjectName = ObjectName::Result {
     job_id: 1,
     attempt: 1,
 };
-const ROWS_MAX: u64 = 100_000;
 
 fn schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
@@ -33,19 +32,15 @@ fn batch(from: i64, rows: i64, width: usize) -> RecordBatch {
     RecordBatch::try_new(schema(), vec![Arc::new(numbers), Arc::new(text)]).unwrap()
 }
 
-fn write(
-    batches: &[RecordBatch],
-    rows_max: u64,
-    bytes_max: ByteSize,
-) -> (tempfile::TempDir, Objects, Result<Written>) {
+fn write(batches: &[RecordBatch], bytes_max: ByteSize) -> (tempfile::TempDir, Objects, Result<Written>) {
     let folder = tempfile::tempdir().unwrap();
     let objects = Objects::open(folder.path()).unwrap();
     let write = || {
-        let mut writer = ResultWriter::new(objects.create(&NAME, bytes_max), &schema(), rows_max)?;
+        let mut writer = ResultWriter::new(objects.create(&NAME, bytes_max), &schema())?;
         for batch in batches {
             writer.write(batch.clone())?;
         }
-        writer.finish()
+        writer.finish(false)
     };
     let written = write();
     (folder, objects, written)
@@ -65,7 +60,7 @@ fn read(objects: &Objects, range: Range<u64>) -> Vec<i64> {
 #[test]
 fn every_range_of_rows_is_what_was_written() {
     let batches: Vec<_> = (0..25).map(|n| batch(n * 2_048, 2_048, 4)).collect();
-    let (_folder, objects, written) = write(&batches, ROWS_MAX, ByteSize::mib(64));
+    let (_folder, objects, written) = write(&batches, ByteSize::mib(64));
     assert_eq!(written.unwrap().rows, 51_200);
     let all: Vec<i64> = (0..51_200).collect();
     assert_eq!(read(&objects, 0..u64::MAX), all);
@@ -90,7 +85,7 @@ fn every_range_of_rows_is_what_was_written() {
 
 #[test]
 fn zero_rows_keep_their_columns() {
-    let (_folder, _objects, written) = write(&[], ROWS_MAX, ByteSize::mib(64));
+    let (_folder, _objects, written) = write(&[], ByteSize::mib(64));
     let written = written.unwrap();
     assert_eq!(written.rows, 0);
     let Object::Inline(content) = written.object else {
@@ -103,7 +98,7 @@ fn zero_rows_keep_their_columns() {
 
 #[test]
 fn large_cells_are_cut_into_small_batches() {
-    let (_folder, _objects, written) = write(&[batch(0, 40, 1 << 20)], ROWS_MAX, ByteSize::mib(64));
+    let (_folder, _objects, written) = write(&[batch(0, 40, 1 << 20)], ByteSize::mib(64));
     let written = written.unwrap();
     assert_eq!(written.rows, 40);
     // They are large, but the same character all over.
@@ -118,10 +113,8 @@ fn large_cells_are_cut_into_small_batches() {
 
 #[test]
 fn over_a_limit_is_an_error_and_leaves_nothing() {
-    for (rows_max, bytes_max) in [(99, ByteSize::mib(64)), (ROWS_MAX, ByteSize::b(10))] {
-        let batches: Vec<_> = (0..20).map(|n| batch(n * 2_048, 2_048, 4)).collect();
-        let (_folder, objects, written) = write(&batches, rows_max, bytes_max);
-        assert_eq!(written.unwrap_err().code, ErrorCode::TooLarge);
-        assert!(objects.list(Folder::Results).unwrap().is_empty());
-    }
+    let batches: Vec<_> = (0..20).map(|n| batch(n * 2_048, 2_048, 4)).collect();
+    let (_folder, objects, written) = write(&batches, ByteSize::b(10));
+    assert_eq!(written.unwrap_err().code, ErrorCode::TooLarge);
+    assert!(objects.list(Folder::Results).unwrap().files.is_empty());
 }

@@ -24,7 +24,8 @@ pub(super) const JOB: &str =
     "id, kind, format, options, status, user_id, report_id, report_version, import_id,
     source_id, attempt,
     created_at, started_at, ended_at, error_code, error_message, rejected, result_id,
-    export_id";
+    export_id, truncate,
+    truncate and exists (select 1 from results where id = jobs.result_id and truncated) as truncated";
 
 /// How jobs are given to workers.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +111,7 @@ impl Store {
             "begin immediate;
              {insert_result}
              insert into exports (result_id, job_id, attempt, format, options, file_name, bytes, content, created_at)
-             select {result_id}, id, attempt, format, options, $12, $13, $14, $4 from jobs
+             select {result_id}, id, attempt, format, options, $13, $14, $15, $4 from jobs
              where id = $1 and attempt = $2 and status = 'running';
              update jobs set result_id = {result_id},
                     export_id = (select id from exports where job_id = $1 and attempt = $2),
@@ -130,7 +131,7 @@ impl Store {
                     .bind(now);
                 let bound = bound.bind(now.saturating_add(export.lifetime_us));
                 // What only the rows of a query have.
-                (6..=11).fold(bound, |bound, _| bound.bind(None::<i64>))
+                (6..=12).fold(bound, |bound, _| bound.bind(None::<i64>))
             }
         };
         let statements = statements
@@ -211,13 +212,13 @@ impl Store {
 /// The rows of a query, as long as the job is at the attempt that made them.
 const INSERT_RESULT: &str = "
     insert into results (job_id, attempt, result_key, rows, bytes, rows_kept, content, created_at, expires_at,
-                         columns, engine_us)
-    select id, attempt, result_key, $6, $7, $8, $9, $4, $5, $10, $11 from jobs
+                         columns, engine_us, truncated)
+    select id, attempt, result_key, $6, $7, $8, $9, $4, $5, $10, $11, $12 from jobs
     where id = $1 and attempt = $2 and status = 'running';";
 
 type Statements<'q> = Query<'q, Sqlite, SqliteArguments>;
 
-/// Binds $1 to $11; $3 is not of a result that the job itself has made.
+/// Binds $1 to $12; $3 is not of a result that the job itself has made.
 fn bind_result<'q>(statements: Statements<'q>, job: &Job, result: &'q NewResult) -> Statements<'q> {
     let now = now_us();
     statements
@@ -232,6 +233,7 @@ fn bind_result<'q>(statements: Statements<'q>, job: &Job, result: &'q NewResult)
         .bind(&result.content)
         .bind(&result.columns)
         .bind(result.engine_us)
+        .bind(result.truncated)
 }
 
 /// The next job of the queue becomes this worker's.

@@ -15,6 +15,8 @@ pub(crate) struct NewResult {
     pub(crate) rows_kept: Place,
     /// The rows, if they are inline.
     pub(crate) content: Option<Vec<u8>>,
+    /// There were more rows, but not so many were allowed.
+    pub(crate) truncated: bool,
     pub(crate) lifetime_us: i64,
     /// The columns and their types, as JSON.
     pub(crate) columns: String,
@@ -66,6 +68,7 @@ pub(crate) struct StoredResult {
     pub(crate) columns: Option<String>,
     pub(crate) engine_us: Option<i64>,
     pub(crate) sha256: Option<String>,
+    pub(crate) truncated: bool,
 }
 
 impl StoredResult {

@@ -143,9 +143,10 @@ async fn insert(
     let now = now_us();
     let id: Vec<i64> = sqlx::query_scalar(
         "insert into jobs (kind, format, options, status, user_id, report_id, report_version, result_key, live_key,
-                           statement, created_at, started_at, ended_at, result_id, export_id, source_id, filter_values)
+                           statement, created_at, started_at, ended_at, result_id, export_id, source_id, filter_values,
+                           truncate)
          select $1, $2, $3, $4, $5, $6, $7, $8, case when $15 then $8 else hex(randomblob(16)) end,
-                $9, $10, $11, $11, $12, $13, $14, $17
+                $9, $10, $11, $11, $12, $13, $14, $17, $18
          where $4 <> 'queued' or (select count(*) from (select 1 from jobs where status = 'queued' limit $16)) < $16
          on conflict (live_key, kind, format, options) where status in ('queued', 'running') do nothing
          returning id",
@@ -167,6 +168,7 @@ async fn insert(
     .bind(new.may_join)
     .bind(queue_max)
     .bind(&new.filter_values)
+    .bind(new.truncate)
     .fetch_all(database)
     .await?;
     Ok(id.first().map(|id| match done {

@@ -8,6 +8,7 @@ mod imports;
 mod job_lists;
 mod jobs;
 mod keys;
+mod limits;
 mod options;
 mod pages;
 mod queue;

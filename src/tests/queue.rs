@@ -169,6 +169,7 @@ async fn late_finisher_is_refused() {
         lifetime_us: 1_000_000,
         columns: "[]".to_owned(),
         engine_us: 1,
+        truncated: false,
     };
     let export = NewExport {
         file_name: "late.csv".to_owned(),
@@ -230,28 +231,6 @@ async fn result_stays_while_a_live_job_is_to_read_it() {
     );
     let download = app.get(&format!("/exports/download?job_id={job_id}")).await;
     assert_eq!(download.text().lines().count(), 10_001);
-}
-
-#[tokio::test]
-async fn limits_stop_a_job_and_name_themselves() {
-    let app = TestApp::with_config(|config| config.result_rows_max = 10).await;
-    app.report_sql("select * from range(11)").await;
-    let page = app.page().await;
-    assert_eq!(
-        page["error"],
-        "the result's rows passed the limit of 10 (setting `result_rows_max`)"
-    );
-    app.report_sql("select * from range(10)").await;
-    assert_eq!(app.page().await["paginated"]["num_rows"], 10);
-    let short = std::time::Duration::from_millis(200);
-    let app = TestApp::with_config(|config| config.query_timeout = short).await;
-    app.report_sql("select max(a.n * b.n) from range(10000000) a(n), range(10000000) b(n)")
-        .await;
-    let page = app.page().await;
-    assert_eq!(
-        page["error"],
-        "the query was stopped after 200ms (setting `query_timeout`)"
-    );
 }
 
 async fn restart(folder: &std::path::Path) -> Worker {

@@ -188,6 +188,7 @@ impl Tested {
                     lifetime_us: 60_000_000,
                     columns: "[]".to_owned(),
                     engine_us: 1,
+                    truncated: false,
                 };
                 let wanted = self.moves(&claim, JobStatus::Running, JobStatus::Success);
                 assert_eq!(self.store.keep_result(&claim, &result).await.is_ok(), wanted);
@@ -269,6 +270,7 @@ impl Tested {
             filter_values: "{}".to_owned(),
             cache_us: 0,
             may_join,
+            truncate: false,
         };
         let same = self
             .known

@@ -13,7 +13,6 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 
 use crate::connectors::BatchStream;
-use crate::connectors::Batches;
 use crate::connectors::Cancel;
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -31,7 +30,6 @@ use crate::report::slug;
 use crate::results::ResultWriter;
 use crate::results::Rows;
 use crate::results::Written;
-use crate::results::rows_over;
 use crate::store::jobs::Claimed;
 use crate::store::logs::Level;
 use crate::store::now_us;
@@ -42,6 +40,8 @@ use crate::store::results::Place;
 use crate::store::results::StoredResult;
 use crate::worker::Run;
 use crate::worker::Worker;
+use crate::worker::limit::Limited;
+use crate::worker::limit::RowLimit;
 use crate::worker::object_of;
 use crate::worker::query::columns;
 use crate::worker::query::microseconds;
@@ -54,6 +54,7 @@ struct Made {
     schema: SchemaRef,
     file: Object,
     rows: u64,
+    truncated: bool,
     /// The rows, where somebody may come back for them.
     written: Option<Written>,
 }
@@ -87,7 +88,7 @@ impl Worker {
             None => {
                 let began = Instant::now();
                 let made = self
-                    .in_time(self.encode_query(claimed, &report, encoder, run))
+                    .in_time(&report, self.encode_query(claimed, &report, encoder, run))
                     .await?;
                 let engine = began.elapsed();
                 let result = match made.written {
@@ -97,6 +98,7 @@ impl Worker {
                         bytes: 0,
                         rows_kept: Place::No,
                         content: None,
+                        truncated: made.truncated,
                         lifetime_us: self.lifetime_us(&report)?,
                         columns: columns(&made.schema)?,
                         engine_us: microseconds(engine)?,
@@ -133,14 +135,14 @@ impl Worker {
             cancel_on_drop,
         } = self.query(claimed).await?;
         let job = &claimed.job;
-        let rows_max = self.config.result_rows_max;
+        let limit = RowLimit::of(&self.config, report, job);
         let object = self.create(&ObjectName::Result {
             job_id: job.id,
             attempt: job.attempt,
         });
         let store = match report.cache.is_zero() {
             true => None,
-            false => Some(ResultWriter::new(object, &schema, rows_max)?),
+            false => Some(ResultWriter::new(object, &schema)?),
         };
         let encoder = Encoder {
             on_write_error: Some(cancel_on_drop.cancel()),
@@ -149,19 +151,19 @@ impl Worker {
         let rows = run.rows.clone();
         let encoding = tokio::task::spawn_blocking(move || {
             let mut rows = QueryRows {
-                batches,
-                count: 0,
+                batches: Limited::new(batches, limit),
                 told: rows,
-                rows_max,
                 store,
             };
             let file = encoder.encode(&schema, &mut rows)?;
             // First the rows: should that fail, the file is not published either.
-            let written = rows.store.map(ResultWriter::finish).transpose()?;
+            let truncated = rows.batches.truncated;
+            let written = rows.store.map(|store| store.finish(truncated)).transpose()?;
             Ok(Made {
                 schema,
                 file: file.publish()?,
-                rows: rows.count,
+                rows: rows.batches.rows,
+                truncated,
                 written,
             })
         });
@@ -249,13 +251,11 @@ impl Write for File {
     }
 }
 
-/// The rows of a running query, counted, and stored on their way if they are to be.
+/// The rows of a running query, told, and stored on their way if they are to be.
 struct QueryRows {
-    batches: Batches,
-    count: u64,
-    /// The same for others to see.
+    batches: Limited,
+    /// How many have come, for others to see.
     told: Arc<AtomicU64>,
-    rows_max: u64,
     store: Option<ResultWriter>,
 }
 
@@ -268,11 +268,7 @@ impl Iterator for QueryRows {
             Err(error) => return Some(Err(error)),
         };
         kill_point("export_batch");
-        self.count += batch.num_rows() as u64;
-        self.told.store(self.count, Ordering::Relaxed);
-        if self.count > self.rows_max {
-            return Some(Err(rows_over(self.rows_max)));
-        }
+        self.told.store(self.batches.rows, Ordering::Relaxed);
         if let Some(store) = &mut self.store
             && let Err(error) = store.write(batch.clone())
         {

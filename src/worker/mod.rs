@@ -3,6 +3,7 @@
 mod export;
 mod import;
 mod leases;
+mod limit;
 mod query;
 pub(crate) mod source;
 mod sweep;
@@ -87,7 +88,11 @@ impl Worker {
     /// Opens everything in the data folder and puts right what an earlier process left.
     /// Refused while another process has the folder open.
     pub(crate) async fn open(config: Config) -> Result<Self> {
-        let objects = Objects::open(&config.data_dir)?;
+        let objects = Objects::with_limits(
+            &config.data_dir,
+            config.results_bytes_max,
+            config.uploads_bytes_max,
+        )?;
         keep_temporary_files_in(&objects.temp_dir())?;
         let store = Store::open(&config.metadata_file()).await?;
         let warehouse = Warehouse::open(
@@ -258,6 +263,10 @@ impl Worker {
         match self.run_once(claimed, run).await {
             Err(error) if error.again => {
                 run.rows.store(0, Ordering::Relaxed);
+                if error.code == ErrorCode::TooLarge {
+                    // What has expired makes room.
+                    self.sweep().await?;
+                }
                 self.run_once(claimed, run).await
             }
             done => done,

@@ -10,7 +10,6 @@ use arrow::datatypes::SchemaRef;
 
 use crate::connectors::BatchStream;
 use crate::error::Error;
-use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::job::Job;
 use crate::kill_point::kill_point;
@@ -25,6 +24,8 @@ use crate::store::results::NewResult;
 use crate::store::results::Place;
 use crate::worker::Run;
 use crate::worker::Worker;
+use crate::worker::limit::Limited;
+use crate::worker::limit::RowLimit;
 
 impl Worker {
     /// Runs the statement, writes the rows, and only then names them in the job's row.
@@ -32,7 +33,9 @@ impl Worker {
         let job = &claimed.job;
         let report = self.report_of(job).await?;
         let began = Instant::now();
-        let (written, schema) = self.in_time(self.write_result(claimed, run)).await?;
+        let (written, schema) = self
+            .in_time(&report, self.write_result(claimed, &report, run))
+            .await?;
         kill_point("result_written");
         let result = self.new_result(&report, written, &schema, began.elapsed())?;
         self.store.keep_result(job, &result).await
@@ -43,20 +46,6 @@ impl Worker {
             (Some(id), Some(version)) => self.store.report_version(id, version).await,
             _ => Err(Error::internal("a job without a report")),
         }
-    }
-
-    /// Dropping what runs a query, as the deadline does, stops it at the database.
-    pub(super) async fn in_time<T>(&self, running: impl Future<Output = Result<T>>) -> Result<T> {
-        let limit = self.config.query_timeout;
-        tokio::time::timeout(limit, running).await.unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorCode::Timeout,
-                format!(
-                    "the query was stopped after {} (setting `query_timeout`)",
-                    humantime::format_duration(limit)
-                ),
-            ))
-        })
     }
 
     pub(super) fn new_result(
@@ -74,6 +63,7 @@ impl Worker {
                 Object::File { .. } => Place::File,
             },
             content: written.object.into_content(),
+            truncated: written.truncated,
             lifetime_us: self.lifetime_us(report)?,
             columns: columns(schema)?,
             engine_us: microseconds(engine)?,
@@ -90,27 +80,33 @@ impl Worker {
         self.objects.create(name, self.config.result_bytes_max)
     }
 
-    async fn write_result(&self, claimed: &Claimed, run: &Run) -> Result<(Written, SchemaRef)> {
+    async fn write_result(
+        &self,
+        claimed: &Claimed,
+        report: &Report,
+        run: &Run,
+    ) -> Result<(Written, SchemaRef)> {
         let BatchStream {
             schema,
-            mut batches,
+            batches,
             cancel_on_drop,
         } = self.query(claimed).await?;
         let object = self.create(&ObjectName::Result {
             job_id: claimed.job.id,
             attempt: claimed.job.attempt,
         });
-        let rows_max = self.config.result_rows_max;
+        let limit = RowLimit::of(&self.config, report, &claimed.job);
+        let mut batches = Limited::new(batches, limit);
         let rows = run.rows.clone();
         let shown = schema.clone();
         let writing = tokio::task::spawn_blocking(move || {
-            let mut writer = ResultWriter::new(object, &schema, rows_max)?;
+            let mut writer = ResultWriter::new(object, &schema)?;
             while let Some(batch) = batches.blocking_next()? {
                 kill_point("row_batch");
                 rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
                 writer.write(batch)?;
             }
-            writer.finish()
+            writer.finish(batches.truncated)
         });
         let written = writing.await.map_err(Error::internal)?;
         drop(cancel_on_drop);

@@ -1,8 +1,5 @@
 //! Removes what has outlived its lifetime, and files that nothing names.
 
-use std::collections::HashSet;
-use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -66,11 +63,14 @@ impl Worker {
     pub(super) async fn remove_orphans(&self) -> Result<()> {
         // First the files, then what is kept: a file that comes in between is left alone.
         let results = self.objects.list(Folder::Results)?;
-        remove_unnamed(results, &self.store.kept_results().await?)?;
+        self.objects
+            .remove_all_but(results, &self.store.kept_results().await?)?;
         let exports = self.objects.list(Folder::Exports)?;
-        remove_unnamed(exports, &self.store.kept_exports().await?)?;
+        self.objects
+            .remove_all_but(exports, &self.store.kept_exports().await?)?;
         let rejects = self.objects.list(Folder::Rejects)?;
-        remove_unnamed(rejects, &self.store.kept_rejects().await?)
+        self.objects
+            .remove_all_but(rejects, &self.store.kept_rejects().await?)
     }
 
     /// Removes uploads that a crash left before an import named them. Only while nobody uploads.
@@ -90,14 +90,4 @@ fn tell(removed: Result<()>) {
     if let Err(error) = removed {
         error!(%error, "cannot remove an expired file");
     }
-}
-
-fn remove_unnamed(files: Vec<(PathBuf, i64, i64)>, kept: &HashSet<(i64, i64)>) -> Result<()> {
-    for (path, job_id, attempt) in files {
-        if !kept.contains(&(job_id, attempt)) {
-            info!(path = %path.display(), "removing a file that nothing names");
-            fs::remove_file(path)?;
-        }
-    }
-    Ok(())
 }
