@@ -20,6 +20,7 @@ import urllib.parse
 import venv
 
 import databases
+import queue_figures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "bench"
@@ -494,6 +495,29 @@ book.close()
                                           "other": "400 MB"}
             print(f"{'import_rss':18} the server's peak while importing: {rss:.0f} MB (goal: 400 MB)")
 
+    def figure(self, name, value, goal, words):
+        """What has a goal of its own and nothing beside it; the ratio is what of the goal it takes."""
+        ratio = round(value / goal, 3)
+        self.results[name] = {"ours": round(value, 3), "ratio": ratio, "goal": 1.0, "other": words}
+        print(f"{name:18} {words}{'' if ratio <= 1 else '  misses its goal'}", flush=True)
+
+    def queue(self):
+        """The queue, on a server of its own."""
+        holistics, folder = self.environment.holistics, WORK / "queue"
+        if self.wanted("submits") or self.wanted("claim"):
+            rate, middle, p99 = queue_figures.submits_and_claims(holistics, folder)
+            self.figure("submits", 1 / rate, 1 / 500, f"{rate:.0f} submits a second, durable, 16 clients (goal: 500)")
+            self.figure("claim", p99, 2, f"from a job's end to the next one's begin, 9,000 or more queued: p50 {middle:.2f} ms, "
+                        f"p99 {p99:.2f} ms (goal: 2 ms for the claim alone)")
+        if self.wanted("long_polls"):
+            percent = queue_figures.long_polls(holistics, folder)
+            self.figure("long_polls", percent, 5, f"200 long polls: {percent:.1f} % of a core (goal: 5 %)")
+        if self.wanted("soak"):
+            before, after = queue_figures.soak(holistics, folder)
+            self.figure("soak", after[0] / before[0], 1.05,
+                        f"{before[0]:.0f} MB and {before[1]} files after 1,000 jobs, {after[0]:.0f} MB and {after[1]} after 100,000"
+                        " (goal: the same)")
+
     def rss(self):
         rss = peak_mb(self.server.process.pid)
         self.results["rss"] = {"ours_rss_mb": round(rss), "ratio": round(rss / 400, 3), "goal": 1.0,
@@ -528,6 +552,7 @@ def main():
         bench.pages()
         bench.rss()
         bench.sources()
+        bench.queue()
     finally:
         if bench.server.process.poll() is None:
             bench.finish()

@@ -85,7 +85,8 @@ impl Store {
             .map_err(Error::internal)?;
         let reads = pool()
             .max_connections(READERS)
-            .connect_with(options.read_only(true))
+            // What it would hold beyond that, the operating system holds for all of them.
+            .connect_with(options.read_only(true).pragma("cache_size", "-256"))
             .await?;
         // Beside the file itself, should the path be a link to it.
         let mut wal = std::fs::canonicalize(path)?.into_os_string();
