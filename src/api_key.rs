@@ -5,10 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use crate::access::KeyTerms;
 use crate::error::Error;
 use crate::error::Result;
 
 const KEY_BYTES: usize = 32;
+
+/// By which a program that looks for secrets knows a key.
+const PREFIX: &str = "hlk_";
 
 /// The key as its owner holds it. Neither printed by `Debug` nor stored.
 pub(crate) struct PlainKey(String);
@@ -18,11 +22,11 @@ pub(crate) struct PlainKey(String);
 pub(crate) struct HashedKey([u8; 32]);
 
 impl PlainKey {
-    /// Makes a key of 32 random bytes in base64.
+    /// Makes a key of 32 random bytes in base64, behind what all keys begin with.
     pub(crate) fn generate() -> Result<Self> {
         let mut bytes = [0; KEY_BYTES];
         getrandom::fill(&mut bytes).map_err(|error| Error::internal(error.to_string()))?;
-        Ok(Self(STANDARD.encode(bytes)))
+        Ok(Self(format!("{PREFIX}{}", STANDARD.encode(bytes))))
     }
 
     /// Shows the key; for the one answer that hands it over.
@@ -55,6 +59,8 @@ pub(crate) struct ApiKey {
     pub(crate) created_at: i64,
     pub(crate) last_used_at: Option<i64>,
     pub(crate) revoked_at: Option<i64>,
+    #[sqlx(json)]
+    pub(crate) terms: KeyTerms,
 }
 
 #[cfg(test)]
@@ -62,10 +68,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn key_is_32_random_bytes_in_base64() {
+    fn key_is_32_random_bytes_in_base64_behind_a_prefix() {
         let first = PlainKey::generate().unwrap();
         let second = PlainKey::generate().unwrap();
-        assert_eq!(STANDARD.decode(first.reveal()).unwrap().len(), 32);
+        let random = first.reveal().strip_prefix(PREFIX).unwrap();
+        assert_eq!(STANDARD.decode(random).unwrap().len(), 32);
         assert_ne!(first.reveal(), second.reveal());
         assert_eq!(first.hash().as_bytes(), HashedKey::of(first.reveal()).as_bytes());
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use ipnet::IpNet;
 use serde::Deserialize;
 
 pub(crate) use settings::Settings;
@@ -50,6 +51,11 @@ pub(crate) struct Config {
     pub(crate) result_rows_max: u64,
     pub(crate) result_bytes_max: ByteSize,
     pub(crate) request_bytes_max: ByteSize,
+    /// Certificate and key.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    pub(crate) link_lifetime: Duration,
+    pub(crate) feed_wait: Duration,
+    pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) results_bytes_max: ByteSize,
     pub(crate) uploads_bytes_max: ByteSize,
     pub(crate) upload_bytes_max: ByteSize,
@@ -63,6 +69,7 @@ pub(crate) struct Config {
 impl Settings {
     /// Puts the defaults in and refuses values that cannot work.
     pub(crate) fn resolve(self) -> Result<Config> {
+        let plain_http = self.plain_http.unwrap_or(false);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let warehouse_threads = self.warehouse_threads.unwrap_or(cores);
         let config = Config {
@@ -85,6 +92,17 @@ impl Settings {
             result_rows_max: self.result_rows_max.unwrap_or(1_000_000_000),
             result_bytes_max: self.result_bytes_max.unwrap_or(ByteSize::gib(20)),
             request_bytes_max: self.request_bytes_max.unwrap_or(ByteSize::mib(10)),
+            tls: match (self.tls_certificate, self.tls_key) {
+                (Some(certificate), Some(key)) => Some((certificate, key)),
+                (None, None) => None,
+                _ => {
+                    let message = "settings `tls_certificate` and `tls_key` go together";
+                    return Err(Error::invalid(message));
+                }
+            },
+            link_lifetime: self.link_lifetime.unwrap_or(Duration::from_mins(1)),
+            feed_wait: self.feed_wait.unwrap_or(Duration::from_secs(100)),
+            trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             results_bytes_max: self.results_bytes_max.unwrap_or(ByteSize::gib(200)),
             uploads_bytes_max: self.uploads_bytes_max.unwrap_or(ByteSize::gib(200)),
             upload_bytes_max: self.upload_bytes_max.unwrap_or(ByteSize::gib(20)),
@@ -123,6 +141,8 @@ impl Settings {
             ("result_lifetime", config.result_lifetime),
             ("job_lifetime", config.job_lifetime),
             ("query_timeout", config.query_timeout),
+            ("link_lifetime", config.link_lifetime),
+            ("feed_wait", config.feed_wait),
             ("upload_lifetime", config.upload_lifetime),
         ] {
             if value.is_zero() || value > DURATION_MAX {
@@ -130,6 +150,13 @@ impl Settings {
                     "setting `{name}` must be above 0 and up to 3650d"
                 )));
             }
+        }
+        if !config.listen.ip().is_loopback() && config.tls.is_none() && !plain_http {
+            return Err(Error::invalid(format!(
+                "keys would cross the network in the clear from {}: set `tls_certificate` and `tls_key`, or \
+                 `plain_http` where a proxy speaks TLS or the network is trusted",
+                config.listen
+            )));
         }
         if let Some(url) = &config.public_url
             && !url.starts_with("http://")
@@ -151,6 +178,14 @@ impl Config {
             ..Settings::default()
         };
         settings.resolve()
+    }
+
+    /// What the server itself speaks.
+    pub(crate) fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "https",
+            None => "http",
+        }
     }
 
     pub(crate) fn metadata_file(&self) -> PathBuf {
@@ -194,6 +229,24 @@ mod tests {
         assert_eq!(config.result_lifetime, Duration::from_hours(2));
         assert_eq!(config.result_bytes_max, ByteSize::mib(3));
         assert_eq!(config.query_timeout, Duration::from_hours(1));
+    }
+
+    #[test]
+    fn plain_http_to_others_has_to_be_asked_for() {
+        for (listen, plain_http, allowed) in [
+            ("127.0.0.1:3000", false, true),
+            ("[::1]:3000", false, true),
+            ("0.0.0.0:3000", false, false),
+            ("192.0.2.1:3000", false, false),
+            ("0.0.0.0:3000", true, true),
+        ] {
+            let settings = Settings {
+                listen: Some(listen.parse().unwrap()),
+                plain_http: Some(plain_http),
+                ..Settings::default()
+            };
+            assert_eq!(settings.resolve().is_ok(), allowed, "{listen} {plain_http}");
+        }
     }
 
     #[test]
@@ -251,7 +304,12 @@ mod tests {
         assert_eq!(default("user_jobs_max"), config.user_jobs_max.to_string());
         assert_eq!(default("queue_max"), config.queue_max.to_string());
         assert_eq!(default("attempts_max"), config.attempts_max.to_string());
-        for (setting, duration) in [("job_lease", config.job_lease), ("stop_grace", config.stop_grace)] {
+        for (setting, duration) in [
+            ("job_lease", config.job_lease),
+            ("stop_grace", config.stop_grace),
+            ("link_lifetime", config.link_lifetime),
+            ("feed_wait", config.feed_wait),
+        ] {
             assert_eq!(humantime::parse_duration(&default(setting)).unwrap(), duration);
         }
         assert_eq!(default("result_lifetime"), "24h");

@@ -138,6 +138,10 @@ pub(crate) struct NewJob {
     pub(crate) may_join: bool,
     /// Whether a result over its limit of rows is to be cut instead of refused.
     pub(crate) truncate: bool,
+    /// The key that it came with; `None` for a feed.
+    pub(crate) key_id: Option<i64>,
+    /// The values that the key pins, as JSON.
+    pub(crate) pins: String,
 }
 
 impl NewJob {
@@ -149,6 +153,7 @@ impl NewJob {
             self.source_id,
             &self.statement,
             self.truncate,
+            &self.pins,
         ))?;
         Ok(hex(&Sha256::digest(work)))
     }

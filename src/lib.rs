@@ -2,6 +2,7 @@
 //! One way through: `http` takes a request, `query` makes a statement, `store` queues a job,
 //! `worker` runs it through `connectors` into `results`, `exports` make files of it.
 
+mod access;
 mod api_key;
 mod arrow_types;
 #[cfg(feature = "bench")]
@@ -12,6 +13,7 @@ mod connectors;
 mod data_import;
 mod error;
 mod exports;
+mod feed;
 mod hex;
 mod http;
 mod imports;

@@ -22,6 +22,9 @@ pub(crate) struct Report {
     /// How many rows its result may have, if fewer than the server lets it.
     #[serde(default)]
     pub(crate) rows_max: Option<u64>,
+    /// Whom it is shared with, if the file says so: `everyone`, e-mail addresses, `group:NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shared_with: Option<Vec<String>>,
     pub(crate) filters: Vec<Filter>,
     /// SQL with template syntax, as in the file.
     pub(crate) sql: String,

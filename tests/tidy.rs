@@ -8,7 +8,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Every module, and which it may use; `error` is for everybody. ARCHITECTURE.md explains it.
-const MAY_USE: [(&str, &[&str]); 23] = [
+const MAY_USE: [(&str, &[&str]); 25] = [
     ("config", &[]),
     ("error", &[]),
     ("report", &[]),
@@ -17,8 +17,10 @@ const MAY_USE: [(&str, &[&str]); 23] = [
     ("kill_point", &[]),
     ("secret", &["source"]),
     ("data_import", &[]),
-    ("user", &[]),
-    ("api_key", &[]),
+    ("access", &[]),
+    ("feed", &[]),
+    ("user", &["access"]),
+    ("api_key", &["access"]),
     ("arrow_types", &[]),
     ("memo", &[]),
     ("exports", &["arrow_types"]),
@@ -36,6 +38,8 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "api_key",
             "memo",
             "data_import",
+            "access",
+            "feed",
         ],
     ),
     ("imports", &["objects"]),

@@ -71,12 +71,28 @@ impl Client {
     }
 
     /// The same for a request that changes something.
-    pub(super) fn put_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+    pub(super) fn send_json<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<T> {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(self.url(path))
+            .header("X-Holistics-Key", &self.key)
+            .header("Content-Type", "application/json")
+            .body(body.to_string())
+            .map_err(|error| Error::invalid(format!("{} is no address of a server: {error}", self.host)))?;
+        // Some methods have no body as a rule.
+        let request = self
+            .agent
+            .configure_request(request)
+            .allow_non_standard_methods(true)
+            .build();
         let mut response = self
             .agent
-            .put(self.url(path))
-            .header("X-Holistics-Key", &self.key)
-            .send_empty()
+            .run(request)
             .map_err(|error| self.unreachable(&error))?;
         let text = read_text(&mut response)?;
         self.parse(response.status().as_u16(), &text)

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::access::KeyTerms;
+use crate::access::Role;
 use crate::api_key::HashedKey;
 use crate::api_key::PlainKey;
 use crate::cli::reports;
@@ -134,13 +136,13 @@ fn make_warehouse(path: &Path, scale: f64) -> Result<()> {
 async fn demo_key(store: &Store, path: &Path) -> Result<String> {
     if let Ok(key) = fs::read_to_string(path) {
         let key = key.trim().to_owned();
-        if store.user_of_key(&HashedKey::of(&key)).await?.is_some() {
+        if store.holder_of_key(&HashedKey::of(&key)).await?.is_some() {
             return Ok(key);
         }
     }
     let user = match store.user_by_email(EMAIL).await? {
         Some(user) => user,
-        None => store.add_user(EMAIL, "Demo", false, true).await?,
+        None => store.add_user(EMAIL, "Demo", Role::Administrator, true).await?,
     };
     // The demo's warehouse is there to be tried.
     store.set_can_import(EMAIL, true).await?;
@@ -152,6 +154,8 @@ async fn demo_key(store: &Store, path: &Path) -> Result<String> {
     let mut file = options.open(path)?;
     make_private_file(path)?;
     writeln!(file, "{}", key.reveal())?;
-    store.add_key(user.id, "demo", &key.hash()).await?;
+    store
+        .add_key(user.id, "demo", &key.hash(), &KeyTerms::default())
+        .await?;
     Ok(key.reveal().to_owned())
 }

@@ -3,6 +3,7 @@
 use clap::Args;
 use clap::Subcommand;
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::cli::login::client;
 use crate::error::Result;
@@ -35,7 +36,8 @@ pub(super) fn run(args: JobsArgs) -> Result<()> {
     let client = client(args.host.as_deref())?;
     match args.command {
         Command::Cancel { id } => {
-            let cancelled: Cancelled = client.put_json(&format!("/jobs/{id}/cancel.json"))?;
+            let cancelled: Cancelled =
+                client.send_json("PUT", &format!("/jobs/{id}/cancel.json"), &json!({}))?;
             say!("[job:{id}] {}", cancelled.status);
             Ok(())
         }

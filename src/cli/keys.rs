@@ -1,9 +1,16 @@
 //! `holistics keys`: keys to the API.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use chrono::DateTime;
 use clap::Args;
 use clap::Subcommand;
+use ipnet::IpNet;
 
+use crate::access::KeyTerms;
+use crate::access::Pins;
+use crate::access::Scope;
 use crate::api_key::PlainKey;
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
@@ -11,6 +18,7 @@ use crate::cli::users::plain;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::store::now_us;
 
 #[derive(Args)]
 pub(super) struct KeysArgs {
@@ -30,6 +38,15 @@ enum Command {
         /// What the key is for
         #[arg(long, default_value = "")]
         name: String,
+        #[command(flatten)]
+        terms: TermsArgs,
+    },
+    /// Put a new key in the place of one, print it, and let the old one go on for a while
+    Rotate {
+        id: i64,
+        /// How long the old key still works
+        #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = humantime::parse_duration)]
+        grace: Duration,
     },
     /// List keys, without the keys themselves
     List,
@@ -37,11 +54,76 @@ enum Command {
     Revoke { id: i64 },
 }
 
+/// What narrows a key.
+#[derive(Args)]
+struct TermsArgs {
+    /// What it opens: run, read, import, reports:write, admin; several by commas
+    #[arg(
+        long,
+        value_name = "SCOPES",
+        value_delimiter = ',',
+        default_value = "run,read"
+    )]
+    scope: Vec<Scope>,
+    /// The only reports that it opens, by their numbers
+    #[arg(long = "report", value_name = "ID", value_delimiter = ',')]
+    reports: Option<Vec<i64>>,
+    /// A filter value that nobody who has the key can change, such as tenant=7; it is given for each
+    #[arg(long, value_name = "FILTER=VALUE")]
+    pin: Vec<String>,
+    /// How long it works, such as 90d
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    expires: Option<Duration>,
+    /// Networks that it may be used from, such as 10.0.0.0/8; several by commas
+    #[arg(long = "from", value_name = "NETWORKS", value_delimiter = ',', value_parser = network)]
+    addresses: Vec<IpNet>,
+    /// Requests a minute
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+    /// Jobs at a time, queued ones too
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
+}
+
+impl TermsArgs {
+    fn into_terms(self) -> Result<KeyTerms> {
+        let mut pins = Pins::new();
+        for pin in &self.pin {
+            let (name, value) = pin
+                .split_once('=')
+                .filter(|(name, _)| !name.is_empty())
+                .ok_or_else(|| Error::must_be("--pin", "like tenant=7", pin))?;
+            pins.entry(name.to_owned()).or_default().push(value.to_owned());
+        }
+        let expires_at = self.expires.map(|expires| {
+            let expires = i64::try_from(expires.as_micros()).unwrap_or(i64::MAX);
+            now_us().saturating_add(expires)
+        });
+        Ok(KeyTerms {
+            scopes: Some(self.scope),
+            reports: self.reports,
+            pins,
+            expires_at,
+            addresses: self.addresses,
+            rate_max: self.rate,
+            jobs_max: self.jobs,
+        })
+    }
+}
+
+/// A network, or an address, which is a network of one.
+fn network(text: &str) -> std::result::Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| format!("`{text}` is no network like 10.0.0.0/8"))
+}
+
 pub(super) fn run(args: KeysArgs) -> Result<()> {
     block_on(async {
         let store = args.data.open().await?;
         match args.command {
-            Command::Create { user, name } => {
+            Command::Create { user, name, terms } => {
                 plain(&name)?;
                 let owner = store.user_by_email(&user).await?.ok_or_else(|| {
                     Error::new(
@@ -50,23 +132,38 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
                     )
                 })?;
                 let key = PlainKey::generate()?;
-                store.add_key(owner.id, &name, &key.hash()).await?;
+                store
+                    .add_key(owner.id, &name, &key.hash(), &terms.into_terms()?)
+                    .await?;
                 store.close().await;
                 if !owner.api_access {
                     eprintln!("note: the key opens nothing until `holistics users api-access {user} on`");
                 }
                 say!("{}", key.reveal());
             }
+            Command::Rotate { id, grace } => {
+                let key = PlainKey::generate()?;
+                let grace_us = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
+                let new = store.rotate_key(id, &key.hash(), grace_us).await?;
+                store.close().await;
+                eprintln!(
+                    "key {new} takes the place of key {id}, which works for another {}",
+                    humantime::format_duration(grace)
+                );
+                say!("{}", key.reveal());
+            }
             Command::List => {
-                say!("ID | User | Name | Created | Last used | Revoked");
+                say!("ID | User | Name | Opens | Created | Last used | Expires | Revoked");
                 for key in store.keys().await? {
                     say!(
-                        "{} | {} | {} | {} | {} | {}",
+                        "{} | {} | {} | {} | {} | {} | {} | {}",
                         key.id,
                         key.email,
                         key.name,
+                        opens(&key.terms)?,
                         time(Some(key.created_at)),
                         time(key.last_used_at),
+                        time(key.terms.expires_at),
                         time(key.revoked_at)
                     );
                 }
@@ -79,6 +176,30 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// What a key opens, on one line.
+fn opens(terms: &KeyTerms) -> Result<String> {
+    let mut parts = vec![match &terms.scopes {
+        None => "everything".to_owned(),
+        Some(scopes) => scopes.iter().map(Scope::to_string).collect::<Vec<_>>().join(","),
+    }];
+    if let Some(reports) = &terms.reports {
+        parts.push(format!("reports {}", serde_json::to_string(reports)?));
+    }
+    for (name, values) in &terms.pins {
+        parts.push(format!("{name}={}", values.join(",")));
+    }
+    for network in &terms.addresses {
+        parts.push(format!("from {network}"));
+    }
+    if let Some(rate) = terms.rate_max {
+        parts.push(format!("{rate} a minute"));
+    }
+    if let Some(jobs) = terms.jobs_max {
+        parts.push(format!("{jobs} jobs"));
+    }
+    Ok(parts.join("; "))
 }
 
 fn time(time_us: Option<i64>) -> String {

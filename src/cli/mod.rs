@@ -7,11 +7,14 @@ macro_rules! say {
     };
 }
 
+mod audit;
 mod client;
 mod data;
 mod data_sources;
 mod demo;
+mod feeds;
 mod follow;
+mod groups;
 mod import;
 mod jobs;
 mod keys;
@@ -61,6 +64,12 @@ enum Command {
     Jobs(jobs::JobsArgs),
     /// Who may use the server
     Users(users::UsersArgs),
+    /// Users under one name, to share reports with
+    Groups(groups::GroupsArgs),
+    /// Live links to the files of reports
+    Feeds(feeds::FeedsArgs),
+    /// Who did what with the data
+    Audit(audit::AuditArgs),
     /// Keys to the API
     Keys(keys::KeysArgs),
     /// Check a key against a server and remember it in ~/.holistics.yml
@@ -81,6 +90,9 @@ pub(crate) fn run() -> ExitCode {
         Command::DataSources(args) => data_sources::run(args),
         Command::Jobs(args) => jobs::run(args),
         Command::Users(args) => users::run(args),
+        Command::Feeds(args) => feeds::run(args),
+        Command::Audit(args) => audit::run(args),
+        Command::Groups(args) => groups::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Login(args) => login::run(args),
         Command::Version => print_line(format_args!("holistics {}", env!("CARGO_PKG_VERSION"))),

@@ -36,6 +36,15 @@ enum Command {
     },
     /// List reports
     List,
+    /// Share a report with these and nobody else; with none it is its owner's and administrators' alone
+    Share {
+        /// The report's number
+        #[arg(value_name = "ID")]
+        id: i64,
+        /// `everyone`, an e-mail address, or `group:NAME`
+        #[arg(value_name = "WITH")]
+        shared_with: Vec<String>,
+    },
     /// Remove a report; a file of it that is still applied brings it back
     Remove {
         /// The report's number
@@ -69,9 +78,20 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
                 store.close().await;
                 say!("removed report {id}");
             }
+            Command::Share { id, shared_with } => {
+                let store = args.data.open().await?;
+                store.set_shares(id, &shared_with).await?;
+                let shares = store.shares(id).await?;
+                store.close().await;
+                match shares.is_empty() {
+                    true => say!("report {id} is shared with nobody"),
+                    false => say!("report {id} is shared with {}", shares.join(", ")),
+                }
+            }
             Command::List => {
-                let reports = args.data.open().await?.reports().await?;
-                say!("ID | Version | Title | Filters");
+                let store = args.data.open().await?;
+                let reports = store.reports().await?;
+                say!("ID | Version | Title | Filters | Shared with");
                 for found in reports {
                     let filters: Vec<&str> = found
                         .report
@@ -80,11 +100,12 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
                         .map(|filter| filter.name.as_str())
                         .collect();
                     say!(
-                        "{} | {} | {} | {}",
+                        "{} | {} | {} | {} | {}",
                         found.report.id,
                         found.version,
                         found.report.title,
-                        filters.join(", ")
+                        filters.join(", "),
+                        store.shares(found.report.id).await?.join(", ")
                     );
                 }
             }
@@ -175,11 +196,14 @@ pub(super) async fn apply(store: &Store, reports: &[Report], dry_run: bool) -> R
     let sources = store.sources().await?;
     let sources: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
     check_sources(reports, &sources)?;
-    let changes = store.apply_reports(reports, dry_run).await?;
+    let changes = store.apply_reports(reports, None, dry_run).await?;
     let would = if dry_run { "would be " } else { "" };
     let lines = reports.iter().zip(changes).map(|(report, change)| {
         let Report { id, title, .. } = report;
         match change {
+            Change::Created if report.shared_with.is_none() => format!(
+                "report {id} `{title}`: {would}created, for administrators alone (`holistics reports share {id} everyone` changes that)"
+            ),
             Change::Created => format!("report {id} `{title}`: {would}created"),
             Change::Changed(version) => format!("report {id} `{title}`: {would}changed, version {version}"),
             Change::Unchanged => format!("report {id} `{title}`: unchanged"),

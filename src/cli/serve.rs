@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -49,7 +50,11 @@ pub(super) fn run(args: ServeArgs) -> Result<()> {
     let reports = config.reports.as_deref().map(reports::read_folder).transpose()?;
     with_runtime(async {
         let server = Server::start(config, &reports.unwrap_or_default()).await?;
-        info!("serving on http://{}", server.address);
+        info!(
+            "serving on {}://{}",
+            server.worker.config.scheme(),
+            server.address
+        );
         stop_signal().await?;
         info!("stopping");
         server.stop().await;
@@ -105,6 +110,10 @@ impl Server {
                 ),
             )
         })?;
+        let tls = match &config.tls {
+            Some((certificate, key)) => Some(http::tls::acceptor(certificate, key)?),
+            None => None,
+        };
         let address = listener.local_addr()?;
         let worker = Worker::open(Config {
             listen: address,
@@ -116,13 +125,14 @@ impl Server {
         }
         let (stop, stopping) = watch::channel(false);
         let app = http::App {
+            limits: Arc::default(),
             store: worker.store.clone(),
             objects: worker.objects.clone(),
             config: worker.config.clone(),
             queued: worker.queued.clone(),
             stop: stopping.clone(),
         };
-        let serving = tokio::spawn(http::server::serve(listener, app, stopping.clone()));
+        let serving = tokio::spawn(http::server::serve(listener, tls, app, stopping.clone()));
         let at_work = worker.clone();
         let (draining, drained) = watch::channel(false);
         let working = tokio::spawn(async move { at_work.work(drained, stopping).await });

@@ -3,10 +3,12 @@
 use clap::Args;
 use clap::Subcommand;
 
+use crate::access::Role;
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
 use crate::error::Error;
 use crate::error::Result;
+use crate::user::User;
 
 #[derive(Args)]
 pub(super) struct UsersArgs {
@@ -24,9 +26,9 @@ enum Command {
         /// How to call them; the part of the address before @ unless given
         #[arg(long)]
         name: Option<String>,
-        /// May see the jobs of everybody
-        #[arg(long)]
-        admin: bool,
+        /// A viewer runs what is shared with them, an analyst makes reports, an administrator may everything
+        #[arg(long, value_enum, default_value = "viewer")]
+        role: Role,
         /// May use keys
         #[arg(long)]
         api_access: bool,
@@ -46,6 +48,18 @@ enum Command {
         #[arg(value_parser = ["on", "off"])]
         switch: String,
     },
+    /// Let a user take whole files, or pages alone
+    Exports {
+        email: String,
+        #[arg(value_parser = ["on", "off"])]
+        switch: String,
+    },
+    /// Make a user a viewer, an analyst or an administrator
+    Role {
+        email: String,
+        #[arg(value_enum)]
+        role: Role,
+    },
     /// List users
     List,
 }
@@ -56,19 +70,13 @@ pub(super) fn run(args: UsersArgs) -> Result<()> {
             Command::Add {
                 email,
                 name,
-                admin,
+                role,
                 api_access,
                 can_import,
             } => {
-                plain(&email)?;
-                plain(name.as_deref().unwrap_or_default())?;
-                let before_at = match email.split_once('@') {
-                    Some((name, host)) if !name.is_empty() && !host.is_empty() => name.to_owned(),
-                    _ => return Err(Error::invalid(format!("`{email}` is no e-mail address"))),
-                };
+                let name = User::name_for(&email, name.as_deref())?;
                 let store = args.data.open_or_make().await?;
-                let name = name.unwrap_or(before_at);
-                let user = store.add_user(&email, &name, admin, api_access).await?;
+                let user = store.add_user(&email, &name, role, api_access).await?;
                 if can_import {
                     store.set_can_import(&email, true).await?;
                 }
@@ -87,18 +95,31 @@ pub(super) fn run(args: UsersArgs) -> Result<()> {
                 store.close().await;
                 say!("imports of {email} are {switch}");
             }
+            Command::Exports { email, switch } => {
+                let store = args.data.open().await?;
+                store.set_can_export(&email, switch == "on").await?;
+                store.close().await;
+                say!("exports of {email} are {switch}");
+            }
+            Command::Role { email, role } => {
+                let store = args.data.open().await?;
+                store.set_role(&email, role).await?;
+                store.close().await;
+                say!("{email} is a user with the role {}", role.name());
+            }
             Command::List => {
                 let users = args.data.open().await?.users().await?;
-                say!("ID | Email | Name | Admin | API access | Imports");
+                say!("ID | Email | Name | Role | API access | Imports | Exports");
                 for user in users {
                     say!(
-                        "{} | {} | {} | {} | {} | {}",
+                        "{} | {} | {} | {} | {} | {} | {}",
                         user.id,
                         user.email,
                         user.name,
-                        user.is_admin,
+                        user.role.name(),
                         user.api_access,
-                        user.can_import
+                        user.can_import,
+                        user.can_export
                     );
                 }
             }

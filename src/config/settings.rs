@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::config::LogFormat;
@@ -74,6 +75,31 @@ pub(crate) struct Settings {
     /// Size that a request's body may have
     #[arg(long, env = "HOLISTICS_REQUEST_BYTES_MAX", value_name = "SIZE")]
     pub(super) request_bytes_max: Option<ByteSize>,
+    /// Certificate to serve HTTPS with, and its chain, in PEM
+    #[arg(long, env = "HOLISTICS_TLS_CERTIFICATE", value_name = "FILE")]
+    pub(super) tls_certificate: Option<PathBuf>,
+    /// The certificate's key, in PEM
+    #[arg(long, env = "HOLISTICS_TLS_KEY", value_name = "FILE")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// Whether to serve plain HTTP to other machines: true or false
+    #[arg(long, env = "HOLISTICS_PLAIN_HTTP", value_name = "SWITCH", num_args = 0..=1, default_missing_value = "true")]
+    pub(super) plain_http: Option<bool>,
+    /// How long a link to a download needs no key, such as 60s
+    #[arg(long, env = "HOLISTICS_LINK_LIFETIME", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[serde(default, deserialize_with = "duration")]
+    pub(super) link_lifetime: Option<Duration>,
+    /// How long a feed waits for its report before it says to come back, such as 100s
+    #[arg(long, env = "HOLISTICS_FEED_WAIT", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[serde(default, deserialize_with = "duration")]
+    pub(super) feed_wait: Option<Duration>,
+    /// Networks of proxies whose `X-Forwarded-For` is believed, such as 10.0.0.0/8; several by commas
+    #[arg(
+        long,
+        env = "HOLISTICS_TRUSTED_PROXIES",
+        value_name = "NETWORKS",
+        value_delimiter = ','
+    )]
+    pub(super) trusted_proxies: Option<Vec<IpNet>>,
     /// Size that all stored results and their files may have together
     #[arg(long, env = "HOLISTICS_RESULTS_BYTES_MAX", value_name = "SIZE")]
     pub(super) results_bytes_max: Option<ByteSize>,
@@ -131,6 +157,12 @@ impl Settings {
             result_rows_max: self.result_rows_max.or(other.result_rows_max),
             result_bytes_max: self.result_bytes_max.or(other.result_bytes_max),
             request_bytes_max: self.request_bytes_max.or(other.request_bytes_max),
+            tls_certificate: self.tls_certificate.or(other.tls_certificate),
+            tls_key: self.tls_key.or(other.tls_key),
+            plain_http: self.plain_http.or(other.plain_http),
+            link_lifetime: self.link_lifetime.or(other.link_lifetime),
+            feed_wait: self.feed_wait.or(other.feed_wait),
+            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
             results_bytes_max: self.results_bytes_max.or(other.results_bytes_max),
             uploads_bytes_max: self.uploads_bytes_max.or(other.uploads_bytes_max),
             upload_bytes_max: self.upload_bytes_max.or(other.upload_bytes_max),

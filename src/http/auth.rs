@@ -1,35 +1,160 @@
-//! Who calls: the key, looked at before anything else is.
+//! Who calls: the key, looked at before anything else is, and what it opens.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::extract::MatchedPath;
 use axum::extract::Query;
 use axum::http::request::Parts;
 
+use crate::access::KeyTerms;
+use crate::access::Role;
+use crate::access::Sight;
 use crate::api_key::HashedKey;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::feed::Feed;
 use crate::http::App;
+use crate::http::access;
+use crate::http::audit::Trail;
 use crate::http::error::Rejection;
+use crate::store::now_us;
 use crate::user::User;
 
 const HEADER: &str = "x-holistics-key";
 const PARAMETER: &str = "_utoken";
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The user whose key came with the request.
-pub(crate) struct Caller(pub(crate) User);
+/// The other end of a connection.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+/// Who makes a request, and what of their rights the key lends to it.
+pub(crate) struct Caller {
+    pub(crate) user: User,
+    /// `None` for a feed, which has no key.
+    pub(crate) key_id: Option<i64>,
+    pub(crate) terms: Arc<KeyTerms>,
+}
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Rejection> {
+        let address = address_of(parts, app);
+        let trail = Trail::of(&parts.extensions);
+        trail.note(|record| record.address = address.map(|address| address.to_string()));
+        if let Some(address) = address {
+            app.limits.check_address(address)?;
+        }
         let key = presented(parts)?;
-        let user = app
-            .store
-            .user_of_key(&HashedKey::of(&key))
-            .await?
-            .ok_or(Rejection::InvalidKey)?;
-        tracing::Span::current().record("user_id", user.id);
-        Ok(Self(user))
+        let holder = app.store.holder_of_key(&HashedKey::of(&key)).await?;
+        let holder = holder.filter(|holder| holder.terms.expires_at.is_none_or(|at| at > now_us()));
+        let Some(holder) = holder else {
+            if let Some(address) = address {
+                app.limits.count_wrong_key(address);
+            }
+            trail.note(|record| "wrong key".clone_into(&mut record.action));
+            return Err(Rejection::InvalidKey);
+        };
+        tracing::Span::current().record("user_id", holder.user.id);
+        let caller = Self {
+            user: holder.user,
+            key_id: Some(holder.key_id),
+            terms: Arc::new(holder.terms),
+        };
+        trail.note(|record| {
+            record.user_id = Some(caller.user.id);
+            record.key_id = caller.key_id;
+        });
+        if !caller.terms.may_come_from(address) {
+            let message = "this key cannot be used from this address";
+            return Err(Error::new(ErrorCode::Forbidden, message).into());
+        }
+        if let Some(max) = caller.terms.rate_max {
+            app.limits.count_request(holder.key_id, max)?;
+        }
+        let route = parts
+            .extensions
+            .get::<MatchedPath>()
+            .map_or("", MatchedPath::as_str);
+        access::check(&caller, &parts.method, route)?;
+        if let Some(action) = access::action(&parts.method, route) {
+            trail.note(|record| action.clone_into(&mut record.action));
+        }
+        Ok(caller)
     }
+}
+
+impl Caller {
+    /// Who a feed acts for: its user, on its report alone.
+    pub(super) fn of_feed(user: User, feed: &Feed) -> Self {
+        let terms = KeyTerms {
+            reports: Some(vec![feed.report_id]),
+            ..KeyTerms::default()
+        };
+        Self {
+            user,
+            key_id: None,
+            terms: Arc::new(terms),
+        }
+    }
+
+    pub(crate) fn is_administrator(&self) -> bool {
+        self.user.role == Role::Administrator
+    }
+
+    pub(crate) fn sight(&self) -> Result<Sight, Error> {
+        let json = |value: &Vec<i64>| serde_json::to_string(value).map_err(Error::internal);
+        Ok(Sight {
+            user_id: self.user.id,
+            sees_all: self.is_administrator(),
+            reports: self.terms.reports.as_ref().map(json).transpose()?,
+            pins: match self.terms.pins.is_empty() {
+                true => None,
+                false => Some(self.pins()?),
+            },
+        })
+    }
+
+    /// The pinned values, as jobs keep them.
+    pub(crate) fn pins(&self) -> Result<String, Error> {
+        serde_json::to_string(&self.terms.pins).map_err(Error::internal)
+    }
+}
+
+/// Where a request comes from: the other end of the connection, or whom a proxy names that is trusted.
+pub(super) fn address_of(parts: &Parts, app: &App) -> Option<IpAddr> {
+    let peer = parts.extensions.get::<Peer>()?.0.to_canonical();
+    let trusted = |address: &IpAddr| {
+        let networks = &app.config.trusted_proxies;
+        networks.iter().any(|network| network.contains(address))
+    };
+    if !trusted(&peer) {
+        return Some(peer);
+    }
+    // Each proxy adds whom it heard at the end.
+    let named = parts.headers.get_all(FORWARDED_FOR).iter();
+    let named = named
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    let named: Vec<IpAddr> = named
+        .filter_map(|address| address.trim().parse().ok())
+        .map(|address: IpAddr| address.to_canonical())
+        .collect();
+    Some(
+        named
+            .into_iter()
+            .rev()
+            .find(|address| !trusted(address))
+            .unwrap_or(peer),
+    )
+}
+
+pub(super) fn has_key(parts: &Parts) -> bool {
+    presented(parts).is_ok()
 }
 
 fn presented(parts: &Parts) -> Result<String, Rejection> {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::body::Bytes;
+use axum::extract::FromRequestParts as _;
+use axum::extract::Request;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::HeaderName;
@@ -26,14 +28,20 @@ use crate::exports::Format;
 use crate::exports::options::Compression;
 use crate::exports::options::Options;
 use crate::http::App;
+use crate::http::audit::Trail;
 use crate::http::auth::Caller;
+use crate::http::auth::address_of;
+use crate::http::auth::has_key;
 use crate::http::encoding::accepted;
 use crate::http::error::Rejection;
+use crate::http::links;
+use crate::http::new_job::may_export;
 use crate::http::params::Params;
 use crate::http::poll::find_job;
 use crate::http::poll::tell_truncated;
 use crate::http::range::Part;
 use crate::http::range::part;
+use crate::job::Job;
 use crate::kill_point::kill_point;
 use crate::objects::ObjectName;
 use crate::store::results::StoredExport;
@@ -47,9 +55,14 @@ const PIECES_AHEAD: usize = 2;
 #[utoipa::path(
     get,
     path = "/exports/download",
-    params(("job_id" = i64, Query, description = "From the submit's answer")),
+    params(
+        ("job_id" = i64, Query, description = "From the submit's answer"),
+        ("expires" = Option<i64>, Query, description = "Of a signed link, which needs no key"),
+        ("signature" = Option<String>, Query, description = "Of a signed link"),
+    ),
     responses(
         (status = 200, description = "The file"),
+        (status = 403, description = "A link that is over, or not as it was made", body = super::openapi::Errors),
         (status = 206, description = "The part asked for"),
         (status = 304, description = "The client has it"),
         (status = 404, description = "Unknown job", body = super::openapi::Errors),
@@ -58,38 +71,76 @@ const PIECES_AHEAD: usize = 2;
     ),
     security(("key" = []))
 )]
-pub(crate) async fn download(
-    State(app): State<App>,
-    Caller(user): Caller,
-    params: Params,
-    method: Method,
-    mut headers: HeaderMap,
-) -> Result<Response, Rejection> {
-    if method == Method::HEAD {
+pub(crate) async fn download(State(app): State<App>, request: Request) -> Result<Response, Rejection> {
+    let (mut parts, _) = request.into_parts();
+    let params = Params::from_request_parts(&mut parts, &app).await?;
+    // With a key, the key decides.
+    let linked = match has_key(&parts) {
+        true => None,
+        false => links::verified(&app, &params).await?,
+    };
+    let trail = Trail::of(&parts.extensions);
+    let job = match linked {
+        Some(job_id) => {
+            let job = app.store.job(job_id).await?.ok_or(Rejection::NotFound)?;
+            trail.note(|record| {
+                record.user_id = Some(job.user_id);
+                record.address = address_of(&parts, &app).map(|address| address.to_string());
+                "download by link".clone_into(&mut record.action);
+            });
+            job
+        }
+        None => {
+            let caller = Caller::from_request_parts(&mut parts, &app).await?;
+            if !params.has_job_id() {
+                return Err(Error::invalid("`job_id` is missing: it says which file to download").into());
+            }
+            let job = find_job(&app, &caller, params.job_id()?).await?;
+            may_export(&caller)?;
+            job
+        }
+    };
+    let mut headers = parts.headers;
+    if parts.method == Method::HEAD {
         // A range is for GET alone (RFC 9110, 14.2).
         headers.remove(header::RANGE);
     }
-    if !params.has_job_id() {
-        return Err(Error::invalid("`job_id` is missing: it says which file to download").into());
-    }
-    let job = find_job(&app, &user, params.job_id()?).await?;
+    file_of(&app, &job, &parts.method, &headers, &trail).await
+}
+
+/// The file that a job has made, or a compressed copy of it.
+pub(super) async fn file_of(
+    app: &App,
+    job: &Job,
+    method: &Method,
+    headers: &HeaderMap,
+    trail: &Trail,
+) -> Result<Response, Rejection> {
+    let rows = match job.result_id {
+        Some(id) => app.store.result_figures(id).await?,
+        None => None,
+    };
+    trail.note(|record| {
+        record.job_id = Some(job.id);
+        record.rows = rows.map(|(rows, _)| rows);
+    });
     let export = match job.export_id {
         Some(id) => app.store.export(id).await?,
         None => None,
     };
     let export = export.ok_or(Rejection::NoFile)?;
     let options: Options = serde_json::from_str(&export.options).map_err(Error::internal)?;
-    let is_whole = method == Method::GET && !headers.contains_key(header::RANGE);
+    let is_whole = *method == Method::GET && !headers.contains_key(header::RANGE);
     let copy = match is_whole {
-        true => compressed(&app, &export, &options, &headers).await?,
+        true => compressed(app, &export, &options, headers).await?,
         false => None,
     };
     let (stored, encoding) = match &copy {
         Some((copy, compression)) => (copy, Some(*compression)),
         None => (&export, None),
     };
-    let mut response = send(&app, &export, &options, stored, encoding, &headers).await?;
-    tell_truncated(&job, response.headers_mut());
+    let mut response = send(app, &export, &options, stored, encoding, headers).await?;
+    tell_truncated(job, response.headers_mut());
     Ok(response)
 }
 

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 
 /// How soon to come back when there is too much to do.
-const RETRY_AFTER_SECS: u16 = 5;
+const RETRY_AFTER_SECS: u64 = 5;
 
 /// Why a request is refused. Turned into a body by `refusal`, which knows the route.
 #[derive(Debug)]
@@ -27,6 +27,13 @@ pub(crate) enum Rejection {
     MethodNotAllowed,
     /// A job that has no file to download. Clients know this by its words.
     NoFile,
+    /// Too many requests in too short a time.
+    Limited {
+        message: String,
+        max: u32,
+        /// Seconds.
+        retry_after: u64,
+    },
     Error(Error),
 }
 
@@ -46,6 +53,7 @@ impl Rejection {
             Self::InvalidKey | Self::NoFile => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Error(error) => match error.code {
                 ErrorCode::InvalidRequest | ErrorCode::SourceFailed => StatusCode::UNPROCESSABLE_ENTITY,
                 ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
@@ -67,6 +75,7 @@ impl Rejection {
             Self::NotFound => "Resource not found",
             Self::MethodNotAllowed => "this route does not take this method",
             Self::NoFile => "Holistics::NotFound",
+            Self::Limited { message, .. } => message,
             Self::Error(error) => &error.message,
         }
     }
@@ -78,6 +87,8 @@ pub(crate) struct Refused {
     status: StatusCode,
     message: String,
     with_error: bool,
+    /// The limit that was passed, and how many seconds are left of it.
+    limited: Option<(u32, u64)>,
 }
 
 impl IntoResponse for Rejection {
@@ -91,6 +102,10 @@ impl IntoResponse for Rejection {
             status: self.status(),
             message: self.message().to_owned(),
             with_error: matches!(self, Self::NoKey),
+            limited: match self {
+                Self::Limited { max, retry_after, .. } => Some((max, retry_after)),
+                _ => None,
+            },
         };
         let mut response = refused.status.into_response();
         response.extensions_mut().insert(refused);
@@ -114,8 +129,14 @@ pub(crate) fn refusal(refused: &Refused, path: &str) -> Response {
     };
     let mut response = (refused.status, [(CONTENT_TYPE, content_type)], Body::from(body)).into_response();
     if refused.status == StatusCode::TOO_MANY_REQUESTS {
-        let value = HeaderValue::from(RETRY_AFTER_SECS);
-        response.headers_mut().insert(RETRY_AFTER, value);
+        let headers = response.headers_mut();
+        let retry_after = refused.limited.map_or(RETRY_AFTER_SECS, |(_, seconds)| seconds);
+        headers.insert(RETRY_AFTER, HeaderValue::from(retry_after));
+        if let Some((max, seconds)) = refused.limited {
+            headers.insert("x-ratelimit-limit", HeaderValue::from(max));
+            headers.insert("x-ratelimit-remaining", HeaderValue::from(0));
+            headers.insert("x-ratelimit-reset", HeaderValue::from(seconds));
+        }
     }
     response
 }

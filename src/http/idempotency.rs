@@ -28,7 +28,7 @@ pub(super) fn once(
     }
     let request = serde_json::to_vec(request).map_err(Error::internal)?;
     Ok(Some(Idempotency {
-        user_id: caller.0.id,
+        user_id: caller.user.id,
         key: key.to_owned(),
         request_hash: Sha256::digest(request).into(),
     }))

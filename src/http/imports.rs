@@ -38,7 +38,6 @@ use crate::imports::Survey;
 use crate::job::Submitted;
 use crate::query::scalar::shown as shown_text;
 use crate::store::imports::LastRun;
-use crate::user::User;
 
 const PAGE_SIZE: u64 = 100;
 const PAGE_SIZE_MAX: u64 = 1_000;
@@ -75,10 +74,9 @@ pub(crate) async fn import_csv(
     caller: Caller,
     request: Request,
 ) -> Result<Json<ImportSubmitted>, Rejection> {
-    let user = &caller.0;
     let headers = request.headers().clone();
     let mut upload = Upload::new(&app, request)?;
-    let (fields, file) = match receive(&app, user, &mut upload).await {
+    let (fields, file) = match receive(&app, &caller, &mut upload).await {
         Ok(received) => received,
         Err(error) => {
             upload.drain().await;
@@ -96,7 +94,7 @@ pub(crate) async fn import_csv(
         return Err(Error::invalid(message).into());
     }
     let new = NewDataImport {
-        user_id: user.id,
+        user_id: caller.user.id,
         source_id: source.id,
         schema_name: given(&fields, "dest_schema_name")
             .map(|name| plain("dest_schema_name", name))
@@ -134,8 +132,8 @@ pub(crate) async fn import_csv(
 }
 
 /// Takes an upload in. What is wrong with fields that come before the file is told before it is read.
-async fn receive(app: &App, user: &User, upload: &mut Upload) -> Result<(Fields, UploadedFile), Error> {
-    may_import(user)?;
+async fn receive(app: &App, caller: &Caller, upload: &mut Upload) -> Result<(Fields, UploadedFile), Error> {
+    may_import(caller)?;
     let mut fields = Fields::new();
     let mut file = None;
     while let Some(part) = upload.next().await? {
@@ -177,17 +175,17 @@ async fn receive(app: &App, user: &User, upload: &mut Upload) -> Result<(Fields,
 )]
 pub(crate) async fn execute_import(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     Segments(id): Segments<String>,
 ) -> Result<Json<ImportSubmitted>, Rejection> {
-    let import = find_import(&app, &user, &id).await?;
-    may_import(&user)?;
+    let import = find_import(&app, &caller, &id).await?;
+    may_import(&caller)?;
     let source = app.store.source(import.source_id).await?;
     writable(
         source
             .ok_or_else(|| Error::new(ErrorCode::Conflict, "the source of this import has been removed"))?,
     )?;
-    let submitted = app.store.execute_import(&import, user.id).await?;
+    let submitted = app.store.execute_import(&import, caller.user.id).await?;
     let status = match submitted {
         Submitted::Joined(_) => "already_existed",
         Submitted::Created(_) | Submitted::Done(_) | Submitted::Repeated(_) => "created",
@@ -215,16 +213,19 @@ pub(crate) async fn execute_import(
 )]
 pub(crate) async fn list_imports(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     params: Params,
 ) -> Result<Json<Vec<Value>>, Rejection> {
     let page = count("_page", params.get("_page"), 1)?;
     let size = count("_page_size", params.get("_page_size"), PAGE_SIZE)?.min(PAGE_SIZE_MAX);
     let limit = i64::try_from(size).map_err(Error::internal)?;
     let offset = i64::try_from((page - 1).saturating_mul(size)).unwrap_or(i64::MAX);
+    if caller.terms.is_of_reports() {
+        return Ok(Json(Vec::new()));
+    }
     let imports = app
         .store
-        .imports_seen_by(user.id, user.is_admin, limit, offset)
+        .imports_seen_by(caller.user.id, caller.is_administrator(), limit, offset)
         .await?;
     Ok(Json(shown(&app, imports).await?))
 }
@@ -242,22 +243,23 @@ pub(crate) async fn list_imports(
 )]
 pub(crate) async fn get_import(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     Segments(id): Segments<String>,
 ) -> Result<Json<Value>, Rejection> {
     let id = id.strip_suffix(".json").ok_or(Rejection::NotFound)?;
-    let import = find_import(&app, &user, id).await?;
+    let import = find_import(&app, &caller, id).await?;
     let shown = shown(&app, vec![import]).await?;
     shown.into_iter().next().map(Json).ok_or(Rejection::NotFound)
 }
 
 /// The import, if the caller may see it. Its id may be followed by a slug.
-async fn find_import(app: &App, user: &User, id: &str) -> Result<DataImport, Rejection> {
+async fn find_import(app: &App, caller: &Caller, id: &str) -> Result<DataImport, Rejection> {
     let digits = id.split('-').next().unwrap_or_default();
     let id = digits.parse().map_err(|_| Rejection::NotFound)?;
     let import = app.store.import(id).await?;
     import
-        .filter(|import| user.is_admin || import.user_id == user.id)
+        .filter(|import| caller.is_administrator() || import.user_id == caller.user.id)
+        .filter(|_| !caller.terms.is_of_reports())
         .ok_or(Rejection::NotFound)
 }
 
@@ -316,14 +318,18 @@ fn show(import: &DataImport, run: Option<&LastRun>) -> Result<Value, Error> {
     }))
 }
 
-fn may_import(user: &User) -> Result<(), Error> {
-    match user.can_import {
+fn may_import(caller: &Caller) -> Result<(), Error> {
+    if caller.terms.is_of_reports() {
+        let message = "this key opens reports alone: it may not import";
+        return Err(Error::new(ErrorCode::Forbidden, message));
+    }
+    match caller.user.can_import {
         true => Ok(()),
         false => Err(Error::new(
             ErrorCode::Forbidden,
             format!(
                 "{} may not import; an administrator can change that with `holistics users imports`",
-                user.email
+                caller.user.email
             ),
         )),
     }

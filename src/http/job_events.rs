@@ -14,6 +14,7 @@ use axum::response::sse::Sse;
 use futures::Stream;
 use serde_json::json;
 
+use crate::access::Sight;
 use crate::error::Error;
 use crate::http::App;
 use crate::http::auth::Caller;
@@ -41,14 +42,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 )]
 pub(crate) async fn get_events(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     Segments(job_id): Segments<String>,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
     let job_id = job_id.parse().map_err(|_| Rejection::NotFound)?;
-    find_job(&app, &user, job_id).await?;
+    find_job(&app, &caller, job_id).await?;
     let known = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let watch = Watch {
+        sight: caller.sight()?,
         watcher: app.store.waiter(job_id),
         app,
         job_id,
@@ -64,6 +66,8 @@ pub(crate) async fn get_events(
 
 struct Watch {
     app: App,
+    /// Of the caller: what they may see no more, they are told no more of.
+    sight: Sight,
     job_id: i64,
     watcher: Waiter,
     /// The last line that was sent.
@@ -99,7 +103,12 @@ impl Watch {
         let mut told = std::pin::pin!(watcher.told());
         told.as_mut().enable();
         // First the job, then its lines: what it says last is there before it is finished.
-        let job = app.store.job_seen_by(self.job_id, 0, true).await?;
+        let job = app.store.job_seen_by(self.job_id, &self.sight).await?;
+        let Some(job) = job else {
+            // Or it has been forgotten.
+            self.is_over = true;
+            return Ok(());
+        };
         let (lines, more) = app.store.log_after(self.job_id, self.last_id).await?;
         for line in lines {
             self.last_id = line.id;
@@ -108,14 +117,12 @@ impl Watch {
             self.ready
                 .push_back(Event::default().event("log").id(id).data(data));
         }
-        // It may have been forgotten meanwhile.
-        let status = job.as_ref().map(|job| job.status);
-        if let Some(status) = status.filter(|status| !more && self.status != Some(*status)) {
-            self.status = Some(status);
-            let data = json!({"status": status.name()}).to_string();
+        if !more && self.status != Some(job.status) {
+            self.status = Some(job.status);
+            let data = json!({"status": job.status.name()}).to_string();
             self.ready.push_back(Event::default().event("status").data(data));
         }
-        if !more && job.is_none_or(|job| job.is_finished()) {
+        if !more && job.is_finished() {
             self.is_over = true;
             self.ready.push_back(Event::default().event("end").data("{}"));
         }

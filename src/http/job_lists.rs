@@ -20,7 +20,6 @@ use crate::http::params::count;
 use crate::job::Job;
 use crate::job::JobStatus;
 use crate::store::job_lists::JobFilter;
-use crate::user::User;
 
 /// As many jobs a page unless said otherwise, and at most.
 const PAGE_SIZE: u64 = 25;
@@ -69,10 +68,10 @@ pub(crate) struct LastJob {
 )]
 pub(crate) async fn list_jobs(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     params: Params,
 ) -> Result<Json<Vec<JobListed>>, Rejection> {
-    let filter = filter(&user, &params)?;
+    let filter = filter(&caller, &params)?;
     let page = count("_page", params.get("_page"), 1)?;
     let page_size = count("_page_size", params.get("_page_size"), PAGE_SIZE)?;
     if page_size > PAGE_SIZE_MAX {
@@ -105,15 +104,15 @@ pub(crate) async fn list_jobs(
 )]
 pub(crate) async fn last_run_jobs(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     params: Params,
     RawQuery(query): RawQuery,
 ) -> Result<Json<BTreeMap<i64, LastJob>>, Rejection> {
     let filter = JobFilter {
-        of_imports: Some(filter(&user, &params)?.of_imports.unwrap_or(false)),
+        of_imports: Some(filter(&caller, &params)?.of_imports.unwrap_or(false)),
         source_id: None,
         status: None,
-        ..filter(&user, &params)?
+        ..filter(&caller, &params)?
     };
     let ids = ids(query.as_deref().unwrap_or_default())?;
     let jobs = app.store.last_jobs(&filter, &ids).await?;
@@ -131,7 +130,7 @@ fn last(job: &Job) -> (i64, LastJob) {
     (job.report_id.or(job.import_id).unwrap_or_default(), last)
 }
 
-fn filter(user: &User, params: &Params) -> Result<JobFilter, Error> {
+fn filter(caller: &Caller, params: &Params) -> Result<JobFilter, Error> {
     let given = |name| params.get(name).filter(|text| !text.is_empty());
     let of_imports = match given("source_type") {
         None => None,
@@ -156,8 +155,7 @@ fn filter(user: &User, params: &Params) -> Result<JobFilter, Error> {
         known.ok_or_else(|| Error::must_be("status", &format!("one of {names}"), text))
     });
     Ok(JobFilter {
-        user_id: user.id,
-        sees_all: user.is_admin,
+        sight: caller.sight()?,
         of_imports,
         source_id,
         status: status.transpose()?,

@@ -68,7 +68,7 @@ impl From<LogLine> for JobLogLine {
 )]
 pub(crate) async fn get_logs(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     Segments(job_id): Segments<String>,
     params: Params,
 ) -> Result<Json<JobLogs>, Rejection> {
@@ -80,7 +80,7 @@ pub(crate) async fn get_logs(
             .map_err(|_| Error::must_be("last_id", "the id of a line", text))?,
     };
     // First the job, then its lines: what it says last is there before it is finished.
-    let job = find_job(&app, &user, job_id).await?;
+    let job = find_job(&app, &caller, job_id).await?;
     let (lines, more) = app.store.log_after(job_id, last_id).await?;
     Ok(Json(JobLogs {
         logs: lines.into_iter().map(JobLogLine::from).collect(),
@@ -101,11 +101,11 @@ pub(crate) async fn get_logs(
 )]
 pub(crate) async fn get_rejects(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     Segments(job_id): Segments<String>,
 ) -> Result<Response, Rejection> {
     let job_id = job_id.parse().map_err(|_| Rejection::NotFound)?;
-    let job = find_job(&app, &user, job_id).await?;
+    let job = find_job(&app, &caller, job_id).await?;
     if job.rejected == 0 || !job.is_finished() {
         return Err(Rejection::NotFound);
     }

@@ -70,14 +70,14 @@ pub(crate) struct JobInfo {
 )]
 pub(crate) async fn get_job(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     Segments(job_id): Segments<String>,
 ) -> Result<Json<JobInfo>, Rejection> {
     let job_id = job_id
         .strip_suffix(".json")
         .and_then(|id| id.parse().ok())
         .ok_or(Rejection::NotFound)?;
-    let job = find_job(&app, &user, job_id).await?;
+    let job = find_job(&app, &caller, job_id).await?;
     let queue_position = match job.status {
         JobStatus::Queued => Some(app.store.jobs_before(&job).await? + 1),
         _ => None,
@@ -110,12 +110,12 @@ pub(crate) struct Cancelled {
 )]
 pub(crate) async fn cancel_job(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     Segments(job_id): Segments<String>,
 ) -> Result<Json<Cancelled>, Rejection> {
     let job_id = job_id.parse().map_err(|_| Rejection::NotFound)?;
-    let job = find_job(&app, &user, job_id).await?;
-    if job.user_id != user.id && !user.is_admin {
+    let job = find_job(&app, &caller, job_id).await?;
+    if job.user_id != caller.user.id && !caller.is_administrator() {
         let message =
             format!("job `{job_id}` can be cancelled by who submitted it first, or by an administrator");
         return Err(Error::new(ErrorCode::Forbidden, message).into());

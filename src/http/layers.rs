@@ -4,9 +4,13 @@ use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use axum::extract::Request;
+use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::HeaderValue;
 use axum::http::Uri;
+use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
+use axum::http::header::X_FRAME_OPTIONS;
 use axum::middleware::Next;
 use axum::response::Response;
 use futures::FutureExt as _;
@@ -15,6 +19,8 @@ use tracing::info;
 use tracing::info_span;
 
 use crate::hex::hex;
+use crate::http::App;
+use crate::http::audit::Trail;
 use crate::http::error::Refused;
 use crate::http::error::Rejection;
 use crate::http::error::refusal;
@@ -46,9 +52,11 @@ pub(crate) fn tidy_path<B>(mut request: axum::http::Request<B>) -> axum::http::R
 }
 
 /// Runs the handler and finishes its answer. Logs neither query strings nor headers: they hold keys and values.
-pub(crate) async fn answer(request: Request, next: Next) -> Response {
+pub(crate) async fn answer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = request_id(&request);
+    let trail = Trail::default();
+    request.extensions_mut().insert(trail.clone());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let span = info_span!(
@@ -85,10 +93,18 @@ pub(crate) async fn answer(request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(line.trim_end()) {
         response.headers_mut().insert(STATUS, value);
     }
-    response.headers_mut().insert(REQUEST_ID, request_id);
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, request_id);
+    // Data is shown by nobody else's pages, and never taken for what it does not say it is.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    );
     let elapsed_ms = started.elapsed().as_millis();
     span.in_scope(|| info!(%method, path, status = status.as_u16(), elapsed_ms, "answered"));
-    response
+    trail.follow(&app.store, response)
 }
 
 fn request_id(request: &Request) -> HeaderValue {

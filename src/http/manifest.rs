@@ -68,11 +68,11 @@ pub(crate) struct Manifest {
 )]
 pub(crate) async fn get_manifest(
     State(app): State<App>,
-    Caller(user): Caller,
+    caller: Caller,
     Segments(job_id): Segments<String>,
 ) -> Result<Json<Manifest>, Rejection> {
     let job_id = job_id.parse().map_err(|_| Rejection::NotFound)?;
-    let job = find_job(&app, &user, job_id).await?;
+    let job = find_job(&app, &caller, job_id).await?;
     let none = |why: &str| Error::new(ErrorCode::Conflict, format!("job `{job_id}` {why}"));
     let result = match (job.status, job.result_id) {
         (JobStatus::Success, Some(id)) => app.store.result(id).await?,

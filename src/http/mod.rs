@@ -1,11 +1,15 @@
 //! The API: routes, statuses and JSON shapes, one file per resource. Nothing else knows of them.
 //! A request never runs a report's SQL; it queues a job.
 
+mod access;
 mod answers;
-mod auth;
+mod audit;
+pub(crate) mod auth;
 mod download;
 mod encoding;
 mod error;
+mod feed_files;
+mod feeds;
 mod idempotency;
 mod import_fields;
 mod imports;
@@ -14,15 +18,20 @@ mod job_lists;
 mod job_logs;
 mod jobs;
 pub(crate) mod layers;
+pub(crate) mod limits;
+mod links;
 mod manifest;
+mod new_job;
 mod openapi;
 mod page;
 mod params;
 mod poll;
 mod queries;
 mod range;
+mod reports;
 pub(crate) mod server;
 mod sources;
+pub(crate) mod tls;
 mod upload;
 mod users;
 mod wait;
@@ -51,6 +60,7 @@ pub(crate) struct App {
     pub(crate) config: Arc<Config>,
     /// Told when a job is queued.
     pub(crate) queued: Arc<Notify>,
+    pub(crate) limits: Arc<limits::Limits>,
     /// Turns true when the server is to stop.
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -68,12 +78,22 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(queries::submit_export_arrow))
         .routes(routes!(poll::get_query_results))
         .routes(routes!(poll::get_export_results))
-        .routes(routes!(poll::get_report))
+        .routes(routes!(reports::list_reports, reports::apply_report))
+        .routes(routes!(
+            reports::get_report,
+            reports::change_report,
+            reports::delete_report
+        ))
+        .routes(routes!(reports::share_report))
         .routes(routes!(poll::get_results))
         .routes(routes!(jobs::get_job))
         .routes(routes!(jobs::cancel_job))
         .routes(routes!(download::download))
         .routes(routes!(users::get_user_info))
+        .routes(routes!(users::list_users, users::add_user))
+        .routes(routes!(users::change_user))
+        .routes(routes!(users::list_groups, users::set_group))
+        .routes(routes!(users::delete_group))
         .routes(routes!(sources::list_data_sources, sources::add_data_source))
         .routes(routes!(sources::get_data_source))
         .routes(routes!(imports::import_csv))
@@ -86,6 +106,14 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(job_logs::get_logs))
         .routes(routes!(job_logs::get_rejects))
         .routes(routes!(manifest::get_manifest))
+        .routes(routes!(feeds::list_feeds, feeds::add_feed))
+        .routes(routes!(
+            feed_files::get_feed_file,
+            feeds::change_feed,
+            feeds::delete_feed
+        ))
+        .routes(routes!(feeds::rotate_feed))
+        .routes(routes!(audit::get_audit))
         .routes(routes!(health))
         .split_for_parts();
     let document = Arc::new(openapi::finish(document));
@@ -98,7 +126,7 @@ pub(crate) fn router(app: App) -> Router {
         .fallback(|| async { Rejection::NotFound })
         .method_not_allowed_fallback(|| async { Rejection::MethodNotAllowed })
         .layer(DefaultBodyLimit::max(body_max))
-        .layer(axum::middleware::from_fn(layers::answer))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), layers::answer))
         .with_state(app)
 }
 

@@ -52,6 +52,15 @@ impl View {
         })
     }
 
+    /// How many of so many rows are on this page.
+    pub(super) fn rows_of(&self, rows: i64) -> i64 {
+        let size = i64::try_from(self.page_size).unwrap_or(i64::MAX);
+        let before = i64::try_from(self.page - 1)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(size);
+        rows.saturating_sub(before).clamp(0, size)
+    }
+
     pub(super) fn content_type(&self) -> &'static str {
         match self.arrow {
             true => ARROW_STREAM,

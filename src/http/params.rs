@@ -89,7 +89,7 @@ pub(crate) fn base_url(app: &App, headers: &HeaderMap) -> String {
     let first = header("x-forwarded-proto").and_then(|schemes| schemes.split(',').next());
     let scheme = match first.map(str::trim) {
         Some("https") => "https",
-        _ => "http",
+        _ => app.config.scheme(),
     };
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:-[]_".contains(&byte);
     match header(HOST.as_str()).filter(|host| host.bytes().all(plain)) {

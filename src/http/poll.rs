@@ -23,14 +23,15 @@ use crate::http::answers::cancelled;
 use crate::http::answers::failure;
 use crate::http::answers::pending;
 use crate::http::answers::uncached;
+use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
+use crate::http::links;
 use crate::http::page::PageWriter;
 use crate::http::page::View;
 use crate::http::params::Params;
 use crate::http::params::Segments;
 use crate::http::params::base_url;
-use crate::http::params::report_id;
 use crate::http::wait::job_after;
 use crate::http::wait::parse_wait;
 use crate::job::Job;
@@ -57,7 +58,7 @@ pub(crate) struct ExportReady {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ExportLink {
-    /// Where the file is, with the caller's key.
+    /// Where the file is; for a short time it needs no key.
     http_path: String,
 }
 
@@ -105,41 +106,28 @@ pub(crate) struct Paginated {
 pub(crate) async fn get_query_results(
     State(app): State<App>,
     caller: Caller,
+    trail: Trail,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
     let job = job_after(&app, &caller, params.job_id()?, wait(&params)?).await?;
-    page(&app, &job, &view(&params, &headers)?, None).await
+    page(&app, &job, &view(&params, &headers)?, None, &trail).await
 }
 
-/// The deprecated form of `get_query_results`.
-#[utoipa::path(
-    get,
-    path = "/queries/{report_id}",
-    params(
-        ("report_id" = String, Path, description = "The report's id, alone or with its slug"),
-        ("job_id" = i64, Query, description = "From the submit's answer"),
-        ("_wait" = Option<f64>, Query, description = "Seconds to wait for the job, 0 to 50"),
-    ),
-    responses((status = 200, description = "As get_query_results", body = Page)),
-    security(("key" = []))
-)]
-pub(crate) async fn get_report(
-    State(app): State<App>,
-    caller: Caller,
-    Segments(report): Segments<String>,
-    params: Params,
-    headers: HeaderMap,
+/// The same by the report's address, which is deprecated.
+pub(super) async fn page_of_report(
+    app: &App,
+    caller: &Caller,
+    report_id: i64,
+    params: &Params,
+    headers: &HeaderMap,
+    trail: &Trail,
 ) -> Result<Response, Rejection> {
-    if !report.ends_with(".json") {
-        return Err(Rejection::NotFound);
-    }
-    let report_id = report_id(&report)?;
-    let job = job_after(&app, &caller, params.job_id()?, wait(&params)?).await?;
+    let job = job_after(app, caller, params.job_id()?, wait(params)?).await?;
     if job.report_id != Some(report_id) {
         return Err(Rejection::NotFound);
     }
-    page(&app, &job, &view(&params, &headers)?, None).await
+    page(app, &job, &view(params, headers)?, None, trail).await
 }
 
 /// Whether a job's file is ready, and where it is.
@@ -190,6 +178,7 @@ pub(crate) async fn get_export_results(
 pub(crate) async fn get_results(
     State(app): State<App>,
     caller: Caller,
+    trail: Trail,
     Segments(job_id): Segments<String>,
     params: Params,
     headers: HeaderMap,
@@ -197,7 +186,7 @@ pub(crate) async fn get_results(
     let job_id = job_id.parse().map_err(|_| Rejection::NotFound)?;
     let job = job_after(&app, &caller, job_id, wait(&params)?).await?;
     match job.kind {
-        JobKind::Query => page(&app, &job, &view(&params, &headers)?, None).await,
+        JobKind::Query => page(&app, &job, &view(&params, &headers)?, None, &trail).await,
         JobKind::Export => export(&app, &job, &headers, None).await,
         JobKind::Import => Ok(import(&job)),
     }
@@ -211,10 +200,10 @@ fn view(params: &Params, headers: &HeaderMap) -> Result<View, Error> {
     View::new(params.get("_page"), params.get("_page_size"), headers)
 }
 
-/// The job, if the user may see it; the one place that decides so.
-pub(crate) async fn find_job(app: &App, user: &crate::user::User, id: i64) -> Result<Job, Rejection> {
+/// The job, if the caller may see it; the one place that decides so.
+pub(crate) async fn find_job(app: &App, caller: &Caller, id: i64) -> Result<Job, Rejection> {
     app.store
-        .job_seen_by(id, user.id, user.is_admin)
+        .job_seen_by(id, &caller.sight()?)
         .await?
         .ok_or(Rejection::NotFound)
 }
@@ -249,7 +238,11 @@ pub(super) async fn export(
         status: "success",
         job_id: submitted,
         export: ExportLink {
-            http_path: format!("{}/exports/download?job_id={}", base_url(app, headers), job.id),
+            http_path: format!(
+                "{}/exports/download?{}",
+                base_url(app, headers),
+                links::signed(app, job.id).await?
+            ),
         },
     };
     let mut response = Json(ready).into_response();
@@ -277,6 +270,7 @@ pub(super) async fn page(
     job: &Job,
     view: &View,
     submitted: Option<i64>,
+    trail: &Trail,
 ) -> Result<Response, Rejection> {
     if job.kind == JobKind::Import {
         return Err(of_import(job).into());
@@ -313,6 +307,13 @@ pub(super) async fn page(
         app.store.forget_result(result.id).await?;
         return Ok(failure(EXPIRED.to_owned(), submitted));
     };
+    trail.note(|record| {
+        record.job_id = Some(job.id);
+        record.rows = Some(view.rows_of(result.rows));
+        if record.action.is_empty() {
+            "read".clone_into(&mut record.action);
+        }
+    });
     let view = view.clone();
     let content_type = view.content_type();
     let pages = tokio::task::spawn_blocking(move || PageWriter::new(rows.open()?, &result, &view, submitted));

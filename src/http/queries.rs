@@ -25,9 +25,15 @@ use crate::error::ErrorCode;
 use crate::exports::Format;
 use crate::exports::options::Options;
 use crate::http::App;
+use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
 use crate::http::idempotency::once;
+use crate::http::new_job::Asked;
+use crate::http::new_job::may_export;
+use crate::http::new_job::new_job;
+use crate::http::new_job::pin;
+use crate::http::new_job::queue;
 use crate::http::page::View;
 use crate::http::params::Segments;
 use crate::http::params::report_id;
@@ -36,17 +42,8 @@ use crate::http::poll::page;
 use crate::http::wait::job_after;
 use crate::http::wait::parse_wait;
 use crate::job::JobKind;
-use crate::job::NewJob;
 use crate::job::Submitted;
-use crate::kill_point::kill_point;
-use crate::query::Dialect;
-use crate::query::compile::compile;
 use crate::query::raw_values::RawValues;
-use crate::query::values::parse_values;
-use crate::report::Report;
-use crate::source::WAREHOUSE;
-use crate::source::WAREHOUSE_ID;
-use crate::store::idempotency::Idempotency;
 
 /// How long a client may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -193,14 +190,35 @@ async fn submit(
         return Err(Rejection::MethodNotAllowed);
     }
     let id = report_id(report)?;
-    let found = app.store.report(id).await?.ok_or(Rejection::NotFound)?;
+    let sight = caller.sight()?;
+    let found = app
+        .store
+        .report_seen_by(id, &sight)
+        .await?
+        .ok_or(Rejection::NotFound)?;
+    if format.is_some() {
+        may_export(caller)?;
+    }
+    if let Some(max) = caller.terms.jobs_max
+        && let Some(key_id) = caller.key_id
+        && app.store.live_jobs_of_key(key_id).await? >= i64::from(max)
+    {
+        let message = format!("this key has {max} jobs under way, which is as many as it may");
+        return Err(Error::new(ErrorCode::Busy, message).into());
+    }
     let mut raw = RawValues::from_query_string(query.as_deref().unwrap_or_default())?;
     let headers = request.headers().clone();
+    let trail = Trail::of(request.extensions());
+    trail.note(|record| {
+        record.report_id = Some(id);
+        record.report_version = Some(found.version);
+    });
     merge_body(
         &mut raw,
         headers.get(CONTENT_TYPE),
         &read_body(app, request).await?,
     )?;
+    pin(&mut raw, &caller.terms.pins, &found.report)?;
     let wait = parse_wait(raw.reserved("_wait"))?;
     let may_reuse = parse_cache(raw.reserved("_cache"))?;
     let truncate = parse_truncate(raw.reserved("_truncate"))?;
@@ -214,30 +232,13 @@ async fn submit(
             Options::default()
         }
     };
-    let values = parse_values(&found.report, &raw, chrono::Utc::now().naive_utc())?;
-    let (source_id, dialect) = source_of(app, &found.report).await?;
-    let new = NewJob {
-        kind: match format {
-            None => JobKind::Query,
-            Some(_) => JobKind::Export,
-        },
-        format: format
-            .map(|format| format.extension().to_owned())
-            .unwrap_or_default(),
-        options: serde_json::to_string(&options).map_err(Error::internal)?,
-        user_id: caller.0.id,
-        report_id: id,
-        report_version: found.version,
-        source_id,
-        filter_values: serde_json::to_string(&values.shown(&found.report)).map_err(Error::internal)?,
-        statement: compile(&found.report, &values, dialect)?,
-        cache_us: match may_reuse {
-            true => i64::try_from(found.report.cache.as_micros()).unwrap_or(i64::MAX),
-            false => 0,
-        },
-        may_join: may_reuse,
+    let asked = Asked {
+        format,
+        options,
+        cache: may_reuse.then_some(found.report.cache),
         truncate,
     };
+    let new = new_job(app, caller, &found, &raw, asked).await?;
     let once = once(caller, &headers, &(id, format.map(Format::extension), &raw))?;
     let submitted = queue(app, new, once).await?;
     let status = match submitted {
@@ -245,9 +246,10 @@ async fn submit(
         Submitted::Joined(_) => "already_existed",
     };
     let job_id = submitted.job_id();
+    trail.note(|record| record.job_id = Some(job_id));
     let answer = match wait.is_zero() {
         true => None,
-        false => answer_of(app, caller, job_id, wait, &view, &headers).await?,
+        false => answer_of(app, caller, job_id, wait, &view, &headers, &trail).await?,
     };
     let response = match answer {
         Some(response) => response,
@@ -277,37 +279,6 @@ fn parse_truncate(text: Option<&str>) -> Result<bool, Error> {
     }
 }
 
-/// Where a report runs, and how SQL is written there.
-async fn source_of(app: &App, report: &Report) -> Result<(i64, Dialect), Rejection> {
-    if report.source == WAREHOUSE {
-        return Ok((WAREHOUSE_ID, Dialect::DuckDb));
-    }
-    let source = app.store.source_named(&report.source).await.map_err(|error| {
-        // The report is there; what it needs is not.
-        Error::new(ErrorCode::SourceFailed, error.message)
-    })?;
-    Ok((source.id, Dialect::of(source.kind)))
-}
-
-/// Submits, and tells the workers; both, even if the client goes away meanwhile.
-async fn queue(app: &App, new: NewJob, once: Option<Idempotency>) -> Result<Submitted, Error> {
-    let store = app.store.clone();
-    let queued = app.queued.clone();
-    let queue_max = app.config.queue_max;
-    let queueing = tokio::spawn(async move {
-        let submitted = match once {
-            None => store.submit(&new, queue_max).await?,
-            Some(once) => store.submit_once(&new, queue_max, &once).await?,
-        };
-        kill_point("submitted");
-        if matches!(submitted, Submitted::Created(_)) {
-            queued.notify_one();
-        }
-        Ok(submitted)
-    });
-    queueing.await.map_err(Error::internal)?
-}
-
 /// What the job has come to, if it is done in time.
 async fn answer_of(
     app: &App,
@@ -316,6 +287,7 @@ async fn answer_of(
     wait: Duration,
     view: &View,
     headers: &HeaderMap,
+    trail: &Trail,
 ) -> Result<Option<Response>, Rejection> {
     // The job's id is on disk before it is given out; that takes no longer than most jobs.
     let (job, synced) = tokio::join!(job_after(app, caller, job_id, wait), app.store.sync());
@@ -325,7 +297,7 @@ async fn answer_of(
         return Ok(None);
     }
     Ok(Some(match job.kind {
-        JobKind::Query => page(app, &job, view, Some(job_id)).await?,
+        JobKind::Query => page(app, &job, view, Some(job_id), trail).await?,
         JobKind::Export | JobKind::Import => export(app, &job, headers, Some(job_id)).await?,
     }))
 }

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tower::Layer as _;
 use tower::util::MapRequestLayer;
 use tracing::debug;
@@ -20,6 +21,7 @@ use tracing::warn;
 
 use crate::error::Result;
 use crate::http::App;
+use crate::http::auth::Peer;
 use crate::http::layers;
 use crate::http::router;
 
@@ -31,9 +33,13 @@ const CONNECTIONS_MAX: usize = 450;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` turns true, then lets running requests end.
-pub(crate) async fn serve(listener: TcpListener, app: App, mut stop: watch::Receiver<bool>) -> Result<()> {
-    let service = MapRequestLayer::new(layers::tidy_path::<Incoming>).layer(router(app));
-    let service = TowerToHyperService::new(service);
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    app: App,
+    mut stop: watch::Receiver<bool>,
+) -> Result<()> {
+    let router = router(app);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     loop {
@@ -42,17 +48,40 @@ pub(crate) async fn serve(listener: TcpListener, app: App, mut stop: watch::Rece
             // An error means that the sender is gone, which is a stop too.
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let Some((stream, place)) = accepted else {
+        let Some((stream, peer, place)) = accepted else {
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
-        let connection = http1::Builder::new()
+        let prepare = MapRequestLayer::new(move |mut request: axum::http::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            layers::tidy_path(request)
+        });
+        let service = TowerToHyperService::new(prepare.layer(router.clone()));
+        let mut builder = http1::Builder::new();
+        builder
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service.clone());
-        let connection = graceful.watch(connection);
+            .header_read_timeout(HEADER_TIMEOUT);
+        let watcher = graceful.watcher();
+        let tls = tls.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let ended = match tls {
+                None => {
+                    watcher
+                        .watch(builder.serve_connection(TokioIo::new(stream), service))
+                        .await
+                }
+                Some(tls) => {
+                    let shaken = tokio::time::timeout(HEADER_TIMEOUT, tls.accept(stream)).await;
+                    let Ok(Ok(stream)) = shaken else {
+                        debug!("a client did not come to speak TLS");
+                        return;
+                    };
+                    watcher
+                        .watch(builder.serve_connection(TokioIo::new(stream), service))
+                        .await
+                }
+            };
+            if let Err(error) = ended {
                 debug!(%error, "a connection ended badly");
             }
             drop(place);
@@ -67,14 +96,14 @@ pub(crate) async fn serve(listener: TcpListener, app: App, mut stop: watch::Rece
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, peer)) => {
             if let Err(error) = stream.set_nodelay(true) {
                 debug!(%error, "cannot switch Nagle's algorithm off");
             }
-            Some((stream, place))
+            Some((stream, Peer(peer.ip()), place))
         }
         Err(error) => {
             warn!(%error, "cannot accept a connection");

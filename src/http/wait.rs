@@ -29,7 +29,7 @@ pub(super) fn parse_wait(text: Option<&str>) -> Result<Duration, Error> {
 /// The job as it is when it is done, or when the time is over, or when the server stops.
 pub(super) async fn job_after(app: &App, caller: &Caller, id: i64, wait: Duration) -> Result<Job, Rejection> {
     if wait.is_zero() {
-        return find_job(app, &caller.0, id).await;
+        return find_job(app, caller, id).await;
     }
     let waiter = app.store.waiter(id);
     let mut stop = app.stop.clone();
@@ -38,7 +38,7 @@ pub(super) async fn job_after(app: &App, caller: &Caller, id: i64, wait: Duratio
         let mut told = std::pin::pin!(waiter.told());
         // From here on no call is missed; what came before shows in the row.
         told.as_mut().enable();
-        let job = find_job(app, &caller.0, id).await?;
+        let job = find_job(app, caller, id).await?;
         if job.is_finished() {
             return Ok(job);
         }
@@ -49,7 +49,7 @@ pub(super) async fn job_after(app: &App, caller: &Caller, id: i64, wait: Duratio
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
-    find_job(app, &caller.0, id).await
+    find_job(app, caller, id).await
 }
 
 #[cfg(test)]

@@ -9,10 +9,11 @@ use crate::query::fault::Fault;
 use crate::query::file_filter::read_filters;
 use crate::query::template::statement;
 use crate::query::yaml;
+use crate::query::yaml::Kind;
 use crate::query::yaml::Node;
 use crate::report::Report;
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "id",
     "title",
     "source",
@@ -20,6 +21,7 @@ const KEYS: [&str; 8] = [
     "cache",
     "timeout",
     "rows_max",
+    "shared_with",
     "filters",
 ];
 const DEFAULT_SOURCE: &str = "warehouse";
@@ -81,6 +83,7 @@ fn read_front_matter(root: &Node) -> std::result::Result<Report, Fault> {
         cache: Duration::ZERO,
         timeout: None,
         rows_max: None,
+        shared_with: None,
         filters: Vec::new(),
         sql: String::new(),
     };
@@ -106,6 +109,7 @@ fn read_front_matter(root: &Node) -> std::result::Result<Report, Fault> {
                 timeout => report.timeout = Some(timeout),
             },
             "rows_max" => report.rows_max = Some(read_positive(value, "`rows_max`")?.unsigned_abs()),
+            "shared_with" => report.shared_with = Some(read_names(value)?),
             _ => report.filters = read_filters(value)?,
         }
     }
@@ -127,6 +131,17 @@ fn read_positive(value: &Node, what: &str) -> std::result::Result<i64, Fault> {
     match text.parse() {
         Ok(id) if id > 0 => Ok(id),
         _ => Err(fault()),
+    }
+}
+
+/// One name or a list of them.
+fn read_names(value: &Node) -> std::result::Result<Vec<String>, Fault> {
+    match &value.kind {
+        Kind::List(names) => names
+            .iter()
+            .map(|name| read_line(name, "`shared_with`"))
+            .collect(),
+        _ => Ok(vec![read_line(value, "`shared_with`")?]),
     }
 }
 

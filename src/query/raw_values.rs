@@ -76,6 +76,11 @@ impl RawValues {
         self.given.get(name)
     }
 
+    /// Says what was given for a name.
+    pub(crate) fn set(&mut self, name: &str, texts: Vec<String>) {
+        self.given.insert(name.to_owned(), Given::Texts(texts));
+    }
+
     /// What was given for a name that no filter can bear.
     pub(crate) fn reserved(&self, name: &str) -> Option<&str> {
         self.reserved.get(name).map(String::as_str)

@@ -2,6 +2,7 @@
 
 use tracing::warn;
 
+use crate::access::KeyTerms;
 use crate::api_key::ApiKey;
 use crate::api_key::HashedKey;
 use crate::error::Error;
@@ -14,24 +15,34 @@ use crate::user::User;
 /// How often the last use of a key is written down: reads must not turn into a write each.
 const LAST_USED_STEP_US: i64 = 60_000_000;
 
+/// Who holds a key, and what it opens.
 #[derive(sqlx::FromRow)]
-struct Holder {
+pub(crate) struct Holder {
     #[sqlx(flatten)]
-    user: User,
-    key_id: i64,
+    pub(crate) user: User,
+    pub(crate) key_id: i64,
+    #[sqlx(json)]
+    pub(crate) terms: KeyTerms,
     last_used_at: i64,
 }
 
 impl Store {
     /// Adds a key of a user and says its id.
-    pub(crate) async fn add_key(&self, user_id: i64, name: &str, hash: &HashedKey) -> Result<i64> {
+    pub(crate) async fn add_key(
+        &self,
+        user_id: i64,
+        name: &str,
+        hash: &HashedKey,
+        terms: &KeyTerms,
+    ) -> Result<i64> {
         let ids = sqlx::query_scalar(
-            "insert into api_keys (user_id, name, hash, created_at) values ($1, $2, $3, $4) returning id",
+            "insert into api_keys (user_id, name, hash, created_at, terms) values ($1, $2, $3, $4, $5) returning id",
         )
         .bind(user_id)
         .bind(name)
         .bind(hash.as_bytes())
         .bind(now_us())
+        .bind(serde_json::to_string(terms)?)
         .fetch_all(&self.writes)
         .await?;
         ids.first()
@@ -40,9 +51,9 @@ impl Store {
     }
 
     /// Finds who holds a key that is not revoked and whose user has API access.
-    pub(crate) async fn user_of_key(&self, hash: &HashedKey) -> Result<Option<User>> {
+    pub(crate) async fn holder_of_key(&self, hash: &HashedKey) -> Result<Option<Holder>> {
         let found: Option<Holder> = sqlx::query_as(
-            "select users.*, api_keys.id as key_id, coalesce(last_used_at, 0) as last_used_at
+            "select users.*, api_keys.id as key_id, terms, coalesce(last_used_at, 0) as last_used_at
              from api_keys join users on users.id = api_keys.user_id
              where hash = $1 and revoked_at is null and api_access",
         )
@@ -58,7 +69,7 @@ impl Store {
             // A full disk is no reason to turn a reader away.
             warn!(%error, "cannot write down that a key was used");
         }
-        Ok(Some(holder.user))
+        Ok(Some(holder))
     }
 
     async fn touch_key(&self, id: i64) -> Result<()> {
@@ -72,12 +83,42 @@ impl Store {
 
     pub(crate) async fn keys(&self) -> Result<Vec<ApiKey>> {
         Ok(sqlx::query_as(
-            "select api_keys.id, email, api_keys.name, api_keys.created_at, last_used_at, revoked_at
+            "select api_keys.id, email, api_keys.name, api_keys.created_at, last_used_at, revoked_at, terms
              from api_keys join users on users.id = api_keys.user_id
              order by api_keys.id",
         )
         .fetch_all(&self.reads)
         .await?)
+    }
+
+    /// Puts a new key in the place of one, which goes on for a while, and says the new one's id.
+    pub(crate) async fn rotate_key(&self, id: i64, hash: &HashedKey, grace_us: i64) -> Result<i64> {
+        let mut transaction = self.begin_write().await?;
+        let now = now_us();
+        let added = sqlx::query_scalar(
+            "insert into api_keys (user_id, name, hash, created_at, terms)
+             select user_id, name, $1, $2, terms from api_keys
+             where id = $3 and revoked_at is null and coalesce(terms ->> '$.expires_at' > $2, true) returning id",
+        )
+        .bind(hash.as_bytes())
+        .bind(now)
+        .bind(id)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let Some(added) = added.first().copied() else {
+            let message = format!("there is no key `{id}`, or no longer");
+            return Err(Error::new(ErrorCode::NotFound, message));
+        };
+        sqlx::query(
+            "update api_keys set terms = json_set(terms, '$.expires_at',
+                    min(coalesce(terms ->> '$.expires_at', $1), $1)) where id = $2",
+        )
+        .bind(now.saturating_add(grace_us))
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(added)
     }
 
     /// Revokes a key; it opens nothing from the next request on. Revoking twice is no error.

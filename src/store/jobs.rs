@@ -5,6 +5,7 @@ use sqlx::Sqlite;
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 
+use crate::access::Sight;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -13,6 +14,8 @@ use crate::query::Statement;
 use crate::source::CONCURRENCY;
 use crate::store::COMMIT;
 use crate::store::Store;
+use crate::store::access::job_is_seen;
+use crate::store::access::sight_arguments;
 use crate::store::changes::Waiter;
 use crate::store::now_us;
 use crate::store::results::MadeOf;
@@ -169,18 +172,23 @@ impl Store {
         Ok(())
     }
 
-    /// The job, if this user may see it.
-    pub(crate) async fn job_seen_by(&self, id: i64, user_id: i64, is_admin: bool) -> Result<Option<Job>> {
-        let sql = format!(
-            "select {JOB}
-             from jobs
-             where id = $1
-               and ($2 or user_id = $3 or exists (select 1 from job_users where job_id = jobs.id and user_id = $3))"
-        );
-        Ok(sqlx::query_as(AssertSqlSafe(sql))
+    /// The job, whoever asks.
+    pub(crate) async fn job(&self, id: i64) -> Result<Option<Job>> {
+        Ok(
+            sqlx::query_as(AssertSqlSafe(format!("select {JOB} from jobs where id = $1")))
+                .bind(id)
+                .fetch_optional(&self.reads)
+                .await?,
+        )
+    }
+
+    /// The job, if these eyes may see it.
+    pub(crate) async fn job_seen_by(&self, id: i64, sight: &Sight) -> Result<Option<Job>> {
+        let own =
+            "jobs.user_id = $2 or exists (select 1 from job_users where job_id = jobs.id and user_id = $2)";
+        let sql = format!("select {JOB} from jobs where id = $5 and {}", job_is_seen(own));
+        Ok(sqlx::query_as_with(AssertSqlSafe(sql), sight_arguments(sight)?)
             .bind(id)
-            .bind(is_admin)
-            .bind(user_id)
             .fetch_optional(&self.reads)
             .await?)
     }

@@ -1,8 +1,11 @@
 //! The metadata database: users, keys, reports, jobs, and which results and exports exist.
 //! All SQL on it is in this folder; it never touches a report's source.
 
+mod access;
 mod api_keys;
+pub(crate) mod audit;
 pub(crate) mod changes;
+mod feeds;
 pub(crate) mod idempotency;
 pub(crate) mod imports;
 pub(crate) mod job_lists;
@@ -12,6 +15,7 @@ pub(crate) mod logs;
 pub(crate) mod reports;
 pub(crate) mod results;
 mod reuse;
+pub(crate) mod shares;
 mod sources;
 mod submits;
 mod sync;
@@ -63,6 +67,7 @@ pub(crate) struct Store {
     versions: Arc<KnownVersions>,
     wal: Arc<WalSync>,
     changes: Changes,
+    audit: Arc<audit::Waiting>,
 }
 
 impl Store {
@@ -97,11 +102,15 @@ impl Store {
             versions: Arc::default(),
             wal: Arc::new(WalSync::new(wal.into())),
             changes: Changes::default(),
+            audit: Arc::default(),
         })
     }
 
     /// Closes the database, so that all of it is in its one file.
     pub(crate) async fn close(&self) {
+        if let Err(error) = self.write_records().await {
+            warn!(%error, "cannot write the last records of the audit");
+        }
         if let Err(error) = self.sync().await {
             warn!(%error, "cannot put the metadata on disk");
         }

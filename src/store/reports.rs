@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
+use sqlx::AssertSqlSafe;
+
+use crate::access::Sight;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::memo::Memo;
 use crate::report::Report;
 use crate::store::Store;
+use crate::store::access::report_is_seen;
+use crate::store::access::sight_arguments;
 use crate::store::now_us;
+use crate::store::shares::share;
 
 /// The report as it runs now, and the number of that version.
 pub(crate) struct VersionedReport {
@@ -34,8 +40,13 @@ const CURRENT: &str = "
     where reports.id = $1";
 
 impl Store {
-    pub(crate) async fn report(&self, id: i64) -> Result<Option<VersionedReport>> {
-        let version: Option<i64> = sqlx::query_scalar("select version from reports where id = $1")
+    /// The report, if these eyes may see it.
+    pub(crate) async fn report_seen_by(&self, id: i64, sight: &Sight) -> Result<Option<VersionedReport>> {
+        let sql = format!(
+            "select version from reports where id = $5 and {}",
+            report_is_seen("reports.id")
+        );
+        let version: Option<i64> = sqlx::query_scalar_with(AssertSqlSafe(sql), sight_arguments(sight)?)
             .bind(id)
             .fetch_optional(&self.reads)
             .await?;
@@ -44,6 +55,40 @@ impl Store {
         };
         let report = self.report_version(id, version).await?;
         Ok(Some(VersionedReport { report, version }))
+    }
+
+    pub(crate) async fn report_title(&self, id: i64) -> Result<String> {
+        let title: Option<String> = sqlx::query_scalar(
+            "select definition ->> '$.title' from reports
+             join report_versions on report_id = reports.id and report_versions.version = reports.version
+             where reports.id = $1",
+        )
+        .bind(id)
+        .fetch_optional(&self.reads)
+        .await?;
+        Ok(title.unwrap_or_default())
+    }
+
+    /// Whose a report is, if it is there and somebody's.
+    pub(crate) async fn report_owner(&self, id: i64) -> Result<Option<Option<i64>>> {
+        Ok(sqlx::query_scalar("select owner_id from reports where id = $1")
+            .bind(id)
+            .fetch_optional(&self.reads)
+            .await?)
+    }
+
+    /// The reports that these eyes may see.
+    pub(crate) async fn reports_seen_by(&self, sight: &Sight) -> Result<Vec<VersionedReport>> {
+        let sql = format!(
+            "select reports.version, definition from reports
+             join report_versions on report_id = reports.id and report_versions.version = reports.version
+             where {} order by reports.id",
+            report_is_seen("reports.id")
+        );
+        let rows: Vec<(i64, String)> = sqlx::query_as_with(AssertSqlSafe(sql), sight_arguments(sight)?)
+            .fetch_all(&self.reads)
+            .await?;
+        rows.into_iter().map(parse).collect()
     }
 
     /// A report as it was in this version.
@@ -75,7 +120,13 @@ impl Store {
     }
 
     /// Makes each report's newest version equal to the one given: all of them, or on an error none.
-    pub(crate) async fn apply_reports(&self, reports: &[Report], dry_run: bool) -> Result<Vec<Change>> {
+    /// A new one is this user's. Sharing stays as it is, unless a report says with whom.
+    pub(crate) async fn apply_reports(
+        &self,
+        reports: &[Report],
+        owner_id: Option<i64>,
+        dry_run: bool,
+    ) -> Result<Vec<Change>> {
         let mut transaction = self.begin_write().await?;
         let mut changes = Vec::with_capacity(reports.len());
         for report in reports {
@@ -85,6 +136,9 @@ impl Store {
                 .await?;
             let (version, change) = match current.map(parse).transpose()? {
                 Some(current) if *current.report == *report => {
+                    if let Some(shared_with) = &report.shared_with {
+                        share(&mut transaction, report.id, shared_with).await?;
+                    }
                     changes.push(Change::Unchanged);
                     continue;
                 }
@@ -109,13 +163,17 @@ impl Store {
             .execute(&mut *transaction)
             .await?;
             sqlx::query(
-                "insert into reports (id, version) values ($1, $2)
+                "insert into reports (id, version, owner_id) values ($1, $2, $3)
                  on conflict (id) do update set version = excluded.version",
             )
             .bind(report.id)
             .bind(version)
+            .bind(owner_id)
             .execute(&mut *transaction)
             .await?;
+            if let Some(shared_with) = &report.shared_with {
+                share(&mut transaction, report.id, shared_with).await?;
+            }
             changes.push(change);
         }
         if !dry_run {

@@ -119,6 +119,16 @@ impl Store {
             .await?)
     }
 
+    /// How many rows a result has, and when they were read.
+    pub(crate) async fn result_figures(&self, id: i64) -> Result<Option<(i64, i64)>> {
+        Ok(
+            sqlx::query_as("select rows, created_at from results where id = $1")
+                .bind(id)
+                .fetch_optional(&self.reads)
+                .await?,
+        )
+    }
+
     /// The export, unless its result has expired.
     pub(crate) async fn export(&self, id: i64) -> Result<Option<StoredExport>> {
         Ok(sqlx::query_as(

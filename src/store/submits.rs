@@ -41,6 +41,16 @@ impl Store {
         }
     }
 
+    /// How many jobs of a key are not over.
+    pub(crate) async fn live_jobs_of_key(&self, key_id: i64) -> Result<i64> {
+        let sql =
+            "select count(*) from jobs where key_id = $1 and status in ('queued', 'running', 'cancelling')";
+        Ok(sqlx::query_scalar(sql)
+            .bind(key_id)
+            .fetch_one(&self.reads)
+            .await?)
+    }
+
     async fn is_full(&self, queue_max: i64) -> Result<bool> {
         let sql = "select count(*) >= $1 from (select 1 from jobs where status = 'queued' limit $1)";
         Ok(sqlx::query_scalar(sql)
@@ -144,9 +154,9 @@ async fn insert(
     let id: Vec<i64> = sqlx::query_scalar(
         "insert into jobs (kind, format, options, status, user_id, report_id, report_version, result_key, live_key,
                            statement, created_at, started_at, ended_at, result_id, export_id, source_id, filter_values,
-                           truncate)
+                           truncate, key_id, pins)
          select $1, $2, $3, $4, $5, $6, $7, $8, case when $15 then $8 else hex(randomblob(16)) end,
-                $9, $10, $11, $11, $12, $13, $14, $17, $18
+                $9, $10, $11, $11, $12, $13, $14, $17, $18, $19, $20
          where $4 <> 'queued' or (select count(*) from (select 1 from jobs where status = 'queued' limit $16)) < $16
          on conflict (live_key, kind, format, options) where status in ('queued', 'running') do nothing
          returning id",
@@ -169,6 +179,8 @@ async fn insert(
     .bind(queue_max)
     .bind(&new.filter_values)
     .bind(new.truncate)
+    .bind(new.key_id)
+    .bind(&new.pins)
     .fetch_all(database)
     .await?;
     Ok(id.first().map(|id| match done {

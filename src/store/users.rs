@@ -1,5 +1,6 @@
 //! Users.
 
+use crate::access::Role;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -13,18 +14,18 @@ impl Store {
         &self,
         email: &str,
         name: &str,
-        is_admin: bool,
+        role: Role,
         api_access: bool,
     ) -> Result<User> {
         sqlx::query_as(
-            "insert into users (email, name, is_admin, api_access, created_at)
+            "insert into users (email, name, role, api_access, created_at)
              values ($1, $2, $3, $4, $5)
              on conflict (email) do nothing
              returning *",
         )
         .bind(email)
         .bind(name)
-        .bind(is_admin)
+        .bind(role)
         .bind(api_access)
         .bind(now_us())
         .fetch_all(&self.writes)
@@ -74,9 +75,28 @@ impl Store {
         .await
     }
 
-    async fn switch(&self, email: &str, sql: &'static str, on: bool) -> Result<()> {
+    /// Switches whether a user may take whole files.
+    pub(crate) async fn set_can_export(&self, email: &str, can_export: bool) -> Result<()> {
+        self.switch(
+            email,
+            "update users set can_export = $1 where email = $2",
+            can_export,
+        )
+        .await
+    }
+
+    /// Makes a user something else.
+    pub(crate) async fn set_role(&self, email: &str, role: Role) -> Result<()> {
+        self.switch(email, "update users set role = $1 where email = $2", role.name())
+            .await
+    }
+
+    async fn switch<'q, T>(&self, email: &'q str, sql: &'static str, to: T) -> Result<()>
+    where
+        T: sqlx::Encode<'q, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + 'q,
+    {
         let changed = sqlx::query(sql)
-            .bind(on)
+            .bind(to)
             .bind(email)
             .execute(&self.writes)
             .await?

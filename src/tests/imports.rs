@@ -368,7 +368,7 @@ async fn others_see_no_import_of_mine() {
     let bob = app
         .worker
         .store
-        .add_user("bob@example.com", "Bob", false, true)
+        .add_user("bob@example.com", "Bob", crate::access::Role::Analyst, true)
         .await
         .unwrap();
     let key = crate::tests::add_key(&app.worker, &bob).await;

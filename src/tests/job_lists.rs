@@ -125,7 +125,7 @@ async fn others_jobs_are_not_listed_unless_joined() {
     app.report(REPORT).await;
     let mine = app.submit("/queries/1/submit_query.json").await;
     app.submit("/queries/1/submit_query.json?n=2").await;
-    let bob = app.key_of("bob@example.com", false).await;
+    let bob = app.key_of("bob@example.com", crate::access::Role::Viewer).await;
     let bob = [("X-Holistics-Key", bob.as_str())];
     let seen = || async { app.send(Method::GET, "/jobs.json", &bob, "").await.json() };
     assert_eq!(seen().await, json!([]));
@@ -133,7 +133,9 @@ async fn others_jobs_are_not_listed_unless_joined() {
         .await;
     assert_eq!(seen().await[0]["id"], mine);
     assert_eq!(seen().await.as_array().unwrap().len(), 1);
-    let root = app.key_of("root@example.com", true).await;
+    let root = app
+        .key_of("root@example.com", crate::access::Role::Administrator)
+        .await;
     let all = app
         .send(Method::GET, "/jobs.json", &[("X-Holistics-Key", &root)], "")
         .await;

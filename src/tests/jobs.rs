@@ -123,7 +123,7 @@ async fn only_owner_and_administrator_cancel() {
     app.report_sql("select 42 as n").await;
     let job_id = app.submit("/queries/1/submit_query.json").await;
     let path = format!("/jobs/{job_id}/cancel.json");
-    let bob = app.key_of("bob@example.com", false).await;
+    let bob = app.key_of("bob@example.com", crate::access::Role::Viewer).await;
     let bob = [("X-Holistics-Key", bob.as_str())];
     assert_eq!(app.send(Method::PUT, &path, &bob, "").await.status, 404);
     let joined = app
@@ -133,7 +133,9 @@ async fn only_owner_and_administrator_cancel() {
     let refused = app.send(Method::PUT, &path, &bob, "").await;
     assert_eq!(refused.status, 403, "{}", refused.text());
     assert_eq!(app.status(job_id).await, "queued");
-    let root = app.key_of("root@example.com", true).await;
+    let root = app
+        .key_of("root@example.com", crate::access::Role::Administrator)
+        .await;
     let root = [("X-Holistics-Key", root.as_str())];
     assert_eq!(app.send(Method::PUT, &path, &root, "").await.status, 200);
     assert_eq!(app.status(job_id).await, "cancelled");
@@ -215,7 +217,7 @@ async fn pages_come_before_files_and_users_take_turns() {
     )
     .await;
     let store = &app.worker.store;
-    let bob = app.key_of("bob@example.com", false).await;
+    let bob = app.key_of("bob@example.com", crate::access::Role::Viewer).await;
     let file = app.submit("/queries/1/submit_export.csv?n=1").await;
     let mut mine = Vec::new();
     for n in 1..=3 {
@@ -345,7 +347,7 @@ async fn submit_that_is_sent_again_is_the_same_job() {
         );
     }
     // A key is its user's.
-    let bob = app.key_of("bob@example.com", false).await;
+    let bob = app.key_of("bob@example.com", crate::access::Role::Viewer).await;
     let headers = [("X-Holistics-Key", bob.as_str()), ("Idempotency-Key", "a")];
     let theirs = app.send(Method::GET, query, &headers, "").await.json();
     assert_ne!(theirs["job_id"], first["job_id"]);

@@ -117,11 +117,16 @@ async fn jobs_of_others_are_not_found_but_by_administrators() {
     app.run_pending_jobs().await;
     let store = &app.worker.store;
     let other = store
-        .add_user("bob@example.com", "Bob", false, true)
+        .add_user("bob@example.com", "Bob", crate::access::Role::Analyst, true)
         .await
         .unwrap();
     let admin = store
-        .add_user("root@example.com", "Root", true, true)
+        .add_user(
+            "root@example.com",
+            "Root",
+            crate::access::Role::Administrator,
+            true,
+        )
         .await
         .unwrap();
     let other_key = add_key(&app.worker, &other).await;

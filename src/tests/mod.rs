@@ -4,15 +4,18 @@
 mod api;
 mod bad_input;
 mod downloads;
+mod feeds;
 mod imports;
 mod job_lists;
 mod jobs;
 mod keys;
 mod limits;
+mod matrix;
 mod options;
 mod pages;
 mod queue;
 mod queue_model;
+mod rights;
 mod same_data;
 mod wait;
 
@@ -32,6 +35,8 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
+use crate::access::KeyTerms;
+use crate::access::Role;
 use crate::api_key::PlainKey;
 use crate::config::Config;
 use crate::http;
@@ -70,13 +75,14 @@ impl TestApp {
         let worker = Worker::open(config).await.unwrap();
         let user = worker
             .store
-            .add_user("ann@example.com", "Ann", false, true)
+            .add_user("ann@example.com", "Ann", Role::Analyst, true)
             .await
             .unwrap();
         let key = add_key(&worker, &user).await;
         let (stop, stopping) = watch::channel(false);
         Self {
             router: http::router(http::App {
+                limits: std::sync::Arc::default(),
                 store: worker.store.clone(),
                 objects: worker.objects.clone(),
                 config: worker.config.clone(),
@@ -92,8 +98,8 @@ impl TestApp {
     }
 
     /// A key of another user.
-    pub(crate) async fn key_of(&self, email: &str, is_admin: bool) -> String {
-        let added = self.worker.store.add_user(email, email, is_admin, true).await;
+    pub(crate) async fn key_of(&self, email: &str, role: Role) -> String {
+        let added = self.worker.store.add_user(email, email, role, true).await;
         add_key(&self.worker, &added.unwrap()).await
     }
 
@@ -107,10 +113,13 @@ impl TestApp {
             .unwrap();
     }
 
-    /// Applies a report given as a file's text.
+    /// Applies a report given as a file's text, for everyone.
     pub(crate) async fn report(&self, text: &str) {
         let report = parse_report("report.sql", text).unwrap();
-        self.worker.store.apply_reports(&[report], false).await.unwrap();
+        let id = report.id;
+        let store = &self.worker.store;
+        store.apply_reports(&[report], None, false).await.unwrap();
+        store.set_shares(id, &["everyone".to_owned()]).await.unwrap();
     }
 
     /// Applies report 1 with this SQL and no filters.
@@ -179,7 +188,10 @@ impl TestApp {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(body.into()).unwrap();
+        self.request(request.body(body.into()).unwrap()).await
+    }
+
+    pub(crate) async fn request(&self, request: Request<Body>) -> Answer {
         let response = self
             .router
             .clone()
@@ -272,9 +284,23 @@ impl Answer {
     }
 }
 
+/// Eyes that see everything.
+pub(crate) fn all() -> crate::access::Sight {
+    crate::access::Sight {
+        user_id: 0,
+        sees_all: true,
+        reports: None,
+        pins: None,
+    }
+}
+
 pub(crate) async fn add_key(worker: &Worker, user: &User) -> String {
     let key = PlainKey::generate().unwrap();
-    worker.store.add_key(user.id, "test", &key.hash()).await.unwrap();
+    worker
+        .store
+        .add_key(user.id, "test", &key.hash(), &KeyTerms::default())
+        .await
+        .unwrap();
     key.reveal().to_owned()
 }
 

@@ -44,7 +44,7 @@ async fn same_work_under_way_is_joined_also_by_another_user() {
     let other = app
         .worker
         .store
-        .add_user("bob@example.com", "Bob", false, true)
+        .add_user("bob@example.com", "Bob", crate::access::Role::Analyst, true)
         .await
         .unwrap();
     let key = add_key(&app.worker, &other).await;
@@ -144,7 +144,12 @@ async fn job_that_kills_its_worker_is_not_tried_for_ever() {
         worker = restart(folder.path()).await;
     }
     assert!(worker.claim().await.unwrap().is_none());
-    let job = worker.store.job_seen_by(job_id, 0, true).await.unwrap().unwrap();
+    let job = worker
+        .store
+        .job_seen_by(job_id, &crate::tests::all())
+        .await
+        .unwrap()
+        .unwrap();
     let error = job.error().unwrap();
     assert!(error.message.starts_with("worker lost"), "{error}");
 }
@@ -223,7 +228,12 @@ async fn result_stays_while_a_live_job_is_to_read_it() {
     app.worker.sweep().await.unwrap();
     assert!(rows.exists());
     app.run_pending_jobs().await;
-    let job = app.worker.store.job_seen_by(job_id, 0, true).await.unwrap();
+    let job = app
+        .worker
+        .store
+        .job_seen_by(job_id, &crate::tests::all())
+        .await
+        .unwrap();
     assert!(job.is_some_and(|job| job.error().is_none() && job.is_finished()));
     assert!(
         !app.path().join(format!("results/{job_id}-1.arrow")).exists(),
@@ -246,7 +256,7 @@ async fn writes_that_are_undone_leave_the_store_usable() {
     for _ in 0..20 {
         app.worker
             .store
-            .apply_reports(std::slice::from_ref(&changed), true)
+            .apply_reports(std::slice::from_ref(&changed), None, true)
             .await
             .unwrap();
     }

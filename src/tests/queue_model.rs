@@ -119,11 +119,17 @@ impl Tested {
         let path = folder.path().join("metadata.sqlite");
         let store = Store::open(&path).await.unwrap();
         let report = parse_report("r.sql", "---\nid: 1\ntitle: Test\n---\nselect 1").unwrap();
-        store.apply_reports(&[report], false).await.unwrap();
+        store.apply_reports(&[report], None, false).await.unwrap();
         let mut users = Vec::new();
         for user in 0..USERS {
             let email = format!("user{user}@example.com");
-            users.push(store.add_user(&email, "User", false, true).await.unwrap().id);
+            users.push(
+                store
+                    .add_user(&email, "User", crate::access::Role::Analyst, true)
+                    .await
+                    .unwrap()
+                    .id,
+            );
         }
         let metadata = Connection::open(&path).unwrap();
         let settings = format!("update sources set settings = '{{\"concurrency\":{SOURCE_JOBS_MAX}}}'");
@@ -271,6 +277,8 @@ impl Tested {
             cache_us: 0,
             may_join,
             truncate: false,
+            key_id: None,
+            pins: "{}".to_owned(),
         };
         let same = self
             .known

@@ -53,9 +53,15 @@ async fn submit_that_waits_answers_with_the_page() {
 async fn submit_that_waits_for_a_file_answers_with_its_link() {
     let app = app().await;
     let answer = get_while_working(&app, "/queries/1/submit_export.csv?_wait=50", &[("Host", "h")]).await;
+    let answer = answer.json();
+    let link = answer["export"]["http_path"].as_str().unwrap();
+    assert!(
+        link.starts_with("http://h/exports/download?job_id=1&expires="),
+        "{link}"
+    );
     assert_eq!(
-        answer.json(),
-        json!({"status": "success", "job_id": 1, "export": {"http_path": "http://h/exports/download?job_id=1"}})
+        answer,
+        json!({"status": "success", "job_id": 1, "export": {"http_path": link}})
     );
     let file = app.get("/exports/download?job_id=1").await;
     assert_eq!(file.text(), "i,double\n0,0\n1,2\n2,4\n");

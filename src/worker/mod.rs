@@ -132,6 +132,7 @@ impl Worker {
             tasks.spawn(self.clone().work_alone(draining.clone(), stop.clone()));
         }
         tasks.spawn(self.clone().expire_regularly(draining.clone()));
+        tasks.spawn(self.clone().record_regularly(draining.clone()));
         tasks.spawn(self.clone().sweep_regularly(draining));
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {

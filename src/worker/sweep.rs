@@ -14,6 +14,9 @@ use crate::worker::Worker;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
+/// What a crash may take of the audit.
+const RECORD_EVERY: Duration = Duration::from_millis(500);
+
 impl Worker {
     pub(super) async fn sweep_regularly(self, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
@@ -23,6 +26,19 @@ impl Worker {
             tokio::select! {
                 () = tokio::time::sleep(SWEEP_EVERY) => {}
                 _ = stop.changed() => {}
+            }
+        }
+    }
+
+    /// Writes down who did what. What comes after the last time is written when the metadata are closed.
+    pub(super) async fn record_regularly(self, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            tokio::select! {
+                () = tokio::time::sleep(RECORD_EVERY) => {}
+                _ = stop.changed() => {}
+            }
+            if let Err(error) = self.store.write_records().await {
+                error!(%error, "cannot write records of the audit");
             }
         }
     }

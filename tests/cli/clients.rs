@@ -136,7 +136,7 @@ fn disk_that_fills_up_fails_one_job_and_harms_no_other() {
     let reports = folder.path().join("reports");
     fs::write(
         reports.join("2.sql"),
-        "---\nid: 2\ntitle: Small\n---\nselect 42 as n",
+        "---\nid: 2\ntitle: Small\nshared_with: everyone\n---\nselect 42 as n",
     )
     .unwrap();
     let data_dir = folder.path().to_str().unwrap();

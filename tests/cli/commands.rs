@@ -75,7 +75,10 @@ fn reports_are_applied_whole_or_not_at_all() {
         run(&arguments)
     };
     assert!(stderr(&apply(&[])).contains("has no .sql file"));
-    write("1.sql", "---\nid: 1\ntitle: One\n---\nselect 1");
+    write(
+        "1.sql",
+        "---\nid: 1\ntitle: One\nshared_with: [everyone]\n---\nselect 1",
+    );
     write(
         "2.sql",
         "---\nid: 2\ntitle: Two\nfilters:\n  n: {type: nummer}\n---\nselect {{ n }}",
@@ -114,7 +117,8 @@ fn reports_are_applied_whole_or_not_at_all() {
     assert!(!data_dir.exists());
     assert_eq!(
         stdout(&apply(&[])),
-        "report 1 `One`: created\nreport 2 `Two`: created\n"
+        "report 1 `One`: created\nreport 2 `Two`: created, for administrators alone \
+         (`holistics reports share 2 everyone` changes that)\n"
     );
     assert_eq!(
         stdout(&apply(&[])),
@@ -127,7 +131,7 @@ fn reports_are_applied_whole_or_not_at_all() {
     assert_eq!(stdout(&apply(&[])), would.replace("would be ", ""));
     assert_eq!(
         stdout(&run(&["list"])),
-        "ID | Version | Title | Filters\n1 | 1 | One | \n2 | 2 | Two | \n"
+        "ID | Version | Title | Filters | Shared with\n1 | 1 | One |  | everyone\n2 | 2 | Two |  | \n"
     );
 }
 
@@ -150,7 +154,10 @@ fn commands_on_users_and_keys_say_what_is_wrong() {
         &["users", "add", "ann@example.com"],
         "there is a user `ann@example.com` already",
     );
-    fails(&["users", "add", "ann"], "`ann` is no e-mail address");
+    fails(
+        &["users", "add", "ann"],
+        "`email` must be an e-mail address, got `ann`",
+    );
     fails(
         &["keys", "create", "--user", "bob@example.com"],
         "there is no user `bob@example.com`",

@@ -147,7 +147,7 @@ pub(crate) fn folder_with_key(sql: &str) -> (TempDir, String) {
     fs::create_dir(&reports).unwrap();
     fs::write(
         reports.join("1.sql"),
-        format!("---\nid: 1\ntitle: One\n---\n{sql}"),
+        format!("---\nid: 1\ntitle: One\nshared_with: everyone\n---\n{sql}"),
     )
     .unwrap();
     apply(&reports, folder.path());
@@ -164,9 +164,11 @@ pub(crate) fn folder_with_key(sql: &str) -> (TempDir, String) {
         "create",
         "--user",
         "ann@example.com",
+        "--scope",
+        "run,read,import",
         "--data-dir",
         data_dir,
     ]);
-    assert_eq!(key.len(), 45, "the key alone and a line end: {key}");
+    assert_eq!(key.len(), 49, "the key alone and a line end: {key}");
     (folder, key.trim_end().to_owned())
 }

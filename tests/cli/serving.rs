@@ -1,5 +1,8 @@
 //! Start, stop and kill of a server.
 
+use std::fs;
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::server::Server;
@@ -100,4 +103,86 @@ fn address_of_a_megabyte_is_refused() {
         "{answer}"
     );
     assert_eq!(server.get("/users/info.json", &key).0, 200);
+}
+
+#[test]
+fn https_by_certificate_files_and_no_plain_http_to_others() {
+    let (folder, key) = folder_with_key("select 1 as n");
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (certificate, private) = (file("certificate.pem"), file("key.pem"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-out", &certificate, "-keyout", &private])
+        .output();
+    let Ok(made) = made else {
+        assert!(std::env::var_os("CI").is_none(), "CI needs openssl");
+        eprintln!("skipped: there is no openssl");
+        return;
+    };
+    assert!(made.status.success(), "{}", stderr(&made));
+    let server = Server::start(
+        folder.path(),
+        &["--tls-certificate", &certificate, "--tls-key", &private],
+    );
+    assert!(server.host.starts_with("https://"), "{}", server.host);
+    let root = ureq::tls::Certificate::from_pem(&fs::read(&certificate).unwrap()).unwrap();
+    let tls = ureq::tls::TlsConfig::builder()
+        .root_certs(ureq::tls::RootCerts::new_with_certs(&[root]))
+        .build();
+    let agent: ureq::Agent = ureq::Agent::config_builder().tls_config(tls).build().into();
+    let submit = format!("{}/queries/1/submit_export.csv?_wait=50", server.host);
+    let answer = agent.get(&submit).header("X-Holistics-Key", &key).call().unwrap();
+    let answer: serde_json::Value = serde_json::from_reader(answer.into_body().into_reader()).unwrap();
+    let link = answer["export"]["http_path"].as_str().unwrap();
+    assert!(link.starts_with(&server.host), "{link}");
+    let text = agent
+        .get(link)
+        .call()
+        .unwrap()
+        .into_body()
+        .read_to_string()
+        .unwrap();
+    assert_eq!(text, "n\n1\n");
+    drop(server);
+
+    let data_dir = folder.path().to_str().unwrap();
+    let fails = |more: &[&str], says: &str| {
+        let mut arguments = vec!["serve", "--data-dir", data_dir];
+        arguments.extend_from_slice(more);
+        let output = holistics(&arguments);
+        assert!(
+            !output.status.success() && stderr(&output).contains(says),
+            "{}",
+            stderr(&output)
+        );
+    };
+    fails(
+        &["--listen", "0.0.0.0:0"],
+        "keys would cross the network in the clear",
+    );
+    fails(
+        &["--tls-key", &private],
+        "`tls_certificate` and `tls_key` go together",
+    );
+    let swapped = [
+        "--listen",
+        "127.0.0.1:0",
+        "--tls-certificate",
+        &private,
+        "--tls-key",
+        &certificate,
+    ];
+    fails(&swapped, "cannot read");
 }

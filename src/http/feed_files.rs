@@ -1,0 +1,194 @@
+//! The files of feeds, handed to who has no key but their address.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::HeaderName;
+use axum::http::HeaderValue;
+use axum::http::Method;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::IntoResponse as _;
+use axum::response::Response;
+
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::exports::Format;
+use crate::feed::Feed;
+use crate::feed::Token;
+use crate::http::App;
+use crate::http::audit::Trail;
+use crate::http::auth::Caller;
+use crate::http::auth::address_of;
+use crate::http::download::file_of;
+use crate::http::error::Rejection;
+use crate::http::new_job::Asked;
+use crate::http::new_job::may_export;
+use crate::http::new_job::new_job;
+use crate::http::new_job::queue;
+use crate::http::params::Params;
+use crate::http::params::Segments;
+use crate::http::wait::job_after;
+use crate::job::Job;
+use crate::job::JobStatus;
+use crate::query::raw_values::RawValues;
+use crate::store::now_us;
+
+const WARNING: HeaderName = HeaderName::from_static("warning");
+/// Seconds until a client should try again that found no file.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
+
+/// The file of a feed: made now, or within its `max_age`.
+#[utoipa::path(
+    get,
+    path = "/feeds/{feed}",
+    params(
+        ("feed" = String, Path, description = "The feed's id, its report's slug and its format, as in its address"),
+        ("token" = String, Query, description = "From its address"),
+    ),
+    responses(
+        (status = 200, description = "The file"),
+        (status = 206, description = "The part asked for"),
+        (status = 304, description = "The client has it"),
+        (status = 403, description = "The feed is paused", body = super::openapi::Errors),
+        (status = 404, description = "Unknown feed, or a wrong token", body = super::openapi::Errors),
+        (status = 503, description = "The file is not ready, or its report failed: come back"),
+    )
+)]
+pub(crate) async fn get_feed_file(
+    State(app): State<App>,
+    Segments(feed): Segments<String>,
+    params: Params,
+    request: Request,
+) -> Result<Response, Rejection> {
+    let (parts, _) = request.into_parts();
+    let address = address_of(&parts, &app);
+    if let Some(address) = address {
+        app.limits.check_address(address)?;
+    }
+    let feed = opened(&app, &feed, params.get("token").unwrap_or_default()).await?;
+    let Some(feed) = feed else {
+        if let Some(address) = address {
+            app.limits.count_wrong_key(address);
+        }
+        return Err(Rejection::NotFound);
+    };
+    if feed.is_paused {
+        return Err(Error::new(ErrorCode::Forbidden, "this feed is paused").into());
+    }
+    let user = app.store.user_of_feed(&feed).await?.ok_or(Rejection::NotFound)?;
+    let trail = Trail::of(&parts.extensions);
+    trail.note(|record| {
+        record.user_id = Some(user.id);
+        record.feed_id = Some(feed.id);
+        record.address = address.map(|address| address.to_string());
+        "feed".clone_into(&mut record.action);
+    });
+    let caller = Caller::of_feed(user, &feed);
+    may_export(&caller)?;
+    fetch(&app, &caller, &feed, &parts.method, &parts.headers, &trail).await
+}
+
+/// The feed of this address, unless it is over or the token is another's.
+async fn opened(app: &App, segment: &str, token: &str) -> Result<Option<Feed>, Rejection> {
+    let Some(id) = id_of(segment) else {
+        return Ok(None);
+    };
+    let feed = app.store.feed(id).await?;
+    let presented = Token::hash_of(token);
+    Ok(feed
+        .filter(|feed| same(&feed.token_hash, &presented))
+        .filter(|feed| feed.expires_at.is_none_or(|at| at > now_us())))
+}
+
+/// In a time that does not depend on where they differ.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(other)
+            .fold(0, |all, (one, other)| all | (one ^ other))
+            == 0
+}
+
+async fn fetch(
+    app: &App,
+    caller: &Caller,
+    feed: &Feed,
+    method: &Method,
+    headers: &HeaderMap,
+    trail: &Trail,
+) -> Result<Response, Rejection> {
+    let found = app.store.report_seen_by(feed.report_id, &caller.sight()?).await?;
+    let found = found.ok_or(Rejection::NotFound)?;
+    let asked = Asked {
+        format: Format::parse(&feed.format),
+        options: serde_json::from_str(&feed.options).map_err(Error::internal)?,
+        cache: Some(Duration::from_micros(feed.max_age.unsigned_abs())),
+        truncate: false,
+    };
+    let new = new_job(app, caller, &found, &raw_values(&feed.filter_values), asked).await?;
+    let job_id = queue(app, new, None).await?.job_id();
+    let job = job_after(app, caller, job_id, app.config.feed_wait).await?;
+    if job.status == JobStatus::Success {
+        app.store.feed_served(feed.id, job_id).await?;
+        return aged(app, &job, method, headers, trail, false).await;
+    }
+    if feed.stale_ok
+        && let Some(last) = feed.job_id
+        && let Some(last) = app.store.job(last).await?
+        && let Ok(response) = aged(app, &last, method, headers, trail, true).await
+    {
+        return Ok(response);
+    }
+    let message = match job.error() {
+        Some(error) => error.message,
+        None => "the file is not ready yet: come back for it".to_owned(),
+    };
+    let answer = Json(serde_json::json!({"errors": [message]}));
+    let retry_after = [(header::RETRY_AFTER, RETRY_AFTER)];
+    Ok((StatusCode::SERVICE_UNAVAILABLE, retry_after, answer).into_response())
+}
+
+/// The file with the age of its data.
+async fn aged(
+    app: &App,
+    job: &Job,
+    method: &Method,
+    headers: &HeaderMap,
+    trail: &Trail,
+    is_stale: bool,
+) -> Result<Response, Rejection> {
+    let mut response = file_of(app, job, method, headers, trail).await?;
+    let figures = match job.result_id {
+        Some(id) => app.store.result_figures(id).await?,
+        None => None,
+    };
+    let read_at = figures.map_or_else(now_us, |(_, read_at)| read_at);
+    let age = (now_us() - read_at).max(0) / 1_000_000;
+    let headers = response.headers_mut();
+    headers.insert(header::AGE, HeaderValue::from(age));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if is_stale {
+        headers.insert(WARNING, HeaderValue::from_static("110 - \"Response is Stale\""));
+    }
+    Ok(response)
+}
+
+/// Of `12-users-growth.csv`, `12.json`, `12`.
+pub(super) fn id_of(segment: &str) -> Option<i64> {
+    let end = segment.find(['-', '.']).unwrap_or(segment.len());
+    segment.get(..end)?.parse().ok()
+}
+
+pub(super) fn raw_values(values: &BTreeMap<String, Vec<String>>) -> RawValues {
+    let mut raw = RawValues::default();
+    for (name, texts) in values {
+        raw.set(name, texts.clone());
+    }
+    raw
+}

@@ -1,0 +1,301 @@
+//! Feeds: the file of a report under an address of its own, fresh whenever somebody fetches it.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::Deserialize;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::exports::Format;
+use crate::exports::options::Options;
+use crate::feed::Feed;
+use crate::feed::NewFeed;
+use crate::feed::Token;
+use crate::http::App;
+use crate::http::auth::Caller;
+use crate::http::error::Rejection;
+use crate::http::feed_files::id_of;
+use crate::http::feed_files::raw_values;
+use crate::http::jobs::iso_time;
+use crate::http::new_job::Asked;
+use crate::http::new_job::may_export;
+use crate::http::new_job::new_job;
+use crate::http::params::Segments;
+use crate::http::params::base_url;
+use crate::http::reports::parse;
+use crate::report::slug;
+use crate::store::now_us;
+
+/// A feed, without its token.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FeedShown {
+    id: i64,
+    report_id: i64,
+    format: String,
+    /// By the names of filters.
+    filters: BTreeMap<String, Vec<String>>,
+    /// Seconds for which a file is handed out again.
+    max_age: i64,
+    stale_ok: bool,
+    is_paused: bool,
+    created_at: String,
+    last_used_at: Option<String>,
+    expires_at: Option<String>,
+    /// Where it is; only when it is made, and when its token changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+}
+
+impl FeedShown {
+    fn of(feed: Feed, url: Option<String>) -> Self {
+        Self {
+            id: feed.id,
+            report_id: feed.report_id,
+            format: feed.format,
+            filters: feed.filter_values,
+            max_age: feed.max_age / 1_000_000,
+            stale_ok: feed.stale_ok,
+            is_paused: feed.is_paused,
+            created_at: iso_time(feed.created_at),
+            last_used_at: feed.last_used_at.map(iso_time),
+            expires_at: feed.expires_at.map(iso_time),
+            url,
+        }
+    }
+}
+
+/// A feed to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeedAsked {
+    report_id: i64,
+    /// `csv`, `json`, `xlsx`, `parquet`, `ndjson` or `arrow`.
+    format: String,
+    /// Values by the names of filters.
+    #[serde(default)]
+    filters: BTreeMap<String, Vec<String>>,
+    /// Seconds for which a file is handed out again; 0: each fetch runs the report.
+    #[serde(default)]
+    max_age: u32,
+    /// Whether an older file may stand in for a new one that is late or fails.
+    #[serde(default)]
+    stale_ok: bool,
+    /// Seconds for which the feed lives; for ever unless given.
+    expires_in: Option<u32>,
+    /// `data` or `excel`; of csv.
+    profile: Option<String>,
+}
+
+/// What is to change of a feed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FeedChange {
+    is_paused: bool,
+}
+
+/// The caller's feeds; an administrator's are all.
+#[utoipa::path(
+    get,
+    path = "/feeds.json",
+    responses((status = 200, description = "The feeds", body = Vec<FeedShown>)),
+    security(("key" = []))
+)]
+pub(crate) async fn list_feeds(
+    State(app): State<App>,
+    caller: Caller,
+) -> Result<Json<Vec<FeedShown>>, Rejection> {
+    may_manage(&caller)?;
+    let of = (!caller.is_administrator()).then_some(caller.user.id);
+    let feeds = app.store.feeds(of).await?;
+    Ok(Json(
+        feeds.into_iter().map(|feed| FeedShown::of(feed, None)).collect(),
+    ))
+}
+
+/// Makes a feed; its address is told now and never again.
+#[utoipa::path(
+    post,
+    path = "/feeds.json",
+    request_body = FeedAsked,
+    responses(
+        (status = 200, description = "The feed with its address", body = FeedShown),
+        (status = 404, description = "Unknown report", body = super::openapi::Errors),
+        (status = 422, description = "What is wrong with it", body = super::openapi::Errors),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn add_feed(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<FeedShown>, Rejection> {
+    may_manage(&caller)?;
+    may_export(&caller)?;
+    let asked: FeedAsked = parse(
+        &body,
+        "{\"report_id\":7,\"format\":\"csv\",\"filters\":{\"since\":[\"2026-01-31\"]}}",
+    )?;
+    let format = Format::parse(&asked.format).ok_or_else(|| {
+        let known = Format::ALL
+            .map(|format| format!("`{}`", format.extension()))
+            .join(", ");
+        Error::must_be("format", &format!("one of {known}"), &asked.format)
+    })?;
+    let profile = |name: &str| asked.profile.as_deref().filter(|_| name == "_profile");
+    let options = Options::parse(format, profile)?;
+    let found = app
+        .store
+        .report_seen_by(asked.report_id, &caller.sight()?)
+        .await?;
+    let found = found.ok_or(Rejection::NotFound)?;
+    for name in asked.filters.keys() {
+        let filters = &found.report.filters;
+        if !filters.iter().any(|filter| filter.names().contains(name)) {
+            return Err(
+                Error::invalid(format!("report `{}` has no filter `{name}`", asked.report_id)).into(),
+            );
+        }
+    }
+    let new = NewFeed {
+        user_id: caller.user.id,
+        report_id: asked.report_id,
+        format: format.extension().to_owned(),
+        options: serde_json::to_string(&options).map_err(Error::internal)?,
+        filter_values: asked.filters,
+        max_age: i64::from(asked.max_age) * 1_000_000,
+        stale_ok: asked.stale_ok,
+        expires_at: asked
+            .expires_in
+            .map(|seconds| now_us() + i64::from(seconds) * 1_000_000),
+    };
+    // What cannot run is refused now, not when somebody fetches it.
+    let of_feed = Asked {
+        format: Some(format),
+        options,
+        cache: None,
+        truncate: false,
+    };
+    new_job(&app, &caller, &found, &raw_values(&new.filter_values), of_feed).await?;
+    let token = Token::generate()?;
+    let id = app.store.add_feed(&new, &token.hash()).await?;
+    app.store.sync().await?;
+    shown_with_url(&app, id, &token, &headers).await
+}
+
+/// Pauses a feed, or lets it go on.
+#[utoipa::path(
+    put,
+    path = "/feeds/{feed}",
+    params(("feed" = String, Path, description = "The feed's id")),
+    request_body = FeedChange,
+    responses(
+        (status = 200, description = "The feed", body = FeedShown),
+        (status = 404, description = "Unknown feed", body = super::openapi::Errors),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn change_feed(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(feed): Segments<String>,
+    body: Bytes,
+) -> Result<Json<FeedShown>, Rejection> {
+    let feed = own_feed(&app, &caller, &feed).await?;
+    let asked: FeedChange = parse(&body, "{\"is_paused\":true}")?;
+    app.store.pause_feed(feed.id, asked.is_paused).await?;
+    app.store.sync().await?;
+    let is_paused = asked.is_paused;
+    Ok(Json(FeedShown::of(Feed { is_paused, ..feed }, None)))
+}
+
+/// Gives a feed another address; the one before opens nothing any more.
+#[utoipa::path(
+    post,
+    path = "/feeds/{feed}/rotate.json",
+    params(("feed" = String, Path, description = "The feed's id")),
+    responses(
+        (status = 200, description = "The feed with its new address", body = FeedShown),
+        (status = 404, description = "Unknown feed", body = super::openapi::Errors),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn rotate_feed(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(feed): Segments<String>,
+    headers: HeaderMap,
+) -> Result<Json<FeedShown>, Rejection> {
+    let feed = own_feed(&app, &caller, &feed).await?;
+    let token = Token::generate()?;
+    app.store.rotate_feed(feed.id, &token.hash()).await?;
+    app.store.sync().await?;
+    shown_with_url(&app, feed.id, &token, &headers).await
+}
+
+/// Removes a feed; its address opens nothing any more.
+#[utoipa::path(
+    delete,
+    path = "/feeds/{feed}",
+    params(("feed" = String, Path, description = "The feed's id")),
+    responses(
+        (status = 200, description = "The feed as it was", body = FeedShown),
+        (status = 404, description = "Unknown feed", body = super::openapi::Errors),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn delete_feed(
+    State(app): State<App>,
+    caller: Caller,
+    Segments(feed): Segments<String>,
+) -> Result<Json<FeedShown>, Rejection> {
+    let feed = own_feed(&app, &caller, &feed).await?;
+    app.store.remove_feed(feed.id).await?;
+    app.store.sync().await?;
+    Ok(Json(FeedShown::of(feed, None)))
+}
+
+/// A key that opens some reports or rows of them alone makes no addresses that open more.
+fn may_manage(caller: &Caller) -> Result<(), Error> {
+    match caller.terms.is_of_reports() {
+        false => Ok(()),
+        true => Err(Error::new(
+            ErrorCode::Forbidden,
+            "this key opens reports alone: it has no feeds",
+        )),
+    }
+}
+
+async fn own_feed(app: &App, caller: &Caller, segment: &str) -> Result<Feed, Rejection> {
+    may_manage(caller)?;
+    let id = id_of(segment).ok_or(Rejection::NotFound)?;
+    let feed = app.store.feed(id).await?;
+    feed.filter(|feed| caller.is_administrator() || feed.user_id == caller.user.id)
+        .ok_or(Rejection::NotFound)
+}
+
+async fn shown_with_url(
+    app: &App,
+    id: i64,
+    token: &Token,
+    headers: &HeaderMap,
+) -> Result<Json<FeedShown>, Rejection> {
+    let feed = app.store.feed(id).await?.ok_or(Rejection::NotFound)?;
+    let title = match app.store.report_title(feed.report_id).await? {
+        title if slug(&title).is_empty() => String::new(),
+        title => format!("-{}", slug(&title)),
+    };
+    let url = format!(
+        "{}/feeds/{id}{title}.{}?token={}",
+        base_url(app, headers),
+        feed.format,
+        token.reveal()
+    );
+    Ok(Json(FeedShown::of(feed, Some(url))))
+}

@@ -1,0 +1,137 @@
+//! What a request for a report's data becomes: a job, and its place in the queue.
+
+use std::time::Duration;
+
+use crate::access::Pins;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::exports::Format;
+use crate::exports::options::Options;
+use crate::http::App;
+use crate::http::auth::Caller;
+use crate::http::error::Rejection;
+use crate::job::JobKind;
+use crate::job::NewJob;
+use crate::job::Submitted;
+use crate::kill_point::kill_point;
+use crate::query::Dialect;
+use crate::query::compile::compile;
+use crate::query::raw_values::Given;
+use crate::query::raw_values::RawValues;
+use crate::query::values::parse_values;
+use crate::report::Report;
+use crate::source::WAREHOUSE;
+use crate::source::WAREHOUSE_ID;
+use crate::store::idempotency::Idempotency;
+use crate::store::reports::VersionedReport;
+
+/// What is asked for beside the values of filters.
+pub(super) struct Asked {
+    /// `None` for pages.
+    pub(super) format: Option<Format>,
+    pub(super) options: Options,
+    /// How old a finished result may be; `None`: nothing of earlier will do.
+    pub(super) cache: Option<Duration>,
+    pub(super) truncate: bool,
+}
+
+/// Checks the values and makes the statement that will run.
+pub(super) async fn new_job(
+    app: &App,
+    caller: &Caller,
+    found: &VersionedReport,
+    raw: &RawValues,
+    asked: Asked,
+) -> Result<NewJob, Rejection> {
+    let report = &found.report;
+    let values = parse_values(report, raw, chrono::Utc::now().naive_utc())?;
+    let (source_id, dialect) = source_of(app, report).await?;
+    let cache = asked.cache.unwrap_or_default();
+    Ok(NewJob {
+        kind: match asked.format {
+            None => JobKind::Query,
+            Some(_) => JobKind::Export,
+        },
+        format: asked
+            .format
+            .map(|format| format.extension().to_owned())
+            .unwrap_or_default(),
+        options: serde_json::to_string(&asked.options).map_err(Error::internal)?,
+        user_id: caller.user.id,
+        key_id: caller.key_id,
+        pins: caller.pins()?,
+        report_id: report.id,
+        report_version: found.version,
+        source_id,
+        filter_values: serde_json::to_string(&values.shown(report)).map_err(Error::internal)?,
+        statement: compile(report, &values, dialect)?,
+        cache_us: i64::try_from(cache.as_micros()).unwrap_or(i64::MAX),
+        may_join: asked.cache.is_some(),
+        truncate: asked.truncate,
+    })
+}
+
+/// Whether the caller may take whole files.
+pub(super) fn may_export(caller: &Caller) -> Result<(), Error> {
+    match caller.user.can_export {
+        true => Ok(()),
+        false => {
+            let message = format!("{} may not export; pages can be read", caller.user.email);
+            Err(Error::new(ErrorCode::Forbidden, message))
+        }
+    }
+}
+
+/// Puts the values of the key in. Where they would do nothing, the report is closed.
+pub(super) fn pin(raw: &mut RawValues, pins: &Pins, report: &Report) -> Result<(), Error> {
+    let forbidden = |message: String| Err(Error::new(ErrorCode::Forbidden, message));
+    for (name, texts) in pins {
+        if !report.filters.iter().any(|filter| filter.names().contains(name)) {
+            return forbidden(format!(
+                "this key pins filter `{name}`, which report `{}` has not",
+                report.id
+            ));
+        }
+        if raw
+            .get(name)
+            .is_some_and(|given| *given != Given::Texts(texts.clone()))
+        {
+            return forbidden(format!(
+                "filter `{name}` has its value from the key: leave it out"
+            ));
+        }
+        raw.set(name, texts.clone());
+    }
+    Ok(())
+}
+
+/// Where a report runs, and how SQL is written there.
+pub(super) async fn source_of(app: &App, report: &Report) -> Result<(i64, Dialect), Rejection> {
+    if report.source == WAREHOUSE {
+        return Ok((WAREHOUSE_ID, Dialect::DuckDb));
+    }
+    let source = app.store.source_named(&report.source).await.map_err(|error| {
+        // The report is there; what it needs is not.
+        Error::new(ErrorCode::SourceFailed, error.message)
+    })?;
+    Ok((source.id, Dialect::of(source.kind)))
+}
+
+/// Submits, and tells the workers; both, even if the client goes away meanwhile.
+pub(super) async fn queue(app: &App, new: NewJob, once: Option<Idempotency>) -> Result<Submitted, Error> {
+    let store = app.store.clone();
+    let queued = app.queued.clone();
+    let queue_max = app.config.queue_max;
+    let queueing = tokio::spawn(async move {
+        let submitted = match once {
+            None => store.submit(&new, queue_max).await?,
+            Some(once) => store.submit_once(&new, queue_max, &once).await?,
+        };
+        kill_point("submitted");
+        if matches!(submitted, Submitted::Created(_)) {
+            queued.notify_one();
+        }
+        Ok(submitted)
+    });
+    queueing.await.map_err(Error::internal)?
+}

@@ -1,0 +1,123 @@
+//! Feeds, and the keys that sign links.
+
+use crate::error::Result;
+use crate::feed::Feed;
+use crate::feed::NewFeed;
+use crate::store::Store;
+use crate::store::now_us;
+use crate::user::User;
+
+impl Store {
+    pub(crate) async fn add_feed(&self, new: &NewFeed, token_hash: &[u8]) -> Result<i64> {
+        let ids: Vec<i64> = sqlx::query_scalar(
+            "insert into feeds (user_id, report_id, format, options, filter_values, token_hash, max_age, stale_ok,
+                                created_at, expires_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning id",
+        )
+        .bind(new.user_id)
+        .bind(new.report_id)
+        .bind(&new.format)
+        .bind(&new.options)
+        .bind(serde_json::to_string(&new.filter_values)?)
+        .bind(token_hash)
+        .bind(new.max_age)
+        .bind(new.stale_ok)
+        .bind(now_us())
+        .bind(new.expires_at)
+        .fetch_all(&self.writes)
+        .await?;
+        Ok(ids.first().copied().unwrap_or_default())
+    }
+
+    pub(crate) async fn feed(&self, id: i64) -> Result<Option<Feed>> {
+        Ok(sqlx::query_as("select * from feeds where id = $1")
+            .bind(id)
+            .fetch_optional(&self.reads)
+            .await?)
+    }
+
+    /// The feeds of a user, or all.
+    pub(crate) async fn feeds(&self, user_id: Option<i64>) -> Result<Vec<Feed>> {
+        Ok(
+            sqlx::query_as("select * from feeds where $1 is null or user_id = $1 order by id")
+                .bind(user_id)
+                .fetch_all(&self.reads)
+                .await?,
+        )
+    }
+
+    /// The user of a feed, if their API access is on.
+    pub(crate) async fn user_of_feed(&self, feed: &Feed) -> Result<Option<User>> {
+        Ok(sqlx::query_as("select * from users where id = $1 and api_access")
+            .bind(feed.user_id)
+            .fetch_optional(&self.reads)
+            .await?)
+    }
+
+    /// Gives a feed another token; the one before opens nothing any more.
+    pub(crate) async fn rotate_feed(&self, id: i64, token_hash: &[u8]) -> Result<()> {
+        sqlx::query("update feeds set token_hash = $1 where id = $2")
+            .bind(token_hash)
+            .bind(id)
+            .execute(&self.writes)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn pause_feed(&self, id: i64, is_paused: bool) -> Result<()> {
+        sqlx::query("update feeds set is_paused = $1 where id = $2")
+            .bind(is_paused)
+            .bind(id)
+            .execute(&self.writes)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn remove_feed(&self, id: i64) -> Result<()> {
+        sqlx::query("delete from feeds where id = $1")
+            .bind(id)
+            .execute(&self.writes)
+            .await?;
+        Ok(())
+    }
+
+    /// Writes down which job has made the feed's file.
+    pub(crate) async fn feed_served(&self, id: i64, job_id: i64) -> Result<()> {
+        sqlx::query("update feeds set job_id = $1, last_used_at = $2 where id = $3")
+            .bind(job_id)
+            .bind(now_us())
+            .bind(id)
+            .execute(&self.writes)
+            .await?;
+        Ok(())
+    }
+
+    /// The key that signs links of a day, which `fresh` becomes if there is none.
+    pub(crate) async fn signing_key(&self, day: i64, fresh: &[u8]) -> Result<Vec<u8>> {
+        let sql = "select key from signing_keys where day = $1";
+        let known = sqlx::query_scalar(sql)
+            .bind(day)
+            .fetch_optional(&self.reads)
+            .await?;
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let mut transaction = self.begin_write().await?;
+        sqlx::query("insert into signing_keys (day, key) values ($1, $2) on conflict do nothing")
+            .bind(day)
+            .bind(fresh)
+            .execute(&mut *transaction)
+            .await?;
+        // Links live for seconds.
+        sqlx::query("delete from signing_keys where day < $1 - 1")
+            .bind(day)
+            .execute(&mut *transaction)
+            .await?;
+        let key = sqlx::query_scalar(sql)
+            .bind(day)
+            .fetch_one(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(key)
+    }
+}

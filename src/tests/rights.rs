@@ -1,0 +1,493 @@
+//! What keys and users open: sharing, pinned values, limits, links, the audit.
+
+use axum::http::Method;
+
+use crate::access::KeyTerms;
+use crate::access::Role;
+use crate::access::Scope;
+use crate::api_key::PlainKey;
+use crate::http::auth::Peer;
+use crate::tests::Answer;
+use crate::tests::TestApp;
+
+const TENANTS: &str = "---
+id: 1
+title: Tenants
+cache: 1h
+filters:
+  tenant: {type: number, required: true}
+---
+select {{ tenant }} as tenant, random() as r";
+
+impl TestApp {
+    async fn key_with(&self, user_id: i64, terms: KeyTerms) -> String {
+        let key = PlainKey::generate().unwrap();
+        let store = &self.worker.store;
+        store
+            .add_key(user_id, "narrow", &key.hash(), &terms)
+            .await
+            .unwrap();
+        key.reveal().to_owned()
+    }
+
+    async fn get_as(&self, key: &str, path: &str) -> Answer {
+        self.send(Method::GET, path, &[("X-Holistics-Key", key)], "")
+            .await
+    }
+
+    async fn submit_as(&self, key: &str, path: &str) -> i64 {
+        let answer = self.get_as(key, path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json()["job_id"].as_i64().unwrap()
+    }
+
+    async fn user(&self, email: &str, role: Role) -> i64 {
+        let store = &self.worker.store;
+        store.add_user(email, email, role, true).await.unwrap().id
+    }
+}
+
+fn pinned(tenant: &str) -> KeyTerms {
+    KeyTerms {
+        pins: [("tenant".to_owned(), vec![tenant.to_owned()])].into(),
+        ..KeyTerms::default()
+    }
+}
+
+#[tokio::test]
+async fn a_report_is_for_those_whom_it_is_shared_with_and_so_is_all_of_it() {
+    let app = TestApp::new().await;
+    app.report("---\nid: 1\ntitle: One\n---\nselect 1 as n").await;
+    let bob = app.user("bob@example.com", Role::Viewer).await;
+    let bob = app.key_with(bob, KeyTerms::default()).await;
+    let store = &app.worker.store;
+    let query = app.submit_as(&bob, "/queries/1/submit_query.json").await;
+    let export = app.submit_as(&bob, "/queries/1/submit_export.csv").await;
+    app.run_pending_jobs().await;
+    let all = [
+        "/queries/1/submit_query.json".to_owned(),
+        "/queries/1/submit_export.csv".to_owned(),
+        "/queries/1.json".to_owned(),
+        format!("/queries/get_query_results.json?job_id={query}"),
+        format!("/queries/get_export_results.json?job_id={export}"),
+        format!("/exports/download?job_id={export}"),
+        format!("/jobs/{export}/logs.json"),
+        format!("/jobs/{export}/manifest.json"),
+        format!("/jobs/{export}/events"),
+        format!("/jobs/{export}.json"),
+    ];
+    store
+        .set_group("sales", &["bob@example.com".to_owned()])
+        .await
+        .unwrap();
+    for (shared_with, expected) in [
+        (vec!["everyone"], 200),
+        (vec![], 404),
+        (vec!["bob@example.com"], 200),
+        (vec!["ann@example.com"], 404),
+        (vec!["ann@example.com", "group:sales"], 200),
+    ] {
+        let shared_with: Vec<String> = shared_with.iter().map(|name| (*name).to_owned()).collect();
+        store.set_shares(1, &shared_with).await.unwrap();
+        for path in &all {
+            let answer = app.get_as(&bob, path).await;
+            assert_eq!(
+                answer.status,
+                expected,
+                "{shared_with:?} {path}: {}",
+                answer.text()
+            );
+        }
+        let listed = app.get_as(&bob, "/queries.json").await.json();
+        assert_eq!(listed.as_array().unwrap().len(), usize::from(expected == 200));
+        let jobs = app.get_as(&bob, "/jobs.json").await.json();
+        assert_eq!(
+            !jobs.as_array().unwrap().is_empty(),
+            expected == 200,
+            "{shared_with:?}"
+        );
+    }
+    store.set_group("sales", &[]).await.unwrap();
+    assert_eq!(app.get_as(&bob, &all[0]).await.status, 404);
+    assert!(store.set_shares(1, &["group:none".to_owned()]).await.is_err());
+    let mut shares = store.shares(1).await.unwrap();
+    shares.sort();
+    assert_eq!(shares, ["ann@example.com", "group:sales"]);
+}
+
+#[tokio::test]
+async fn analysts_make_share_and_delete_their_own_reports() {
+    let app = TestApp::new().await;
+    let ann = app.key.clone();
+    let other = app.user("other@example.com", Role::Analyst).await;
+    let other = app.key_with(other, KeyTerms::default()).await;
+    let file =
+        |sql: &str| serde_json::json!({"file": format!("---\nid: 5\ntitle: Mine\n---\n{sql}")}).to_string();
+    let send = async |key: &str, method: Method, path: &str, body: String| {
+        app.send(method, path, &[("X-Holistics-Key", key)], body)
+            .await
+            .line()
+    };
+    let made = send(&ann, Method::POST, "/queries.json", file("select 1 as n")).await;
+    assert_eq!(made, r#"200 OK {"id":5,"status":"created"}"#);
+    let changed = send(&ann, Method::PUT, "/queries/5-mine.json", file("select 2 as n")).await;
+    assert_eq!(changed, r#"200 OK {"id":5,"status":"changed"}"#);
+    let wrong = send(&ann, Method::POST, "/queries.json", file("select {{ x }}")).await;
+    assert!(wrong.starts_with("422") && wrong.contains("file:5:"), "{wrong}");
+    // Nobody else sees it, nor takes its number.
+    assert_eq!(app.get_as(&other, "/queries/5.json").await.status, 404);
+    assert!(
+        send(&other, Method::PUT, "/queries/5.json", file("select 3 as n"))
+            .await
+            .starts_with("404")
+    );
+    assert!(
+        send(&other, Method::POST, "/queries.json", file("select 3 as n"))
+            .await
+            .starts_with("403")
+    );
+    let share = r#"{"shared_with":["everyone"]}"#.to_owned();
+    let shared = send(&ann, Method::PUT, "/queries/5/shares.json", share.clone()).await;
+    assert_eq!(shared, format!("200 OK {share}"));
+    // Shared is not given away.
+    let shown = app.get_as(&other, "/queries/5.json").await.json();
+    assert_eq!((&shown["version"], shown.get("sql")), (&2.into(), None));
+    assert!(
+        send(&other, Method::DELETE, "/queries/5.json", String::new())
+            .await
+            .starts_with("403")
+    );
+    let shown = app.get("/queries/5.json").await.json();
+    assert_eq!(
+        (shown["sql"].as_str(), &shown["shared_with"][0]),
+        (Some("select 2 as n"), &"everyone".into())
+    );
+    let deleted = send(&ann, Method::DELETE, "/queries/5.json", String::new()).await;
+    assert_eq!(deleted, r#"200 OK {"id":5,"status":"deleted"}"#);
+    assert_eq!(app.get("/queries/5.json").await.status, 404);
+}
+
+#[tokio::test]
+async fn pinned_values_cannot_be_changed_and_keep_rows_apart() {
+    let app = TestApp::new().await;
+    app.report(TENANTS).await;
+    let one = app.key_with(app.user.id, pinned("1")).await;
+    let two = app.key_with(app.user.id, pinned("2")).await;
+    let submit = "/queries/1/submit_query.json";
+    let of_one = app.submit_as(&one, submit).await;
+    let of_two = app.submit_as(&two, submit).await;
+    let of_all = app.submit(&format!("{submit}?tenant=1")).await;
+    assert!(
+        of_one != of_two && of_one != of_all,
+        "pinned work is joined by nobody else"
+    );
+    app.run_pending_jobs().await;
+    let poll = |job_id: i64| format!("/queries/get_query_results.json?job_id={job_id}");
+    assert_eq!(app.get_as(&one, &poll(of_one)).await.json()["values"][0][0], "1");
+    assert_eq!(app.get_as(&two, &poll(of_two)).await.json()["values"][0][0], "2");
+    // Of the same user, and yet.
+    for (key, job_id) in [(&one, of_two), (&two, of_one), (&one, of_all)] {
+        assert_eq!(app.get_as(key, &poll(job_id)).await.status, 404);
+    }
+    assert_eq!(
+        app.get_as(&one, "/jobs.json")
+            .await
+            .json()
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        app.get(&poll(of_two)).await.status,
+        200,
+        "an open key of the user sees both"
+    );
+    // A fresh result is for keys with the same pins alone.
+    assert_eq!(app.submit_as(&one, submit).await, of_one);
+    for path in [
+        format!("{submit}?tenant=2"),
+        format!("{submit}?tenant[]=1&tenant[]=2"),
+    ] {
+        let answer = app.get_as(&one, &path).await;
+        assert_eq!(answer.status, 403, "{path}");
+        assert!(
+            answer
+                .text()
+                .contains("filter `tenant` has its value from the key")
+        );
+    }
+    let body = app
+        .send(
+            Method::POST,
+            submit,
+            &[("X-Holistics-Key", &one)],
+            r#"{"tenant": 2}"#,
+        )
+        .await;
+    assert_eq!(body.status, 403);
+    app.report("---\nid: 2\ntitle: Open\n---\nselect 1").await;
+    let answer = app.get_as(&one, "/queries/2/submit_query.json").await;
+    assert_eq!(answer.status, 403, "a report that the pin does not narrow");
+    for path in ["/feeds.json", "/data_imports/import_csv.json"] {
+        let answer = app
+            .send(Method::POST, path, &[("X-Holistics-Key", &one)], "{}")
+            .await;
+        assert!([403, 422].contains(&answer.status.as_u16()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_some_reports_opens_no_others() {
+    let app = TestApp::new().await;
+    app.report("---\nid: 1\ntitle: One\n---\nselect 1").await;
+    app.report("---\nid: 2\ntitle: Two\n---\nselect 2").await;
+    let terms = KeyTerms {
+        reports: Some(vec![2]),
+        ..KeyTerms::default()
+    };
+    let key = app.key_with(app.user.id, terms).await;
+    let other = app.submit("/queries/1/submit_query.json").await;
+    assert_eq!(app.get_as(&key, "/queries/1/submit_query.json").await.status, 404);
+    assert_eq!(app.get_as(&key, &format!("/jobs/{other}.json")).await.status, 404);
+    let own = app.submit_as(&key, "/queries/2/submit_query.json").await;
+    assert_eq!(app.get_as(&key, &format!("/jobs/{own}.json")).await.status, 200);
+    let jobs = app.get_as(&key, "/jobs.json").await.json();
+    assert_eq!(jobs.as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn keys_have_a_rate_jobs_and_an_end() {
+    let app = TestApp::new().await;
+    app.report("---\nid: 1\ntitle: One\nfilters:\n  n: {type: number, default: 1}\n---\nselect {{ n }}")
+        .await;
+    let narrow = |change: &dyn Fn(&mut KeyTerms)| {
+        let mut terms = KeyTerms::default();
+        change(&mut terms);
+        terms
+    };
+    let rate = app
+        .key_with(app.user.id, narrow(&|terms| terms.rate_max = Some(3)))
+        .await;
+    for _ in 0..3 {
+        assert_eq!(app.get_as(&rate, "/users/info.json").await.status, 200);
+    }
+    let over = app.get_as(&rate, "/users/info.json").await;
+    assert_eq!(over.status, 429);
+    assert_eq!(
+        (
+            over.header("x-ratelimit-limit"),
+            over.header("x-ratelimit-remaining")
+        ),
+        ("3", "0")
+    );
+    let seconds: u64 = over.header("retry-after").parse().unwrap();
+    assert!((1..=61).contains(&seconds) && over.header("x-ratelimit-reset") == over.header("retry-after"));
+
+    let jobs = app
+        .key_with(app.user.id, narrow(&|terms| terms.jobs_max = Some(1)))
+        .await;
+    app.submit_as(&jobs, "/queries/1/submit_query.json?n=1").await;
+    let second = app.get_as(&jobs, "/queries/1/submit_query.json?n=2").await;
+    assert_eq!((second.status.as_u16(), second.header("retry-after")), (429, "5"));
+    app.run_pending_jobs().await;
+    app.submit_as(&jobs, "/queries/1/submit_query.json?n=2").await;
+
+    let store = &app.worker.store;
+    let old = PlainKey::generate().unwrap();
+    let terms = narrow(&|terms| terms.scopes = Some(vec![Scope::Read]));
+    let id = store
+        .add_key(app.user.id, "old", &old.hash(), &terms)
+        .await
+        .unwrap();
+    let new = PlainKey::generate().unwrap();
+    store.rotate_key(id, &new.hash(), 3_600_000_000).await.unwrap();
+    for key in [old.reveal(), new.reveal()] {
+        assert_eq!(app.get_as(key, "/users/info.json").await.status, 200);
+        assert_eq!(
+            app.get_as(key, "/queries/1/submit_query.json").await.status,
+            403,
+            "the scopes are the same"
+        );
+    }
+    let newer = PlainKey::generate().unwrap();
+    store.rotate_key(id, &newer.hash(), 0).await.unwrap();
+    assert_eq!(app.get_as(old.reveal(), "/users/info.json").await.status, 422);
+    assert!(
+        store
+            .rotate_key(id, &PlainKey::generate().unwrap().hash(), 0)
+            .await
+            .is_err(),
+        "it is over"
+    );
+}
+
+#[tokio::test]
+async fn wrong_keys_from_one_address_are_slowed_down() {
+    let app =
+        TestApp::with_config(|config| config.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]).await;
+    let from = async |address: &str, key: &str| {
+        let mut request = axum::http::Request::builder()
+            .uri("/users/info.json")
+            .header("X-Holistics-Key", key)
+            .header("X-Forwarded-For", format!("203.0.113.9, {address}"))
+            .body(axum::body::Body::empty())
+            .unwrap();
+        request
+            .extensions_mut()
+            .insert(Peer("127.0.0.1".parse().unwrap()));
+        app.request(request).await.status.as_u16()
+    };
+    for _ in 0..30 {
+        assert_eq!(from("198.51.100.1", "wrong").await, 422);
+    }
+    assert_eq!(from("198.51.100.1", "wrong").await, 429);
+    assert_eq!(
+        from("198.51.100.1", &app.key).await,
+        429,
+        "a guess that is right is no better"
+    );
+    assert_eq!(
+        from("198.51.100.2", &app.key).await,
+        200,
+        "others are not held up"
+    );
+}
+
+#[tokio::test]
+async fn who_may_not_export_reads_pages() {
+    let app = TestApp::new().await;
+    app.report_sql("select 1 as n").await;
+    let job_id = app.submit("/queries/1/submit_export.csv").await;
+    app.run_pending_jobs().await;
+    app.worker
+        .store
+        .set_can_export("ann@example.com", false)
+        .await
+        .unwrap();
+    for path in [
+        "/queries/1/submit_export.csv".to_owned(),
+        format!("/exports/download?job_id={job_id}"),
+    ] {
+        let answer = app.get(&path).await;
+        assert_eq!(answer.status, 403, "{path}");
+    }
+    assert_eq!(app.page().await["values"][0][0], "1");
+}
+
+#[tokio::test]
+async fn a_link_needs_no_key_for_a_while_and_no_character_of_it_can_be_changed() {
+    let app = TestApp::new().await;
+    app.report_sql("select 1 as n").await;
+    let job_id = app.submit("/queries/1/submit_export.csv").await;
+    app.run_pending_jobs().await;
+    let poll = format!("/queries/get_export_results.json?job_id={job_id}");
+    let link = app.get(&poll).await.json()["export"]["http_path"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let path = &link[link.find("/exports").unwrap()..];
+    let get = async |path: &str| app.send(Method::GET, path, &[], "").await;
+    assert_eq!(get(path).await.text(), "n\n1\n");
+    let query = path.find('?').unwrap() + 1;
+    for (at, character) in path.char_indices().skip(query) {
+        let other = match character {
+            '0'..='8' => char::from(character as u8 + 1),
+            '9' | 'f' => '0',
+            _ => 'b',
+        };
+        if other == character {
+            continue;
+        }
+        let mut changed = path.to_owned();
+        changed.replace_range(at..=at, &other.to_string());
+        let status = get(&changed).await.status.as_u16();
+        let is_named = path[query..at].rsplit('&').next().unwrap().contains('=');
+        match is_named {
+            true => assert_eq!(status, 403, "{changed}"),
+            // The name of a parameter: what is left is no link.
+            false => assert!([401, 403].contains(&status), "{changed}: {status}"),
+        }
+    }
+    let app = TestApp::with_config(|config| config.link_lifetime = std::time::Duration::ZERO).await;
+    app.report_sql("select 1 as n").await;
+    let job_id = app.submit("/queries/1/submit_export.csv").await;
+    app.run_pending_jobs().await;
+    let expires = crate::store::now_us() / 1_000_000 - 1;
+    let late = format!("/exports/download?job_id={job_id}&expires={expires}&signature=00");
+    let answer = app.send(Method::GET, &late, &[], "").await;
+    assert_eq!(answer.status, 403);
+    assert!(answer.text().contains("the link is over"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn the_audit_says_who_took_what() {
+    let app = TestApp::new().await;
+    app.report(
+        "---\nid: 1\ntitle: One\nfilters:\n  n: {type: number}\n  s: {type: text, secret: true, default: x}\n---
+         select {{ n }} as n, {{ s }} as s from range(3)",
+    )
+    .await;
+    let admin = app.key_of("root@example.com", Role::Administrator).await;
+    let query = app.submit("/queries/1/submit_query.json?n=5&s=hidden").await;
+    let export = app.submit("/queries/1/submit_export.csv?n=5&s=hidden").await;
+    app.run_pending_jobs().await;
+    app.get(&format!(
+        "/queries/get_query_results.json?job_id={query}&_page_size=2&_page=2"
+    ))
+    .await;
+    let file = app.get(&format!("/exports/download?job_id={export}")).await;
+    app.get("/users.json").await;
+    app.send(
+        Method::GET,
+        "/users/info.json",
+        &[("X-Holistics-Key", "wrong")],
+        "",
+    )
+    .await;
+    let records = app.get_as(&admin, "/audit.json").await;
+    assert!(!records.text().contains("hidden") && !records.text().contains(&app.key));
+    let records = records.json();
+    let told: Vec<(&str, i64, Option<i64>, Option<i64>)> = records
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| {
+            (
+                record["action"].as_str().unwrap(),
+                record["status"].as_i64().unwrap(),
+                record["job_id"].as_i64(),
+                record["rows"].as_i64(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("run", 200, Some(query), None),
+            ("export", 200, Some(export), None),
+            ("read", 200, Some(query), Some(1)),
+            ("download", 200, Some(export), Some(3)),
+            ("refused", 403, None, None),
+            ("wrong key", 422, None, None),
+        ]
+    );
+    let download = &records[3];
+    assert_eq!(download["bytes"], file.body.len());
+    assert_eq!(download["filter_values"], serde_json::json!({"n": "5"}));
+    assert_eq!(
+        (&download["user_id"], &download["report_version"]),
+        (&app.user.id.into(), &1.into())
+    );
+    let after = app
+        .get_as(&admin, &format!("/audit.json?last_id={}", records[4]["id"]))
+        .await;
+    assert_eq!(after.json()[0]["action"], "wrong key");
+    let metadata = app.path().join("metadata.sqlite");
+    let metadata = rusqlite::Connection::open(metadata).unwrap();
+    assert!(
+        metadata
+            .execute("update audit set action = 'nothing'", [])
+            .is_err()
+    );
+}
