@@ -30,7 +30,7 @@ class Server:
         reports = folder / "reports"
         reports.mkdir(parents=True)
         for number, sql in REPORTS.items():
-            (reports / f"{number}.sql").write_text(f"---\nid: {number}\ntitle: Report {number}\n{FILTER}---\n{sql}\n")
+            (reports / f"{number}.sql").write_text(f"---\nid: {number}\ntitle: Report {number}\nshared_with: everyone\n{FILTER}---\n{sql}\n")
 
         def command(*arguments):
             done = subprocess.run([str(binary), *arguments, "--data-dir", str(self.folder)], check=True, capture_output=True, text=True)
@@ -40,7 +40,7 @@ class Server:
         self.key = command("keys", "create", "--user", "bench@example.com")
         for name, url in (sources or {}).items():
             command("sources", "add", name, "--type", "postgres", "--url", url)
-            (reports / "source.sql").write_text(f"---\nid: 3\ntitle: Elsewhere\nsource: {name}\n---\nselect 1\n")
+            (reports / "source.sql").write_text(f"---\nid: 3\ntitle: Elsewhere\nshared_with: everyone\nsource: {name}\n---\nselect 1\n")
         command("reports", "apply", str(reports))
         log = folder / "log"
         self.process = subprocess.Popen(

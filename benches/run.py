@@ -433,7 +433,7 @@ book.close()
             "--data-dir", data, stdout=subprocess.DEVNULL)
         reports = WORK / f"reports-{name}"
         reports.mkdir(exist_ok=True)
-        (reports / "report.sql").write_text(f"---\nid: {number}\ntitle: {name}\nsource: {name}\n---\n{sql}\n")
+        (reports / "report.sql").write_text(f"---\nid: {number}\ntitle: {name}\nshared_with: everyone\nsource: {name}\n---\n{sql}\n")
         run(holistics, "reports", "apply", reports, "--data-dir", data, stdout=subprocess.DEVNULL)
 
     def pg_csv(self, postgres):

@@ -154,6 +154,7 @@ impl NewJob {
             &self.statement,
             self.truncate,
             &self.pins,
+            &self.filter_values,
         ))?;
         Ok(hex(&Sha256::digest(work)))
     }

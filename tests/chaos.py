@@ -51,6 +51,7 @@ REPORTS = {
     1: f"""---
 id: 1
 title: Facts
+shared_with: everyone
 source: facts
 filters:
   upto: {{type: number, default: 10}}
@@ -61,6 +62,7 @@ select id, n, t from facts where id <= {{{{ upto }}}} order by id
     2: f"""---
 id: 2
 title: Cached facts
+shared_with: everyone
 source: facts
 cache: 3s
 filters:
@@ -72,6 +74,7 @@ select id, n, t from facts where id <= {{{{ upto }}}} order by id
     3: """---
 id: 3
 title: Slow facts
+shared_with: everyone
 source: facts
 filters:
   upto: {type: number, default: 10}
@@ -82,6 +85,7 @@ select id, n, t from facts, lateral (select pg_sleep(0.0005 + id * 0)) as pause 
     4: """---
 id: 4
 title: Rows of imports
+shared_with: everyone
 filters:
   seed: {type: text}
 ---
@@ -622,7 +626,7 @@ class Chaos:
             (reports / f"{number}.sql").write_text(text)
         self.server.command("users", "add", "chaos@example.com", "--api-access")
         self.server.command("users", "imports", "chaos@example.com", "on")
-        self.key = self.server.command("keys", "create", "--user", "chaos@example.com")
+        self.key = self.server.command("keys", "create", "--user", "chaos@example.com", "--scope", "run,read,import")
         add = lambda name, kind, url: self.server.command("sources", "add", name, "--type", kind, "--url", url, "--writable")
         self.ids = {
             "facts": add("facts", "postgres", self.postgres.url),

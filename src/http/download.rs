@@ -129,6 +129,8 @@ pub(super) async fn file_of(
         None => None,
     };
     let export = export.ok_or(Rejection::NoFile)?;
+    // What is handed out stays, a power cut or not.
+    app.store.sync().await?;
     let options: Options = serde_json::from_str(&export.options).map_err(Error::internal)?;
     let is_whole = *method == Method::GET && !headers.contains_key(header::RANGE);
     let copy = match is_whole {
@@ -163,8 +165,10 @@ async fn compressed(
         };
         let options = serde_json::to_string(&options).map_err(Error::internal)?;
         let copy = app.store.sibling(export, &options).await?;
-        let is_there = |copy: &StoredExport| copy.content.is_some() || app.objects.exists(&object_of(copy));
-        copies.extend(copy.filter(is_there).map(|copy| (copy, compression)));
+        copies.extend(
+            copy.filter(|copy| is_there(app, copy))
+                .map(|copy| (copy, compression)),
+        );
     }
     // Rather the one that the client has.
     if let Some(tags) = text(headers, header::IF_NONE_MATCH) {
@@ -264,6 +268,11 @@ async fn file_part(app: &App, export: &StoredExport, range: Range<u64>) -> Resul
     });
     // One piece is read while the one before is sent.
     Ok(Body::from_stream(pieces.buffered(PIECES_AHEAD)))
+}
+
+/// Nobody has removed it by hand.
+pub(super) fn is_there(app: &App, export: &StoredExport) -> bool {
+    export.content.is_some() || app.objects.exists(&object_of(export))
 }
 
 fn object_of(export: &StoredExport) -> ObjectName<'_> {

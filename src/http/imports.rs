@@ -134,6 +134,7 @@ pub(crate) async fn import_csv(
 /// Takes an upload in. What is wrong with fields that come before the file is told before it is read.
 async fn receive(app: &App, caller: &Caller, upload: &mut Upload) -> Result<(Fields, UploadedFile), Error> {
     may_import(caller)?;
+    app.store.check_room(caller.user.id, app.config.queue_max).await?;
     let mut fields = Fields::new();
     let mut file = None;
     while let Some(part) = upload.next().await? {
@@ -180,6 +181,7 @@ pub(crate) async fn execute_import(
 ) -> Result<Json<ImportSubmitted>, Rejection> {
     let import = find_import(&app, &caller, &id).await?;
     may_import(&caller)?;
+    app.store.check_room(caller.user.id, app.config.queue_max).await?;
     let source = app.store.source(import.source_id).await?;
     writable(
         source

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -24,6 +25,9 @@ use crate::http::params::Segments;
 use crate::http::poll::find_job;
 use crate::job::JobStatus;
 use crate::store::changes::Waiter;
+
+/// After this a client comes back, with its key, for the rest.
+const STREAM_MAX: Duration = Duration::from_mins(5);
 
 /// How often a job is looked at that has told nothing.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -51,6 +55,7 @@ pub(crate) async fn get_events(
     let known = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let watch = Watch {
         sight: caller.sight()?,
+        began: Instant::now(),
         watcher: app.store.waiter(job_id),
         app,
         job_id,
@@ -66,6 +71,7 @@ pub(crate) async fn get_events(
 
 struct Watch {
     app: App,
+    began: Instant,
     /// Of the caller: what they may see no more, they are told no more of.
     sight: Sight,
     job_id: i64,
@@ -84,7 +90,7 @@ fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
             if let Some(event) = watch.ready.pop_front() {
                 return Some((Ok(event), watch));
             }
-            if watch.is_over || *watch.app.stop.borrow() {
+            if watch.is_over || *watch.app.stop.borrow() || watch.began.elapsed() > STREAM_MAX {
                 return None;
             }
             if let Err(error) = watch.look().await {

@@ -78,6 +78,10 @@ pub(crate) async fn get_job(
         .and_then(|id| id.parse().ok())
         .ok_or(Rejection::NotFound)?;
     let job = find_job(&app, &caller, job_id).await?;
+    if job.is_finished() {
+        // Told to be over, it stays so, a power cut or not.
+        app.store.sync().await?;
+    }
     let queue_position = match job.status {
         JobStatus::Queued => Some(app.store.jobs_before(&job).await? + 1),
         _ => None,
@@ -131,7 +135,7 @@ pub(crate) async fn cancel_job(
 pub(super) fn info(job: &Job) -> JobInfo {
     let duration = match (job.started_at, job.ended_at) {
         (None, _) => -1.0,
-        (Some(start), end) => (end.unwrap_or_else(now_us) - start) as f64 / 1e6,
+        (Some(start), end) => (end.unwrap_or_else(now_us) - start).max(0) as f64 / 1e6,
     };
     JobInfo {
         id: job.id,

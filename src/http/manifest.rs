@@ -1,12 +1,15 @@
 //! What a job has made, in figures: to check a copy of it, and to know years later what it was.
 
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::Weak;
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use sha2::Digest as _;
 use sha2::Sha256;
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use crate::error::Error;
@@ -26,6 +29,9 @@ use crate::store::results::StoredResult;
 use crate::store::results::Summed;
 
 const PIECE_BYTES: usize = 1 << 20;
+
+/// How many sums are made at a time, so that they starve nobody.
+static SUMS: Semaphore = Semaphore::const_new(2);
 
 /// Of a job of a report that has succeeded.
 #[derive(Serialize, ToSchema)]
@@ -91,6 +97,8 @@ pub(crate) async fn get_manifest(
         ),
         None => None,
     };
+    // What is told stays, a power cut or not.
+    app.store.sync().await?;
     let sha256 = sha256(&app, &job, &result, export.as_ref()).await?;
     let source = app.store.source(job.source_id).await?;
     let parsed = |text: &str| serde_json::from_str(text).map_err(Error::internal);
@@ -142,21 +150,37 @@ async fn sha256(
     let sum = match content {
         Some(content) => hex(&Sha256::digest(content)),
         None => {
+            let permit = SUMS.acquire().await.map_err(Error::internal)?;
+            // Who had it before may have made this very sum.
+            if let Some(known) = app.store.sha256(summed).await? {
+                return Ok(known);
+            }
             let file = app.objects.open_object(&name)?;
-            tokio::task::spawn_blocking(move || sum_of(file))
-                .await
-                .map_err(Error::internal)??
+            let wanted = Arc::new(());
+            let still = Arc::downgrade(&wanted);
+            let summing = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                sum_of(file, &still)
+            });
+            let sum = summing.await.map_err(Error::internal)??;
+            drop(wanted);
+            sum
         }
     };
-    tracing::debug!(job_id = job.id, "summed up");
-    app.store.keep_sha256(summed, &sum).await?;
+    if let Err(error) = app.store.keep_sha256(summed, &sum).await {
+        tracing::warn!(job_id = job.id, %error, "cannot keep the sum of a file");
+    }
     Ok(sum)
 }
 
-fn sum_of(mut file: std::fs::File) -> Result<String, Error> {
+/// Stops when nobody wants the sum any more.
+fn sum_of(mut file: std::fs::File, still: &Weak<()>) -> Result<String, Error> {
     let mut sum = Sha256::new();
     let mut piece = vec![0; PIECE_BYTES];
     loop {
+        if still.strong_count() == 0 {
+            return Err(Error::new(ErrorCode::Cancelled, "the client has gone"));
+        }
         match file.read(&mut piece)? {
             0 => return Ok(hex(&sum.finalize())),
             read => sum.update(piece.get(..read).unwrap_or_default()),

@@ -25,6 +25,7 @@ use crate::http::answers::pending;
 use crate::http::answers::uncached;
 use crate::http::audit::Trail;
 use crate::http::auth::Caller;
+use crate::http::download::is_there;
 use crate::http::error::Rejection;
 use crate::http::links;
 use crate::http::page::PageWriter;
@@ -229,7 +230,11 @@ pub(super) async fn export(
         Some(id) => app.store.export(id).await?,
         None => None,
     };
-    if export.is_none() {
+    let Some(export) = export else {
+        return Ok(failure(EXPIRED.to_owned(), submitted));
+    };
+    if !is_there(app, &export) {
+        app.store.forget_export(export.id).await?;
         return Ok(failure(EXPIRED.to_owned(), submitted));
     }
     // What is announced stays, a power cut or not.

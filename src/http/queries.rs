@@ -232,6 +232,12 @@ async fn submit(
             Options::default()
         }
     };
+    // What makes another job of the same values.
+    let words = (
+        serde_json::to_string(&options).map_err(Error::internal)?,
+        may_reuse,
+        truncate,
+    );
     let asked = Asked {
         format,
         options,
@@ -239,7 +245,11 @@ async fn submit(
         truncate,
     };
     let new = new_job(app, caller, &found, &raw, asked).await?;
-    let once = once(caller, &headers, &(id, format.map(Format::extension), &raw))?;
+    let once = once(
+        caller,
+        &headers,
+        &(id, format.map(Format::extension), raw.given(), words),
+    )?;
     let submitted = queue(app, new, once).await?;
     let status = match submitted {
         Submitted::Created(_) | Submitted::Done(_) | Submitted::Repeated(_) => "created",

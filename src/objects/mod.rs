@@ -214,7 +214,7 @@ pub(crate) struct Listed {
 }
 
 fn remove(path: &Path, room: Option<&Arc<Room>>) -> Result<()> {
-    let bytes = fs::metadata(path).map_or(0, |file| file.len());
+    let bytes = fs::symlink_metadata(path).map_or(0, |file| file.len());
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error.into()),

@@ -24,11 +24,14 @@ impl Room {
 
     /// Refused where that would be too much.
     pub(super) fn take(&self, bytes: u64) -> io::Result<()> {
-        let used = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if used <= self.max.as_u64() {
+        let taken = self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                used.checked_add(bytes).filter(|used| *used <= self.max.as_u64())
+            });
+        if taken.is_ok() {
             return Ok(());
         }
-        self.give_back(bytes);
         let message = format!(
             "the server's files passed the limit of {} together (setting `{}`): the oldest go as they expire",
             self.max, self.setting
@@ -37,6 +40,8 @@ impl Room {
     }
 
     pub(super) fn give_back(&self, bytes: u64) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        // Somebody may have put files there that were never counted.
+        let less = |used: u64| Some(used.saturating_sub(bytes));
+        let _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 }

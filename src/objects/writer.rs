@@ -125,10 +125,16 @@ impl ObjectWriter {
         }
         file.sync_all()?;
         fs::rename(&self.aside, &self.path)?;
-        self.published = true;
-        if let Some(folder) = self.path.parent() {
-            File::open(folder)?.sync_all()?;
+        let synced = match self.path.parent() {
+            Some(folder) => File::open(folder).and_then(|folder| folder.sync_all()),
+            None => Ok(()),
+        };
+        if let Err(error) = synced {
+            // Nobody will name it.
+            let _ = fs::remove_file(&self.path);
+            return Err(error.into());
         }
+        self.published = true;
         Ok(Object::File { bytes: self.bytes })
     }
 

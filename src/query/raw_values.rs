@@ -76,6 +76,11 @@ impl RawValues {
         self.given.get(name)
     }
 
+    /// All that was given for filters, or what could be filters.
+    pub(crate) fn given(&self) -> &BTreeMap<String, Given> {
+        &self.given
+    }
+
     /// Says what was given for a name.
     pub(crate) fn set(&mut self, name: &str, texts: Vec<String>) {
         self.given.insert(name.to_owned(), Given::Texts(texts));

@@ -30,6 +30,10 @@ pub(super) const JOB: &str =
     export_id, truncate,
     truncate and exists (select 1 from results where id = jobs.result_id and truncated) as truncated";
 
+const MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+const FORGET_AT_ONCE: i64 = 1_000;
+
 /// How jobs are given to workers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
@@ -88,7 +92,7 @@ impl Store {
             "begin immediate;
              {INSERT_RESULT}
              update jobs set result_id = (select id from results where job_id = $1 and attempt = $2),
-                    status = 'success', ended_at = $4, lease_until = null
+                    status = 'success', ended_at = max($4, started_at), lease_until = null
              where id = $1 and attempt = $2 and status = 'running' returning id;
              {COMMIT}"
         );
@@ -118,7 +122,7 @@ impl Store {
              where id = $1 and attempt = $2 and status = 'running';
              update jobs set result_id = {result_id},
                     export_id = (select id from exports where job_id = $1 and attempt = $2),
-                    status = 'success', ended_at = $4, lease_until = null
+                    status = 'success', ended_at = max($4, started_at), lease_until = null
              where id = $1 and attempt = $2 and status = 'running' returning id;
              {COMMIT}"
         );
@@ -147,12 +151,12 @@ impl Store {
     /// Ends a job with an error. Refused if the job is no longer at this attempt.
     pub(crate) async fn fail(&self, job: &Job, error: &Error) -> Result<()> {
         let changed = sqlx::query_scalar(
-            "update jobs set status = 'failure', ended_at = $1, lease_until = null, error_code = $2, error_message = $3
+            "update jobs set status = 'failure', ended_at = max($1, started_at), lease_until = null, error_code = $2, error_message = $3
              where id = $4 and attempt = $5 and status = 'running' returning id",
         )
         .bind(now_us())
         .bind(error.code.name())
-        .bind(&error.message)
+        .bind(shortened(&error.message))
         .bind(job.id)
         .bind(job.attempt)
         .fetch_all(&self.writes)
@@ -206,15 +210,31 @@ impl Store {
 
     /// Forgets finished jobs that are older than this, but for those whose result still lives.
     pub(crate) async fn forget_jobs(&self, older_than_us: i64) -> Result<u64> {
-        Ok(sqlx::query(
-            "delete from jobs
-             where created_at < $1 and status in ('success', 'failure', 'cancelled') and result_id is null",
-        )
-        .bind(older_than_us)
-        .execute(&self.writes)
-        .await?
-        .rows_affected())
+        let mut forgotten = 0;
+        loop {
+            // A few at a time: nobody else can write meanwhile.
+            let removed = sqlx::query(
+                "delete from jobs where id in (
+                    select id from jobs
+                    where created_at < $1 and status in ('success', 'failure', 'cancelled') and result_id is null
+                    limit $2)",
+            )
+            .bind(older_than_us)
+            .bind(FORGET_AT_ONCE)
+            .execute(&self.writes)
+            .await?
+            .rows_affected();
+            forgotten += removed;
+            if removed < FORGET_AT_ONCE.unsigned_abs() {
+                return Ok(forgotten);
+            }
+        }
     }
+}
+
+/// Databases quote statements, which can be long.
+fn shortened(message: &str) -> &str {
+    &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)]
 }
 
 /// The rows of a query, as long as the job is at the attempt that made them.

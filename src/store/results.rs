@@ -157,6 +157,16 @@ impl Store {
         .await?)
     }
 
+    /// The sum, if somebody has asked for it before.
+    pub(crate) async fn sha256(&self, of: Summed) -> Result<Option<String>> {
+        let (sql, id) = match of {
+            Summed::Result(id) => ("select sha256 from results where id = $1", id),
+            Summed::Export(id) => ("select sha256 from exports where id = $1", id),
+        };
+        let sum = sqlx::query_scalar(sql).bind(id).fetch_optional(&self.reads);
+        Ok(sum.await?.flatten())
+    }
+
     /// Remembers the sum of a result's rows, or of an export's file, which never change.
     pub(crate) async fn keep_sha256(&self, of: Summed, sha256: &str) -> Result<()> {
         let (sql, id) = match of {
@@ -177,6 +187,15 @@ impl Store {
             .bind(job_id)
             .fetch_one(&self.reads)
             .await?)
+    }
+
+    /// Forgets a file that is gone, so that the next submit makes another.
+    pub(crate) async fn forget_export(&self, id: i64) -> Result<()> {
+        sqlx::query("delete from exports where id = $1")
+            .bind(id)
+            .execute(&self.writes)
+            .await?;
+        Ok(())
     }
 
     /// Forgets a result whose file is gone, so that the next submit runs again.

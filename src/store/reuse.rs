@@ -19,7 +19,7 @@ impl Store {
              join jobs on jobs.result_id = results.id
              where (user_id = $1
                     or exists (select 1 from job_users where job_id = jobs.id and job_users.user_id = $1))
-               and results.result_key = $2 and results.created_at > $3 and expires_at > $4
+               and results.result_key = $2 and results.created_at > $3 and results.created_at <= $4 and expires_at > $4
                and kind = $5 and format = $6 and options = $7 and status = 'success'
                and (kind = 'query' or export_id is not null)
              order by results.created_at desc, jobs.id limit 1",
@@ -55,7 +55,7 @@ pub(super) async fn fresh(
     let now = now_us();
     let result: Option<i64> = sqlx::query_scalar(
         "select id from results
-         where result_key = $1 and created_at > $2 and expires_at > $3
+         where result_key = $1 and created_at > $2 and created_at <= $3 and expires_at > $3
            and (rows_kept <> 'no'
                 or exists (select 1 from exports
                            where result_id = results.id and format = $4 and options = $5))

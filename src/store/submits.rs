@@ -25,18 +25,19 @@ impl Store {
         if let Some(id) = self.done_already(new, &key).await? {
             return Ok(Submitted::Done(id));
         }
+        let mut may_join = new.may_join;
         loop {
-            if let Some(submitted) = self.insert_alone(new, &key, queue_max).await? {
+            if let Some(submitted) = self.insert_alone(new, &key, may_join, queue_max).await? {
                 return Ok(submitted);
             }
-            if new.may_join
-                && let Some(id) = self.join(new, &key).await?
-            {
-                return Ok(Submitted::Joined(id));
+            if may_join {
+                match self.join(new, &key).await? {
+                    Live::Joined(id) => return Ok(Submitted::Joined(id)),
+                    Live::Stale => may_join = false,
+                    Live::None => {}
+                }
             }
-            if self.is_full(queue_max).await? {
-                return Err(is_full(queue_max));
-            }
+            self.check_room(new.user_id, queue_max).await?;
             // The live job that was in the way has just ended, or the queue has become shorter.
         }
     }
@@ -51,23 +52,44 @@ impl Store {
             .await?)
     }
 
-    async fn is_full(&self, queue_max: i64) -> Result<bool> {
-        let sql = "select count(*) >= $1 from (select 1 from jobs where status = 'queued' limit $1)";
-        Ok(sqlx::query_scalar(sql)
+    /// Refused where so many jobs wait already, of all or of this user.
+    pub(crate) async fn check_room(&self, user_id: i64, queue_max: i64) -> Result<()> {
+        let sql = "select (select count(*) from (select 1 from jobs where status = 'queued' limit $1)) >= $1,
+                          (select count(*) from (select 1 from jobs where status = 'queued' and user_id = $3 limit $2)) >= $2";
+        let (all, own): (bool, bool) = sqlx::query_as(sql)
             .bind(queue_max)
+            .bind(share_of(queue_max))
+            .bind(user_id)
             .fetch_one(&self.reads)
-            .await?)
+            .await?;
+        match (all, own) {
+            (true, _) => Err(is_full(queue_max)),
+            (false, true) => {
+                let message = format!(
+                    "{} jobs of yours are queued already (half of the setting `queue_max`): try again later",
+                    share_of(queue_max)
+                );
+                Err(Error::new(ErrorCode::Busy, message))
+            }
+            (false, false) => Ok(()),
+        }
     }
 
     /// Adds a job, unless a live one does the same, or the queue is full.
-    async fn insert_alone(&self, new: &NewJob, key: &str, queue_max: i64) -> Result<Option<Submitted>> {
+    async fn insert_alone(
+        &self,
+        new: &NewJob,
+        key: &str,
+        may_join: bool,
+        queue_max: i64,
+    ) -> Result<Option<Submitted>> {
         if new.cache_us == 0 {
-            return insert(&self.writes, new, key, None, queue_max).await;
+            return insert(&self.writes, new, key, None, may_join, queue_max).await;
         }
         // No run can end, and no result go, between the look and the job.
         let mut transaction = self.begin_write().await?;
         let fresh = fresh(&mut transaction, new, key).await?;
-        let submitted = insert(&mut *transaction, new, key, fresh, queue_max).await?;
+        let submitted = insert(&mut *transaction, new, key, fresh, may_join, queue_max).await?;
         transaction.commit().await?;
         Ok(submitted)
     }
@@ -85,12 +107,20 @@ impl Store {
             return Ok(Submitted::Repeated(id));
         }
         let fresh = fresh(&mut transaction, new, &key).await?;
-        let submitted = match insert(&mut *transaction, new, &key, fresh, queue_max).await? {
-            Some(submitted) => Some(submitted),
-            None if new.may_join => join(&mut transaction, new, &key).await?.map(Submitted::Joined),
-            None => None,
+        let live = match new.may_join {
+            true => join(&mut transaction, new, &key).await?,
+            false => Live::None,
+        };
+        let submitted = match live {
+            Live::Joined(id) if fresh.is_none() => Some(Submitted::Joined(id)),
+            live => {
+                let may_join = matches!(live, Live::None) && new.may_join;
+                insert(&mut *transaction, new, &key, fresh, may_join, queue_max).await?
+            }
         };
         let Some(submitted) = submitted else {
+            transaction.commit().await?;
+            self.check_room(new.user_id, queue_max).await?;
             return Err(is_full(queue_max));
         };
         keep_key(&mut transaction, once, submitted.job_id()).await?;
@@ -99,7 +129,7 @@ impl Store {
     }
 
     /// Lets the user see the live job that does the same, if there is one.
-    async fn join(&self, new: &NewJob, key: &str) -> Result<Option<i64>> {
+    async fn join(&self, new: &NewJob, key: &str) -> Result<Live> {
         let mut transaction = self.begin_write().await?;
         let live = join(&mut transaction, new, key).await?;
         transaction.commit().await?;
@@ -114,10 +144,23 @@ fn is_full(queue_max: i64) -> Error {
     )
 }
 
-/// The live job that does the same, if there is one; the user may see it from now on.
-async fn join(connection: &mut SqliteConnection, new: &NewJob, key: &str) -> Result<Option<i64>> {
-    let live: Option<i64> = sqlx::query_scalar(
-        "select id from jobs
+/// How many jobs of one user may wait, so that others find a place.
+fn share_of(queue_max: i64) -> i64 {
+    (queue_max / 2).max(1)
+}
+
+/// A live job that does the same.
+enum Live {
+    None,
+    /// The user may see it from now on.
+    Joined(i64),
+    /// It makes a file of rows that are older than this submit takes.
+    Stale,
+}
+
+async fn join(connection: &mut SqliteConnection, new: &NewJob, key: &str) -> Result<Live> {
+    let live: Option<(i64, bool)> = sqlx::query_as(
+        "select id, coalesce((select created_at > $5 from results where results.id = result_id), true) from jobs
          where live_key = $1 and kind = $2 and format = $3 and options = $4
            and status in ('queued', 'running')",
     )
@@ -125,16 +168,20 @@ async fn join(connection: &mut SqliteConnection, new: &NewJob, key: &str) -> Res
     .bind(new.kind)
     .bind(&new.format)
     .bind(&new.options)
+    .bind(now_us() - new.cache_us)
     .fetch_optional(&mut *connection)
     .await?;
-    if let Some(id) = live {
-        sqlx::query("insert into job_users (job_id, user_id) values ($1, $2) on conflict do nothing")
-            .bind(id)
-            .bind(new.user_id)
-            .execute(connection)
-            .await?;
-    }
-    Ok(live)
+    let id = match live {
+        None => return Ok(Live::None),
+        Some((_, false)) => return Ok(Live::Stale),
+        Some((id, true)) => id,
+    };
+    sqlx::query("insert into job_users (job_id, user_id) values ($1, $2) on conflict do nothing")
+        .bind(id)
+        .bind(new.user_id)
+        .execute(connection)
+        .await?;
+    Ok(Live::Joined(id))
 }
 
 /// Adds a job, finished if all it would make is there already.
@@ -144,6 +191,7 @@ async fn insert(
     new: &NewJob,
     key: &str,
     fresh: Option<Fresh>,
+    may_join: bool,
     queue_max: i64,
 ) -> Result<Option<Submitted>> {
     let done = fresh.as_ref().is_some_and(|fresh| match new.kind {
@@ -157,7 +205,9 @@ async fn insert(
                            truncate, key_id, pins)
          select $1, $2, $3, $4, $5, $6, $7, $8, case when $15 then $8 else hex(randomblob(16)) end,
                 $9, $10, $11, $11, $12, $13, $14, $17, $18, $19, $20
-         where $4 <> 'queued' or (select count(*) from (select 1 from jobs where status = 'queued' limit $16)) < $16
+         where $4 <> 'queued'
+            or (select count(*) from (select 1 from jobs where status = 'queued' limit $16)) < $16
+           and (select count(*) from (select 1 from jobs where status = 'queued' and user_id = $5 limit $21)) < $21
          on conflict (live_key, kind, format, options) where status in ('queued', 'running') do nothing
          returning id",
     )
@@ -169,18 +219,22 @@ async fn insert(
     .bind(new.report_id)
     .bind(new.report_version)
     .bind(key)
-    .bind(serde_json::to_string(&new.statement)?)
+    .bind(match done {
+        true => String::new(),
+        false => serde_json::to_string(&new.statement)?,
+    })
     .bind(now)
     .bind(done.then_some(now))
     .bind(fresh.as_ref().map(|fresh| fresh.result_id))
     .bind(fresh.as_ref().and_then(|fresh| fresh.export_id))
     .bind(new.source_id)
-    .bind(new.may_join)
+    .bind(may_join)
     .bind(queue_max)
     .bind(&new.filter_values)
     .bind(new.truncate)
     .bind(new.key_id)
     .bind(&new.pins)
+    .bind(share_of(queue_max))
     .fetch_all(database)
     .await?;
     Ok(id.first().map(|id| match done {

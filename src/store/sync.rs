@@ -53,17 +53,15 @@ impl WalSync {
         let path = self.path.clone();
         // What comes out is noted there: whoever asked for it may be gone by then.
         let syncing = tokio::task::spawn_blocking(move || {
-            let synced = match File::open(path) {
-                Ok(file) => file.sync_data(),
+            match File::open(path) {
+                Ok(file) => file.sync_data().inspect_err(|_| done.failed = true)?,
                 // All of it is in the database file, which was synced before the log went.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                Err(error) => Err(error),
-            };
-            match synced {
-                Ok(()) => done.asked = asked,
-                Err(_) => done.failed = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // Nothing is lost: the next one may have a file to spare.
+                Err(error) => return Err(error),
             }
-            synced
+            done.asked = asked;
+            Ok(())
         });
         Ok(syncing.await.map_err(Error::internal)??)
     }

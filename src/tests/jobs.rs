@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use crate::access::Role;
 use crate::store::leases::Expired;
 use crate::tests::TestApp;
 use crate::worker::Ran;
@@ -270,8 +271,8 @@ async fn source_takes_as_many_jobs_as_it_may() {
 }
 
 #[tokio::test]
-async fn queue_that_is_full_refuses() {
-    let app = TestApp::with_config(|config| config.queue_max = 2).await;
+async fn queue_that_is_full_refuses_and_half_of_it_is_left_to_others() {
+    let app = TestApp::with_config(|config| config.queue_max = 4).await;
     app.report(
         "---\nid: 1\ntitle: Test\nfilters:\n  n: {type: number, default: 1}\n---\nselect {{ n }} as n",
     )
@@ -283,12 +284,68 @@ async fn queue_that_is_full_refuses() {
     assert_eq!(refused.status, 429);
     assert_eq!(
         refused.json()["errors"][0],
-        "2 jobs are queued already (setting `queue_max`): try again later"
+        "2 jobs of yours are queued already (half of the setting `queue_max`): try again later"
     );
     assert_eq!(refused.header("Retry-After"), "5");
     assert_eq!(app.get(&path(2)).await.json()["status"], "already_existed");
+    let bob = app.key_of("bob@example.com", Role::Viewer).await;
+    let cid = app.key_of("cid@example.com", Role::Viewer).await;
+    let send = async |key: &str, n: i64| {
+        app.send(Method::GET, &path(n), &[("X-Holistics-Key", key)], "")
+            .await
+    };
+    for n in [4, 5] {
+        assert_eq!(send(&bob, n).await.status, 200);
+    }
+    let refused = send(&cid, 6).await;
+    assert_eq!(
+        refused.json()["errors"][0],
+        "4 jobs are queued already (setting `queue_max`): try again later"
+    );
     app.run_pending_jobs().await;
     app.submit(&path(3)).await;
+}
+
+#[tokio::test]
+async fn an_export_of_rows_that_have_become_too_old_is_joined_by_nobody() {
+    let app = TestApp::new().await;
+    app.report("---\nid: 1\ntitle: Test\ncache: 1h\n---\nselect random() as r")
+        .await;
+    app.submit("/queries/1/submit_query.json").await;
+    app.run_pending_jobs().await;
+    let export = "/queries/1/submit_export.csv";
+    let waiting = app.submit(export).await;
+    assert_eq!(app.submit(export).await, waiting);
+    let metadata = rusqlite::Connection::open(app.path().join("metadata.sqlite")).unwrap();
+    metadata
+        .execute("update results set created_at = created_at - 7200000000", [])
+        .unwrap();
+    let answer = app.get(export).await.json();
+    assert_eq!(answer["status"], "created");
+    assert_ne!(answer["job_id"], waiting);
+    // Nor are rows of a time to come fresh.
+    metadata
+        .execute("update results set created_at = created_at + 36000000000", [])
+        .unwrap();
+    assert_ne!(app.submit("/queries/1/submit_query.json").await, 1);
+}
+
+#[tokio::test]
+async fn a_submit_that_is_sent_again_may_wait_otherwise() {
+    let app = TestApp::new().await;
+    app.report("---\nid: 1\ntitle: Test\nfilters:\n  n: {type: number, default: 1}\n---\nselect {{ n }}")
+        .await;
+    let send = async |query: &str| {
+        let path = format!("/queries/1/submit_query.json?{query}");
+        app.get_with(&path, &[("Idempotency-Key", "a")]).await
+    };
+    let first = send("n=1").await.json();
+    assert_eq!(
+        send("n=1&_wait=0.01&_=123&_page=2").await.json()["job_id"],
+        first["job_id"]
+    );
+    assert_eq!(send("n=1&_truncate=true").await.status, 409);
+    assert_eq!(send("n=2").await.status, 409);
 }
 
 #[tokio::test]

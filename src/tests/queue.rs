@@ -286,6 +286,13 @@ async fn files_removed_by_hand_are_made_again() {
     let again = app.submit("/queries/1/submit_query.json").await;
     app.run_pending_jobs().await;
     assert_eq!(app.get(&poll(again)).await.json()["status"], "success");
+    // A file that is gone is handed out no more, and made again.
+    app.export("csv").await.unwrap();
+    let exports = std::fs::read_dir(app.path().join("exports")).unwrap();
+    exports.for_each(|file| std::fs::remove_file(file.unwrap().path()).unwrap());
+    let error = app.export("csv").await.unwrap_err();
+    assert_eq!(error, "the result has expired: run the report again");
+    app.export("csv").await.unwrap();
 }
 
 #[tokio::test]

@@ -264,9 +264,9 @@ impl Worker {
         match self.run_once(claimed, run).await {
             Err(error) if error.again => {
                 run.rows.store(0, Ordering::Relaxed);
-                if error.code == ErrorCode::TooLarge {
-                    // What has expired makes room.
-                    self.sweep().await?;
+                // What has expired makes room.
+                if error.code == ErrorCode::TooLarge && self.sweep().await.ok() != Some(true) {
+                    return Err(error);
                 }
                 self.run_once(claimed, run).await
             }

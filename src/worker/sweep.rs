@@ -44,7 +44,8 @@ impl Worker {
     }
 
     /// First forgets, then removes: a crash in between leaves orphans, never a name without a file.
-    pub(crate) async fn sweep(&self) -> Result<()> {
+    /// Whether that made room for results.
+    pub(crate) async fn sweep(&self) -> Result<bool> {
         let forgotten = self.store.forget_expired().await?;
         // What cannot be removed now is an orphan, which the next sweep removes.
         for (job_id, attempt, format) in &forgotten.exports {
@@ -72,7 +73,7 @@ impl Worker {
         self.store
             .forget_jobs(now_us().saturating_sub(lifetime_us))
             .await?;
-        Ok(())
+        Ok(!forgotten.results.is_empty() || !forgotten.exports.is_empty())
     }
 
     /// Removes files that a crash or a late writer left between writing and naming them.
