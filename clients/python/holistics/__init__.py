@@ -1,0 +1,31 @@
+"""SQL reports as data frames and files: the client of the reports data API."""
+
+from ._imports import ImportResult
+from .errors import (
+    ApiError,
+    DeadlineExceeded,
+    HolisticsError,
+    IncompleteResult,
+    JobFailed,
+    NoConnection,
+    NotFound,
+    TruncatedResult,
+    UnexpectedAnswer,
+    WrongKey,
+)
+from .holistics import HolisticsAPI
+
+__all__ = [
+    "ApiError",
+    "DeadlineExceeded",
+    "HolisticsAPI",
+    "HolisticsError",
+    "ImportResult",
+    "IncompleteResult",
+    "JobFailed",
+    "NoConnection",
+    "NotFound",
+    "TruncatedResult",
+    "UnexpectedAnswer",
+    "WrongKey",
+]

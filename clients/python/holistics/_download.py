@@ -1,0 +1,217 @@
+"""The file that a job made, read once from beginning to end, and checked.
+
+A connection that breaks is taken up again where it broke. What is short, or not what the server made, is an error,
+never a shorter result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import secrets
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Union
+
+import requests
+import urllib3
+
+from ._http import ATTEMPTS, READ_SECS, Deadline, Http, unexpected
+from ._progress import Progress, of_total
+from .errors import IncompleteResult, TruncatedResult
+
+PIECE_BYTES = 1 << 20
+PathText = Union[str, "os.PathLike[str]"]
+
+
+class Download:
+    """A readable file object, which has what pyarrow asks of one.
+
+    `manifest` is what the server says the file must be; it is empty for servers that say nothing.
+    """
+
+    closed = False
+
+    def __init__(
+        self, http: Http, job_id: str, manifest: dict[str, Any], deadline: Deadline, progress: Progress, truncate: bool
+    ) -> None:
+        self.manifest = manifest
+        self._http, self._job_id, self._deadline, self._progress = http, job_id, deadline, progress
+        self._step = progress.step("Downloading results")
+        self._may_be_truncated = truncate
+        self._answer: requests.Response | None = None
+        self._etag: str | None = None
+        self._position = 0
+        self._bytes: int | None = manifest.get("bytes")
+        self._sha256 = hashlib.sha256()
+        self._failures = 0
+        if manifest.get("truncated"):
+            self._warn_of_truncation()
+
+    def __enter__(self) -> Download:
+        self._step.__enter__()
+        return self
+
+    def __exit__(self, *problem: Any) -> None:
+        self.close()
+        self._step.__exit__(*problem)
+
+    def close(self) -> None:
+        if self._answer is not None:
+            self._answer.close()
+            self._answer = None
+
+    @property
+    def file_name(self) -> str:
+        name: str = self.manifest.get("file_name", "export.csv")  # Older servers make nothing else for us.
+        return name
+
+    @property
+    def has_exact_frame(self) -> bool:
+        return self.file_name.endswith((".csv", ".parquet", ".arrow"))
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Reads so many bytes, fewer only at the end of the file."""
+        pieces = []
+        while size != 0 and (piece := self._piece(PIECE_BYTES if size < 0 else min(size, PIECE_BYTES))):
+            pieces.append(piece)
+            size -= len(piece) if size > 0 else 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def in_memory(self) -> BinaryIO:
+        """Reads all of it."""
+        with self:
+            whole = io.BytesIO(self.read())
+            self.finish()
+        return whole
+
+    def finish(self, rows: int | None = None) -> None:
+        """Checks, after reading what is left, that all has arrived, and was as many rows as it should."""
+        while self._piece(PIECE_BYTES):
+            pass
+        promised = self.manifest.get("sha256")
+        if promised is not None and promised != self._sha256.hexdigest():
+            raise IncompleteResult(f"the file of job {self._job_id} was altered on its way: its SHA-256 is another")
+        if rows is not None and self.manifest.get("rows", rows) != rows:
+            raise IncompleteResult(
+                f"the file of job {self._job_id} has {rows} rows, where {self.manifest['rows']} were made"
+            )
+        rows = self.manifest.get("rows", rows)
+        self._progress.summary = of_total(self._position, None) + ("" if rows is None else f", {rows:,} rows")
+
+    def _piece(self, size: int) -> bytes:
+        while self._position != self._bytes:
+            answer = self._answer or self._open()
+            try:
+                self._limit_silence(answer)
+                piece: bytes = answer.raw.read(size, decode_content=False)
+            except (urllib3.exceptions.HTTPError, OSError):
+                piece = b""
+            if piece:
+                self._position += len(piece)
+                self._failures = 0
+                self._sha256.update(piece)
+                self._progress.show(of_total(self._position, self._bytes))
+                return piece
+            if self._bytes is None:
+                self._bytes = self._position  # Without a length, the end of the answer is the file's.
+            else:
+                self._retry_later()
+        return b""
+
+    def _open(self) -> requests.Response:
+        headers = {"Accept-Encoding": "identity"}  # Lengths, offsets and sums are those of the file as it is.
+        if self._position:
+            headers.update({"Range": f"bytes={self._position}-", "If-Range": self._etag or ""})
+        answer = self._http.request(
+            "GET",
+            "/exports/download",
+            params={"job_id": self._job_id},
+            headers=headers,
+            stream=True,
+            about=f"file of job {self._job_id}",
+            deadline=self._deadline,
+        )
+        if "text/html" in answer.headers.get("Content-Type", ""):
+            raise unexpected(answer)
+        if self._position and answer.status_code != 206:
+            raise IncompleteResult(f"the file of job {self._job_id} is another now than when its download began")
+        length = answer.headers.get("Content-Length")
+        if length is not None:
+            whole = self._position + int(length)
+            if self._bytes not in (None, whole):
+                raise IncompleteResult(
+                    f"the file of job {self._job_id} has {whole} bytes on its way, where {self._bytes} were made"
+                )
+            self._bytes = whole
+        if not self._position and answer.headers.get("X-Result-Truncated") == "true":
+            self._warn_of_truncation()
+        self._etag = answer.headers.get("ETag")
+        self._answer = answer
+        return answer
+
+    def _limit_silence(self, answer: requests.Response) -> None:
+        """Sets how long to wait for the next bytes, because the deadline has come nearer since the request."""
+        silence = self._deadline.clip(READ_SECS)
+        connection = getattr(answer.raw, "connection", None)
+        if connection is not None and connection.sock is not None:
+            connection.sock.settimeout(silence)
+
+    def _retry_later(self) -> None:
+        self.close()
+        broken = IncompleteResult(
+            f"the download of job {self._job_id} broke off after {of_total(self._position, self._bytes)}"
+        )
+        self._failures += 1
+        if self._failures >= ATTEMPTS or (self._position and not self._etag):
+            raise broken
+        self._deadline.sleep(0.125 * 2**self._failures, broken)
+
+    def _warn_of_truncation(self) -> None:
+        if not self._may_be_truncated:
+            self._may_be_truncated = True  # Once is enough.
+            warnings.warn(
+                f"the result of job {self._job_id} was cut at the limit of rows", TruncatedResult, stacklevel=2
+            )
+
+
+def save(download: Download, path: PathText) -> None:
+    """Writes the file, which has its name only once it is whole."""
+    with download, aside(path) as file:
+        while piece := download.read(PIECE_BYTES):
+            file.write(piece)
+        download.finish()
+
+
+def check_folder(path: PathText) -> None:
+    """Finds out before a report is run that its file has no place."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"there is no folder `{folder}` to write a file to")
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"`{os.fspath(path)}` is a folder, not a file to write to")
+
+
+@contextmanager
+def aside(path: PathText) -> Iterator[BinaryIO]:
+    """Opens a file beside this one, which takes its place if nothing goes wrong."""
+    target = os.path.realpath(path)
+    if os.path.exists(target) and not os.path.isfile(target):
+        with open(target, "wb") as device:  # A pipe or device stays what it is.
+            yield device
+        return
+    folder, name = os.path.split(target)
+    beside = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(4)}.part")
+    try:
+        with open(beside, "xb") as file:
+            yield file
+        os.replace(beside, target)
+    except BaseException:
+        if os.path.exists(beside):
+            os.remove(beside)
+        raise

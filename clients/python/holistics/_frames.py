@@ -1,0 +1,171 @@
+"""Tables as frames, without changing a value.
+
+What NumPy's types cannot hold (whole numbers with NULLs aside, for which pandas has its own) keeps its Arrow type:
+a decimal stays a decimal, a date a date, a list a list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, BinaryIO, Callable
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from ._download import Download
+from .errors import HolisticsError
+
+NULLABLE = {
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+    pa.float32(): pd.Float32Dtype(),
+    pa.float64(): pd.Float64Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
+    pa.string(): pd.StringDtype("pyarrow"),
+}
+# The names that manifests have for the types of columns.
+ARROW_TYPES = {
+    "Int8": pa.int8(),
+    "Int16": pa.int16(),
+    "Int32": pa.int32(),
+    "Int64": pa.int64(),
+    "UInt8": pa.uint8(),
+    "UInt16": pa.uint16(),
+    "UInt32": pa.uint32(),
+    "UInt64": pa.uint64(),
+    "Float32": pa.float32(),
+    "Float64": pa.float64(),
+    "Boolean": pa.bool_(),
+    "Date32": pa.date32(),
+}
+CSV_BLOCK_BYTES = 16 << 20  # The longest row that can be read.
+
+
+def to_frame(table: pa.Table, dtype_backend: str, decimals: str) -> pd.DataFrame:
+    """Makes a frame with exact types."""
+    if dtype_backend not in ("numpy_nullable", "pyarrow"):
+        raise ValueError(f"dtype_backend must be `numpy_nullable` or `pyarrow`, got `{dtype_backend}`")
+    if decimals not in ("arrow", "decimal", "float"):
+        raise ValueError(f"decimals must be `arrow`, `decimal` or `float`, got `{decimals}`")
+    # Numbers for names: two columns may have the same.
+    schema = pa.schema(
+        [pa.field(str(number), _pandas_type(field.type, decimals)) for number, field in enumerate(table.schema)]
+    )
+    numbered = table.rename_columns(schema.names).cast(schema)
+    frame: pd.DataFrame = numbered.to_pandas(types_mapper=_mapper(dtype_backend, decimals))
+    frame.columns = table.column_names
+    return frame
+
+
+def _pandas_type(arrow_type: pa.DataType, decimals: str) -> pa.DataType:
+    if decimals == "float" and pa.types.is_decimal(arrow_type):
+        return pa.float64()
+    return pa.binary() if str(arrow_type) == "binary_view" else arrow_type
+
+
+def _mapper(dtype_backend: str, decimals: str) -> Callable[[pa.DataType], Any]:
+    def dtype(arrow_type: pa.DataType) -> Any:
+        kind = str(arrow_type)
+        if "interval" in kind or (decimals == "decimal" and pa.types.is_decimal(arrow_type)):
+            return None  # Objects: pandas has no type for intervals.
+        if dtype_backend == "pyarrow":
+            return pd.ArrowDtype(arrow_type)
+        if kind.startswith(("timestamp", "duration", "dictionary")):
+            return None  # Types of pandas' own, which keep unit, zone and NULLs.
+        return NULLABLE.get(arrow_type) or pd.ArrowDtype(arrow_type)
+
+    return dtype
+
+
+def read_table(source: BinaryIO, file_name: str, columns: list[dict[str, str]]) -> pa.Table:
+    """Reads a file that a job made, with the types that its manifest names."""
+    if file_name.endswith(".parquet"):
+        return pyarrow.parquet.read_table(source)
+    if file_name.endswith(".arrow"):
+        with pa.ipc.open_stream(source) as stream:
+            return stream.read_all()
+    return _read_csv(source, columns)
+
+
+def _read_csv(source: BinaryIO, columns: list[dict[str, str]]) -> pa.Table:
+    names = [str(number) for number in range(len(columns))]
+    types = {name: _arrow_type(column["type"]) for name, column in zip(names, columns)}
+    try:
+        table = pyarrow.csv.read_csv(
+            source,
+            read_options=pyarrow.csv.ReadOptions(
+                column_names=names, skip_rows_after_names=1, block_size=CSV_BLOCK_BYTES
+            ),
+            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=types,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,  # An empty text has quotes, NULL has none.
+                true_values=["true"],
+                false_values=["false"],
+            ),
+        )
+    except pa.ArrowInvalid as problem:
+        raise pd.errors.ParserError(f"the download is no such table as was announced: {problem}") from None
+    return table.rename_columns([column["name"] for column in columns])
+
+
+def _arrow_type(name: str) -> pa.DataType:
+    if name in ARROW_TYPES:
+        return ARROW_TYPES[name]
+    if found := re.fullmatch(r"Decimal\d+\((\d+), (-?\d+)\)", name):
+        precision, scale = int(found[1]), int(found[2])
+        return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)
+    if found := re.fullmatch(r'(Time64|Timestamp)\((s|ms|µs|ns)(?:, "(.+)")?\)', name):
+        unit = found[2].replace("µ", "u")
+        return pa.time64(unit) if found[1] == "Time64" else pa.timestamp(unit, found[3])
+    return pa.string()  # Lists, structs and bytes are in a CSV as text.
+
+
+def batches(download: Download) -> Iterator[pa.RecordBatch]:
+    """Hands out batches as they arrive; at the end, it raises if they were not all, or not the right ones."""
+    rows = 0
+    with _decoding(download) as stream:
+        for batch in stream:
+            rows += batch.num_rows
+            yield batch
+        download.finish(rows)
+
+
+def table_of(download: Download) -> pa.Table:
+    """Reads all of an Arrow stream."""
+    with _decoding(download) as stream:
+        table = stream.read_all()
+        download.finish(table.num_rows)
+    return table
+
+
+@contextmanager
+def _decoding(download: Download) -> Iterator[pa.RecordBatchReader]:
+    """Decodes an Arrow stream as it arrives."""
+    with download:
+        try:
+            source = pa.PythonFile(download, "r")
+            if download.file_name.endswith(".zst"):
+                source = pa.CompressedInputStream(source, "zstd")
+            yield pa.ipc.open_stream(source)
+        except (pa.ArrowException, OSError) as problem:
+            if not isinstance(problem, HolisticsError):
+                download.finish()  # What cannot be decoded was altered, which says more.
+            raise
+
+
+def read_guessed(source: IO[Any]) -> pd.DataFrame:
+    """Reads a CSV as the older package did: pandas guesses types."""
+    return pd.read_csv(source, encoding="utf-8")

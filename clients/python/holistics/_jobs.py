@@ -1,0 +1,188 @@
+"""The way of a job: submitted, waited for, its result fetched; cancelled when nobody waits any more."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Callable, NamedTuple, Optional, Union
+from urllib.parse import quote, urlencode
+
+import pyarrow as pa
+
+from ._download import Download
+from ._filters import as_query, as_texts
+from ._http import Deadline, Http, unexpected
+from ._progress import Progress
+from .errors import ApiError, DeadlineExceeded, IncompleteResult, JobFailed, NotFound, UnexpectedAnswer
+
+QUERY_CHARS_MAX = 500  # Longer ones go in the body of a POST.
+POLL_SECS = 20.0
+POLL_SECS_SHOWN = 1.0
+CANCEL_SECS = 2.0
+EXPORT_POLLS = "/queries/get_export_results.json"
+PAGE_POLLS = "/queries/get_query_results.json"
+ARROW_TYPE = "application/vnd.apache.arrow.stream"
+
+Id = Union[int, str]
+Filters = Optional[Mapping[str, Any]]
+
+
+class Job(NamedTuple):
+    """A job, and whether this submit began it; else it is somebody's who waits for it too."""
+
+    id: str
+    is_ours: bool
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked of a report. Sent again, it is the same job, because of its key."""
+
+    report_id: Id
+    filters: Filters
+    route: str
+    truncate: bool
+    compress: bool = False
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+class Jobs:
+    """What the API's methods are made of."""
+
+    def __init__(self, http: Http, quiet: bool | None) -> None:
+        self.http = http
+        self._quiet = quiet
+
+    def stream(self, report_id: Id, filters: Filters, truncate: bool, deadline: Deadline) -> Download:
+        """Runs a report, and returns its rows as an Arrow stream, not yet opened."""
+        # Compression costs more time than it saves where there is no network in between.
+        compress = not self.http.is_local
+        return self.run(Order(report_id, filters, "submit_export.arrow", truncate, compress), deadline)
+
+    def run(self, order: Order, deadline: Deadline) -> Download:
+        """Runs a report, and returns its file, not yet opened."""
+        return self.download(self.finish(order, deadline, EXPORT_POLLS).id, order.truncate, deadline)
+
+    def finish(self, order: Order, deadline: Deadline, polls: str) -> Job:
+        """Runs a report, and waits until it is done."""
+        job: Job | None = None
+        # A submit that was interrupted may have been accepted all the same: sent again, it says which job it is.
+        with self.cancelling(lambda last: job or self._submit(order, last)):
+            job = self.submit(order, deadline)
+            self.wait(job.id, deadline, polls)
+        return job
+
+    def submit(self, order: Order, deadline: Deadline) -> Job:
+        """Has the server run a report."""
+        with self._progress().step("Submitting export request"):
+            return self._submit(order, deadline)
+
+    def _submit(self, order: Order, deadline: Deadline) -> Job:
+        texts = as_texts(order.filters)
+        query = as_query(texts)
+        options = {"_truncate": "true"} if order.truncate else {}
+        if order.compress:
+            options["_compress"] = "zstd"
+        is_long = len(urlencode(query)) > QUERY_CHARS_MAX
+        answer = self.http.json(
+            "POST" if is_long else "GET",
+            f"/queries/{part(order.report_id)}/{order.route}",
+            params=list(options.items()) + ([] if is_long else query),
+            json=texts if is_long else None,
+            headers={"Idempotency-Key": order.key},
+            about=f"report `{order.report_id}`",
+            deadline=deadline,
+        )
+        return Job(str(answer["job_id"]), answer["status"] != "already_existed")
+
+    @contextmanager
+    def cancelling(self, find_job: Callable[[Deadline], Job]) -> Iterator[None]:
+        """Cancels a job that only this call knows of, so that it does not run on when the call is given up."""
+        try:
+            yield
+        except (KeyboardInterrupt, DeadlineExceeded):
+            # Why the wait ended says more than why the job could not be told.
+            with suppress(ApiError, DeadlineExceeded):
+                last = Deadline(CANCEL_SECS)
+                job = find_job(last)
+                if job.is_ours:
+                    self.cancel(job.id, last)
+            raise
+
+    def wait(self, job_id: str, deadline: Deadline, polls: str, step: str = "Getting export results") -> None:
+        """Waits until a job is done, for which it asks again and again, and raises if it has failed."""
+        progress = self._progress()
+        pause, last_line = 0.1, 0
+        with progress.step(step):
+            while True:
+                asked_at = time.monotonic()
+                secs = deadline.clip(POLL_SECS_SHOWN if progress.is_live else POLL_SECS)
+                # One row is enough of an answer that would be a page.
+                params = {"job_id": job_id, "_wait": f"{secs:.3f}", "_page_size": "1"}
+                answer = self.get(polls, f"job {job_id}", deadline, secs, **params)
+                status = answer.get("status")
+                if status == "success":
+                    return
+                if status in ("failure", "cancelled"):
+                    raise JobFailed(answer.get("error") or "the job failed", job_id)
+                if status == "already_existed":
+                    job_id = str(answer["job_id"])  # Older servers send a joined job's polls elsewhere.
+                if progress.is_live:
+                    for line in self.logs(job_id, last_line, deadline):
+                        last_line = line["id"]
+                        progress.show(line["message"])
+                # A server that does not know `_wait` has answered at once, and is not to be asked without a pause.
+                if time.monotonic() - asked_at < secs / 2:
+                    deadline.sleep(pause)
+                    pause = min(pause * 2, 5.0)
+
+    def download(self, job_id: str, truncate: bool, deadline: Deadline) -> Download:
+        return Download(self.http, job_id, self._manifest(job_id, deadline), deadline, self._progress(), truncate)
+
+    def page(self, job: Job, page_size: int | None, page: int | None, deadline: Deadline) -> pa.Table:
+        """Fetches one page of a job that makes pages."""
+        params = {"job_id": job.id, "_page_size": page_size, "_page": page}
+        answer = self.http.request(
+            "GET", PAGE_POLLS, params=params, headers={"Accept": ARROW_TYPE}, about=f"job {job.id}", deadline=deadline
+        )
+        if ARROW_TYPE not in answer.headers.get("Content-Type", ""):
+            raise unexpected(answer)
+        with pa.ipc.open_stream(answer.content) as stream:
+            table = stream.read_all()
+        of = json.loads(table.schema.metadata[b"paginated"])
+        if table.num_rows != max(0, min(of["page_size"], of["num_rows"] - (of["page"] - 1) * of["page_size"])):
+            raise IncompleteResult(f"page {of['page']} of job {job.id} has {table.num_rows} rows, which is too few")
+        return table
+
+    def logs(self, job_id: Id, last_id: int, deadline: Deadline) -> list[dict[str, Any]]:
+        """Returns up to 1,000 lines that come after this one."""
+        answer = self.get(f"/jobs/{part(job_id)}/logs.json", f"job {job_id}", deadline, last_id=last_id)
+        lines: list[dict[str, Any]] = answer["logs"]
+        return lines
+
+    def cancel(self, job_id: Id, deadline: Deadline) -> None:
+        self.http.json("PUT", f"/jobs/{part(job_id)}/cancel.json", about=f"job {job_id}", deadline=deadline)
+
+    def get(self, path: str, about: str, deadline: Deadline, wait: float = 0.0, **params: Any) -> Any:
+        return self.http.json("GET", path, params=params, about=about, deadline=deadline, wait=wait)
+
+    def _progress(self) -> Progress:
+        return Progress(self._quiet)
+
+    def _manifest(self, job_id: str, deadline: Deadline) -> dict[str, Any]:
+        try:
+            manifest: dict[str, Any] = self.get(f"/jobs/{part(job_id)}/manifest.json", f"job {job_id}", deadline)
+        except (NotFound, UnexpectedAnswer) as problem:
+            if problem.response is None or problem.response.status_code != 404:
+                raise
+            return {}  # An older server, which has no manifests.
+        return manifest
+
+
+def part(id: Id) -> str:
+    """Makes one part of a path of what may be anything."""
+    return quote(str(id), safe="")

@@ -1,0 +1,53 @@
+"""What can go wrong, by what a caller can do about it.
+
+Every class derives from `HolisticsError` and from the class that callers of the older package already catch.
+None of them holds the API key.
+"""
+
+from __future__ import annotations
+
+import requests
+
+
+class HolisticsError(Exception):
+    """The base of all errors of this package."""
+
+
+class ApiError(HolisticsError, requests.exceptions.HTTPError):
+    """The server refused a request; `response` has its answer, where there was one."""
+
+
+class WrongKey(ApiError):
+    """The key is unknown or revoked, or its user has no API access."""
+
+
+class NotFound(ApiError):
+    """There is no such report or job, or this key may not know of it."""
+
+
+class UnexpectedAnswer(ApiError):
+    """What answered is not the API: a proxy's page, a log-in page, another service."""
+
+
+class NoConnection(ApiError, requests.exceptions.ConnectionError):
+    """The server cannot be reached, or does not answer."""
+
+
+class JobFailed(HolisticsError, RuntimeError):
+    """The job failed or was cancelled; the message is the database's own."""
+
+    def __init__(self, message: str, job_id: str = "") -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class IncompleteResult(HolisticsError, RuntimeError):
+    """What arrived is not what the server made: it is short, or was altered on its way."""
+
+
+class DeadlineExceeded(HolisticsError, TimeoutError):
+    """The call took longer than its `timeout`; a job that it had begun was told to stop."""
+
+
+class TruncatedResult(UserWarning):
+    """The result was cut at the limit of rows, and nobody had asked for that."""

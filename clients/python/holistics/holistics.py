@@ -1,0 +1,384 @@
+"""The API of reports: run one, and have its data as a frame, as batches or as a file."""
+
+from __future__ import annotations
+
+import io
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import pandas as pd
+import pyarrow as pa
+
+from . import _frames
+from ._download import Download, PathText, aside, check_folder, save
+from ._filters import as_texts
+from ._http import Deadline, Http
+from ._imports import ImportResult, upload_of
+from ._jobs import EXPORT_POLLS, PAGE_POLLS, Filters, Id, Job, Jobs, Order, part
+
+if TYPE_CHECKING:
+    import polars
+
+Backend = Literal["numpy_nullable", "pyarrow"]
+Decimals = Literal["arrow", "decimal", "float"]
+Format = Literal["csv", "json", "ndjson", "xlsx", "parquet", "arrow"]
+
+
+class HolisticsAPI:
+    """A server of reports, and a key to it.
+
+    Args:
+        api_key: The key, as the server showed it.
+        url: Where the server is; https unless it says otherwise. Without one, the environment's HOLISTICS_HOST.
+        quiet: Whether to print no progress. Unless said, progress is for terminals only.
+
+    These words mean the same in all methods:
+
+        filters: Values by the filter's name: texts, numbers, booleans, dates, times, Decimal, or lists of them.
+            None leaves a filter to its default; an empty text is no value, even if there is a default.
+        truncate: Take the first rows alone of a result that has more than the server allows, which otherwise fails.
+        timeout: Seconds that the whole call may take. A job that it began is cancelled when they are over.
+        dtype_backend: `numpy_nullable` for pandas' own types as far as they go, `pyarrow` for Arrow's throughout.
+        decimals: `arrow` for columns of exact decimals that are fast, `decimal` for objects, `float` for numbers
+            that may be rounded.
+        compatible: Make the frame as version 0.0a11 did: pandas guesses types from a CSV.
+    """
+
+    def __init__(self, api_key: str, url: str | None = None, *, quiet: bool | None = None) -> None:
+        self._jobs = Jobs(Http(api_key, url), quiet)
+
+    def __repr__(self) -> str:
+        return f"HolisticsAPI({self._jobs.http.url})"
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self._jobs.http.url
+
+    def query(
+        self,
+        report_id: Id,
+        filters: Filters = None,
+        *,
+        dtype_backend: Backend = "numpy_nullable",
+        decimals: Decimals = "arrow",
+        compatible: bool = False,
+        truncate: bool = False,
+        timeout: float | None = None,
+    ) -> pd.DataFrame:
+        """Runs a report and returns its rows."""
+        return self.export_data(
+            report_id,
+            filters=filters,
+            dtype_backend=dtype_backend,
+            decimals=decimals,
+            compatible=compatible,
+            truncate=truncate,
+            timeout=timeout,
+        )
+
+    def to_arrow(
+        self, report_id: Id, filters: Filters = None, *, truncate: bool = False, timeout: float | None = None
+    ) -> pa.Table:
+        """Runs a report and returns its rows as an Arrow table."""
+        return _frames.table_of(self._jobs.stream(report_id, filters, truncate, Deadline(timeout)))
+
+    def to_polars(
+        self, report_id: Id, filters: Filters = None, *, truncate: bool = False, timeout: float | None = None
+    ) -> polars.DataFrame:
+        """Runs a report and returns its rows as a Polars frame; `pip install holistics[polars]` brings Polars."""
+        import polars
+
+        frame = polars.from_arrow(self.to_arrow(report_id, filters, truncate=truncate, timeout=timeout))
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    def iter_batches(
+        self, report_id: Id, filters: Filters = None, *, truncate: bool = False, timeout: float | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Runs a report and hands out its rows as they arrive; memory does not grow with the result.
+
+        That all have come is known at the end: then it raises `IncompleteResult` if they have not.
+        """
+        return _frames.batches(self._jobs.stream(report_id, filters, truncate, Deadline(timeout)))
+
+    def iter_frames(
+        self,
+        report_id: Id,
+        filters: Filters = None,
+        *,
+        dtype_backend: Backend = "numpy_nullable",
+        decimals: Decimals = "arrow",
+        truncate: bool = False,
+        timeout: float | None = None,
+    ) -> Iterator[pd.DataFrame]:
+        """As `iter_batches`, each batch as a frame."""
+        for batch in self.iter_batches(report_id, filters, truncate=truncate, timeout=timeout):
+            yield _frames.to_frame(pa.Table.from_batches([batch]), dtype_backend, decimals)
+
+    @overload
+    def export_data(
+        self,
+        report_id: Id,
+        path: PathText | None = None,
+        filters: Filters = None,
+        page_size: int | None = None,
+        page: int | None = None,
+        *,
+        format: Literal["csv", "parquet", "arrow"] | None = None,
+        **options: Any,
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def export_data(
+        self,
+        report_id: Id,
+        path: PathText,
+        filters: Filters = None,
+        *,
+        format: Literal["json", "ndjson", "xlsx"],
+        **options: Any,
+    ) -> None: ...
+
+    def export_data(  # type: ignore[misc]  # The options of both are those named here.
+        self,
+        report_id: Id,
+        path: PathText | None = None,
+        filters: Filters = None,
+        page_size: int | None = None,
+        page: int | None = None,
+        *,
+        format: Format | None = None,
+        filter_dict: Filters = None,
+        _page_size: int | None = None,
+        _page: int | None = None,
+        dtype_backend: Backend = "numpy_nullable",
+        decimals: Decimals = "arrow",
+        compatible: bool = False,
+        truncate: bool = False,
+        timeout: float | None = None,
+    ) -> pd.DataFrame | None:
+        """Runs a report, writes its file if there is a path, and returns its rows.
+
+        Args:
+            path: The file, CSV unless `format` says otherwise. It is there once it is whole.
+            page_size: How many rows a page has, for one page instead of all rows; `page` is which, from 1.
+            format: From `json`, `ndjson` and `xlsx` no exact frame can be made, and None is returned.
+            filter_dict, _page_size, _page: Older names of filters, page_size and page.
+        """
+        filters = filter_dict if filters is None else filters
+        page_size = _page_size if page_size is None else page_size
+        page = _page if page is None else page
+        deadline = Deadline(timeout)
+        if path is not None:
+            check_folder(path)
+        elif format in ("json", "ndjson", "xlsx"):
+            raise ValueError(f"a file of format `{format}` needs a path")
+        if page_size is not None or page is not None:
+            if format not in (None, "csv"):
+                raise ValueError("a page can be written as CSV alone")
+            job = self._jobs.finish(Order(report_id, filters, "submit_query.json", truncate), deadline, PAGE_POLLS)
+            frame = _frames.to_frame(self._jobs.page(job, page_size, page, deadline), dtype_backend, decimals)
+            text = frame.to_csv(index=False) if path is not None or compatible else ""
+            if path is not None:
+                with aside(path) as file:
+                    file.write(text.encode())
+            return _frames.read_guessed(io.StringIO(text)) if compatible else frame
+        if path is None and format is None and not compatible:
+            table = _frames.table_of(self._jobs.stream(report_id, filters, truncate, deadline))
+            return _frames.to_frame(table, dtype_backend, decimals)
+        download = self._jobs.run(Order(report_id, filters, f"submit_export.{format or 'csv'}", truncate), deadline)
+        if path is not None and not download.has_exact_frame:
+            save(download, path)
+            return None
+        return _frame_of(download, path, dtype_backend, decimals, compatible)
+
+    ExportData = export_data  # What the older package's README calls it.
+
+    def export_file(
+        self,
+        report_id: Id,
+        path: PathText,
+        filters: Filters = None,
+        *,
+        format: Format = "csv",
+        truncate: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Runs a report and writes its file, without ever holding it: for results of any size."""
+        check_folder(path)
+        order = Order(report_id, filters, f"submit_export.{format}", truncate)
+        save(self._jobs.run(order, Deadline(timeout)), path)
+
+    def submit_export(
+        self,
+        report_id: Id,
+        filters: Filters = None,
+        *,
+        format: Format = "csv",
+        truncate: bool = False,
+        timeout: float | None = None,
+    ) -> str:
+        """Has the server run a report, and returns the job's id."""
+        order = Order(report_id, filters, f"submit_export.{format}", truncate)
+        return self._jobs.submit(order, Deadline(timeout)).id
+
+    def get_export_results(
+        self,
+        job_id: Id,
+        _page_size: int | None = None,
+        _page: int | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> int:
+        """Waits for a job, and returns 1 when it has made its file.
+
+        A job that takes longer than `timeout` goes on. `_page_size` and `_page` mean nothing to a file: older
+        programs send them.
+        """
+        self._jobs.wait(str(job_id), Deadline(timeout), EXPORT_POLLS)
+        return 1
+
+    def download_results(
+        self,
+        job_id: Id,
+        path: PathText | None = None,
+        *,
+        dtype_backend: Backend = "numpy_nullable",
+        decimals: Decimals = "arrow",
+        compatible: bool = False,
+        timeout: float | None = None,
+    ) -> pd.DataFrame:
+        """Downloads the CSV, Parquet or Arrow file of a job, to `path` if there is one, and returns its rows."""
+        if path is not None:
+            check_folder(path)
+        download = self._jobs.download(str(job_id), False, Deadline(timeout))
+        if not download.has_exact_frame:
+            raise ValueError(f"from the file of job {job_id} no exact frame can be made; export_file writes such files")
+        return _frame_of(download, path, dtype_backend, decimals, compatible)
+
+    def reports(self, *, timeout: float | None = None) -> list[dict[str, Any]]:
+        """Returns the reports that this key may run, with their filters."""
+        reports: list[dict[str, Any]] = self._jobs.get("/queries.json", "list of reports", Deadline(timeout))
+        return reports
+
+    def feed_url(
+        self,
+        report_id: int,
+        filters: Filters = None,
+        *,
+        format: Format = "csv",
+        max_age: float = 0,
+        stale_ok: bool = False,
+        expires_in: float | None = None,
+        timeout: float | None = None,
+    ) -> str:
+        """Makes a live link: an address that answers with the report's file, fresh, and needs no key.
+
+        Args:
+            max_age: Seconds for which a file is handed out again; without them each fetch runs the report.
+            stale_ok: Whether an older file may stand in for one that is late or fails.
+            expires_in: Seconds for which the link lives; for ever unless given.
+        """
+        texts = as_texts(filters)
+        asked = {
+            "report_id": report_id,
+            "format": format,
+            "filters": {name: [text] if isinstance(text, str) else text for name, text in texts.items()},
+            "max_age": int(max_age),
+            "stale_ok": stale_ok,
+            "expires_in": None if expires_in is None else int(expires_in),
+        }
+        about = f"report `{report_id}`"
+        # Sent once: each that arrives makes a link.
+        feed = self._jobs.http.json("POST", "/feeds.json", json=asked, about=about, deadline=Deadline(timeout), attempts=1)
+        return str(feed["url"])
+
+    def cancel(self, job_id: Id, *, timeout: float | None = None) -> None:
+        """Stops a job, whatever it is at. One that has ended stays as it is."""
+        self._jobs.cancel(job_id, Deadline(timeout))
+
+    def job(self, job_id: Id, *, timeout: float | None = None) -> dict[str, Any]:
+        """Returns what a job is at: its status, its times, its error."""
+        job: dict[str, Any] = self._jobs.get(f"/jobs/{part(job_id)}.json", f"job {job_id}", Deadline(timeout))
+        return job
+
+    def jobs(self, *, timeout: float | None = None, **choice: Any) -> list[dict[str, Any]]:
+        """Returns the newest 25 jobs of the key's user.
+
+        Args:
+            choice: `status`, `source_type` and `source_id` choose jobs; `page_size` and `page` choose others.
+        """
+        params = {f"_{name}" if name in ("page", "page_size") else name: value for name, value in choice.items()}
+        jobs: list[dict[str, Any]] = self._jobs.get("/jobs.json", "list of jobs", Deadline(timeout), **params)
+        return jobs
+
+    def logs(self, job_id: Id, *, timeout: float | None = None) -> list[dict[str, Any]]:
+        """Returns what a job has said so far, line by line."""
+        deadline = Deadline(timeout)
+        lines: list[dict[str, Any]] = []
+        while more := self._jobs.logs(job_id, lines[-1]["id"] if lines else 0, deadline):
+            lines += more
+        return lines
+
+    def import_csv(
+        self,
+        path_or_dataframe: PathText | pd.DataFrame,
+        table: str,
+        source: int | str,
+        mode: Literal["replace", "append", "fail"] = "replace",
+        schema: Mapping[str, str] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> ImportResult:
+        """Imports a CSV file or a frame into a table, and waits until it is there.
+
+        Args:
+            table: Its name, or schema and name: `sales.people`.
+            source: The data source, by id or name.
+            mode: What to do with a table that is there: `replace` it, `append` to it, or `fail`.
+            schema: Types of columns by name, such as `{"zip": "text"}`. Others are found out from all values,
+                or, of a frame, from its own types.
+        """
+        deadline = Deadline(timeout)
+        source_id = source if isinstance(source, int) else self._source_id(source, deadline)
+        with upload_of(path_or_dataframe, table, source_id, mode, schema) as upload:
+            created = self._jobs.http.json(
+                "POST",
+                "/data_imports/import_csv.json",
+                data=upload,
+                headers={"Content-Type": upload.content_type, "Idempotency-Key": uuid.uuid4().hex},
+                about=f"import into `{table}`",
+                deadline=deadline,
+            )
+        job_id = str(created["job_id"])
+        with self._jobs.cancelling(lambda _: Job(job_id, True)):
+            self._jobs.wait(job_id, deadline, f"/jobs/{job_id}/get_results.json", "Importing")
+        import_path = f"/data_imports/{created['import_id']}.json"
+        made = self._jobs.get(import_path, f"import {created['import_id']}", deadline)
+        columns = {column["column_name"]: column["data_type"] for column in made["table_config"]["columns"]}
+        messages = [line["message"] for line in self.logs(job_id)]
+        return ImportResult(job_id, created["import_id"], columns, messages)
+
+    def _source_id(self, name: str, deadline: Deadline) -> int:
+        sources = self._jobs.get("/data_sources.json", "list of data sources", deadline)
+        for source in sources:
+            if source["name"] == name:
+                return int(source["id"])
+        known = ", ".join(f"`{source['name']}`" for source in sources)
+        raise ValueError(f"there is no data source `{name}`; there are {known}")
+
+
+def _frame_of(
+    download: Download, path: PathText | None, dtype_backend: str, decimals: str, compatible: bool
+) -> pd.DataFrame:
+    """Reads a file that a job made, through the disk if it is to be kept."""
+    if path is not None:
+        save(download, path)
+    with open(path, "rb") if path is not None else download.in_memory() as source:
+        if compatible or not download.manifest:
+            return _frames.read_guessed(source)
+        table = _frames.read_table(source, download.file_name, download.manifest["columns"])
+    download.finish(table.num_rows)
+    return _frames.to_frame(table, dtype_backend, decimals)

@@ -1,0 +1,166 @@
+"""A proxy that does what it is told to the next requests of a path, and notes what was asked."""
+
+import http.client
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+
+class Seen(NamedTuple):
+    method: str
+    path: str
+    headers: dict
+    at: float
+
+
+class Proxy:
+    def __init__(self, goal):
+        self.goal = urlsplit(goal).netloc
+        self.faults = []
+        self.seen = []
+        self.over = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def next(self, part, *faults):
+        """Does this to the next requests whose path has that part, one fault a request."""
+        self.faults += [(part, fault) for fault in faults]
+
+    def asked(self, part):
+        return [seen for seen in self.seen if part in seen.path]
+
+    def take(self, path):
+        for number, (part, _) in enumerate(self.faults):
+            if part in path:
+                return self.faults.pop(number)[1]
+        return None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """Says nothing of clients that have gone: that is what some tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def handle_request(self):
+        proxy = self.proxy
+        proxy.seen.append(Seen(self.command, self.path, dict(self.headers), time.monotonic()))
+        fault = proxy.take(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if fault and fault.instead:
+            return fault.act(self, None, None)
+        upstream = http.client.HTTPConnection(proxy.goal)
+        headers = {name: text for name, text in self.headers.items() if name.lower() not in ("host", "connection")}
+        upstream.request(self.command, self.path, body or None, headers)
+        answer = upstream.getresponse()
+        content = answer.read()
+        upstream.close()
+        if fault:
+            return fault.act(self, answer, content)
+        self.send(answer, content)
+
+    do_GET = do_POST = do_PUT = handle_request
+
+    def send(self, answer, content, cut_at=None, **headers):
+        self.send_response(answer.status)
+        sent = {name.lower(): text for name, text in answer.getheaders()}
+        sent.update({name.lower(): text for name, text in headers.items()})
+        for name, text in sent.items():
+            if name not in ("content-length", "transfer-encoding", "connection", "date"):
+                self.send_header(name, text)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content[:cut_at])
+        self.wfile.flush()
+
+    def log_message(self, *_):
+        pass
+
+
+class Fault(NamedTuple):
+    instead: bool  # Of asking the server.
+    act: object
+
+
+def cut(at, **headers):
+    """Breaks the connection off after so many bytes."""
+
+    def act(handler, answer, content):
+        handler.send(answer, content, cut_at=at, **headers)
+        handler.close_connection = True
+
+    return Fault(False, act)
+
+
+def stall(at):
+    """Sends so many bytes and then nothing."""
+
+    def act(handler, answer, content):
+        handler.send(answer, content, cut_at=at)
+        handler.proxy.over.wait(30)
+
+    return Fault(False, act)
+
+
+def alter(at):
+    """Changes a byte."""
+    return Fault(
+        False,
+        lambda handler, answer, content: handler.send(
+            answer, content[: at % len(content)] + bytes([content[at] ^ 1]) + content[at % len(content) + 1 :]
+        ),
+    )
+
+
+def shorten(by):
+    """Leaves bytes out at the end, as if there had never been more."""
+    return Fault(False, lambda handler, answer, content: handler.send(answer, content[:-by]))
+
+
+def head(**headers):
+    """Adds headers."""
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    return Fault(False, lambda handler, answer, content: handler.send(answer, content, **named))
+
+
+def lose():
+    """Has the server do its work and drops its answer."""
+
+    def act(handler, answer, content):
+        handler.close_connection = True
+
+    return Fault(False, act)
+
+
+def reply(status, content=b"", **headers):
+    """Answers in the server's place."""
+
+    def act(handler, answer, _):
+        handler.send_response(status)
+        for name, text in headers.items():
+            handler.send_header(name.replace("_", "-"), text)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return Fault(True, act)
+
+
+def hang():
+    """Never answers."""
+    return Fault(True, lambda handler, answer, content: handler.proxy.over.wait(30))

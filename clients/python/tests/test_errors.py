@@ -1,0 +1,176 @@
+import logging
+import pickle
+import time
+import traceback
+
+import pytest
+import requests
+from faults import hang, lose, reply
+
+from holistics import (
+    ApiError,
+    DeadlineExceeded,
+    HolisticsAPI,
+    HolisticsError,
+    JobFailed,
+    NoConnection,
+    NotFound,
+    UnexpectedAnswer,
+    WrongKey,
+)
+
+HTML = b"<html><body>502 Bad Gateway</body></html>"
+
+
+def assert_one_line(problem, *words):
+    message = str(problem.value)
+    assert "\n" not in message and len(message) < 200
+    for word in words:
+        assert word in message
+
+
+def test_a_wrong_key(url):
+    for call in (lambda api: api.query(12), lambda api: api.submit_export(99), lambda api: api.jobs()):
+        with pytest.raises(WrongKey) as problem:
+            call(HolisticsAPI("d3Jvbmc=", url))
+        assert_one_line(problem, "the API key is unknown or revoked")
+        assert isinstance(problem.value, requests.exceptions.HTTPError)
+        assert problem.value.response.status_code == 422
+
+
+@pytest.mark.parametrize("key", ["a\n", "a b", "a\0", "", None, "kéy", b"key"])
+def test_a_key_that_cannot_be_one(key):
+    with pytest.raises(ValueError, match="the API key"):
+        HolisticsAPI(key, "http://127.0.0.1:1")
+
+
+def test_addresses(monkeypatch):
+    assert HolisticsAPI("k", "reports.example.com/").url == "https://reports.example.com"
+    monkeypatch.delenv("HOLISTICS_HOST", raising=False)
+    assert HolisticsAPI("k").url == "https://secure.holistics.io"
+    monkeypatch.setenv("HOLISTICS_HOST", "http://127.0.0.1:3000")
+    assert HolisticsAPI("k").url == "http://127.0.0.1:3000"
+    with pytest.raises(ValueError, match="must be like"):
+        HolisticsAPI("k", "ftp://example.com")
+
+
+def test_a_filter_that_does_not_parse(api):
+    with pytest.raises(ApiError) as problem:
+        api.query(2, {"day": "yesterdy"})
+    assert_one_line(problem, "report `2`", "filter `day` must be a date like 2026-01-31, got `yesterdy`")
+
+
+def test_unknown_things(api):
+    for call in (
+        lambda: api.query("99-nothing"),
+        lambda: api.export_data("../../jobs/1"),
+        lambda: api.get_export_results(99999),
+        lambda: api.download_results(99999),
+        lambda: api.cancel(99999),
+        lambda: api.logs("x"),
+    ):
+        with pytest.raises(NotFound) as problem:
+            call()
+        assert_one_line(problem, "there is no ")
+        assert isinstance(problem.value, requests.exceptions.HTTPError)
+
+
+def test_no_connection():
+    with pytest.raises(NoConnection) as problem:
+        HolisticsAPI("secret-key", "http://127.0.0.1:1").query(12, {"name": "private"})
+    assert_one_line(problem, "cannot reach http://127.0.0.1:1: Connection refused")
+    assert isinstance(problem.value, requests.exceptions.HTTPError)
+    assert isinstance(problem.value, requests.exceptions.ConnectionError)
+    assert problem.value.__context__ is None and "private" not in str(problem.value)
+
+
+@pytest.mark.parametrize("part", ["submit_export", "get_export_results", "manifest", "/exports/download"])
+def test_a_proxys_page_is_no_answer(far, proxy, part):
+    proxy.next(part, reply(200, HTML, Content_Type="text/html; charset=utf-8"))
+    with pytest.raises(UnexpectedAnswer) as problem:
+        far.export_data(12, format="csv")
+    assert_one_line(problem, "a web page instead of data (status 200)")
+
+
+@pytest.mark.parametrize("part", ["submit_export", "get_export_results", "/exports/download"])
+def test_a_redirect_to_a_log_in_page(far, proxy, part):
+    log_in = reply(302, Location="/login?next=x")
+    proxy.next(part, log_in)
+    proxy.next("/login", reply(200, HTML, Content_Type="text/html"))
+    with pytest.raises(UnexpectedAnswer) as problem:
+        far.query(12)
+    assert_one_line(problem, "web page instead" if part == "/exports/download" else "/login: a log-in page, or")
+
+
+def test_the_key_does_not_go_to_another_host(far, proxy, api, key):
+    """Files may be kept elsewhere, and their addresses be signed."""
+    proxy.next("/exports/download", reply(302, Location=proxy.url + "/elsewhere"))
+    proxy.next("/elsewhere", reply(200, b"a\n1\n", Content_Type="text/csv"))
+    proxy.next("manifest", reply(404, b'{"errors":["Resource not found"]}'))
+    assert far.export_data(12, format="csv")["a"].tolist() == [1]
+    assert proxy.asked("/exports/download")[0].headers["X-Holistics-Key"] == key
+    assert "X-Holistics-Key" not in proxy.asked("/elsewhere")[0].headers
+
+
+def test_a_server_that_is_busy_is_asked_when_it_says(far, proxy):
+    proxy.next("submit_export", reply(429, b'{"errors":["too many jobs wait"]}', Retry_After="1"))
+    assert len(far.query(12)) == 3
+    first, second = proxy.asked("submit_export")
+    assert second.at - first.at >= 1
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+    proxy.next("submit_export", reply(429, b'{"errors":["too many jobs wait"]}', Retry_After="30"))
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match="not done within 5 s: .*too many jobs wait"):
+        far.query(12, timeout=5)
+    assert time.monotonic() - began < 4
+
+
+def test_what_fails_for_a_moment_is_tried_again(far, proxy, api):
+    jobs = len(api.jobs(page_size=1000))
+    error = reply(500, b'{"errors":["internal error"]}')
+    proxy.next("submit_export", error, lose())
+    proxy.next(
+        "get_export_results", reply(503, HTML, Content_Type="text/html", Retry_After="Thu, 01 Jan 2026 00:00:00")
+    )
+    proxy.next("manifest", lose())
+    proxy.next("/exports/download", error)
+    assert len(far.query(12)) == 3
+    # The submit whose answer was lost had been accepted.
+    assert len(api.jobs(page_size=1000)) == jobs + 1
+    proxy.next("submit_export", *[error] * 5)
+    with pytest.raises(ApiError, match="internal error .status 500."):
+        far.query(12)
+
+
+@pytest.mark.parametrize("part", ["submit_export", "get_export_results", "manifest", "/exports/download"])
+def test_a_server_that_hangs_is_left_at_the_deadline(far, proxy, part):
+    proxy.next(part, hang(), hang())
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded) as problem:
+        far.query(12, timeout=0.7)
+    assert time.monotonic() - began < 4
+    assert isinstance(problem.value, TimeoutError) and isinstance(problem.value, HolisticsError)
+
+
+def test_errors_can_be_sent_between_processes():
+    for error in (NotFound("x"), JobFailed("x", "7"), DeadlineExceeded("x"), NoConnection("x")):
+        copy = pickle.loads(pickle.dumps(error))
+        assert type(copy) is type(error) and str(copy) == "x" and vars(copy) == vars(error)
+
+
+def test_the_key_is_nowhere_to_be_seen(far, proxy, url, caplog, capfd):
+    key = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
+    api = HolisticsAPI(key, url)
+    caplog.set_level(logging.DEBUG)
+    seen = [repr(api), str(vars(api)), repr(vars(vars(api)["_jobs"].http))]
+    for bad in (api, HolisticsAPI(key, proxy.url), HolisticsAPI(key, "http://127.0.0.1:1")):
+        proxy.next("submit_export", reply(302, Location="http://127.0.0.1:1/"))
+        with pytest.raises(ApiError) as problem:
+            bad.query(12, timeout=20)
+        seen.append("".join(traceback.format_exception(problem.type, problem.value, problem.tb)))
+        if problem.value.response is not None:
+            seen.append(str(problem.value.response.request.headers) + str(vars(problem.value)))
+    with pytest.raises(ValueError) as problem:
+        HolisticsAPI(key + "\n")
+    seen += [str(problem.value), caplog.text, *capfd.readouterr()]
+    assert all(key not in text for text in seen)

@@ -1,0 +1,156 @@
+import datetime
+import decimal
+
+import pandas as pd
+import polars
+import pyarrow as pa
+import pytest
+from faults import head
+
+from holistics import JobFailed, NotFound, TruncatedResult
+
+UTC = datetime.timezone.utc
+EXACT = {
+    "tiny": 1,
+    "big": 9007199254740993,
+    "huge": 18446744073709551615,
+    "ratio": 0.1,
+    "price": decimal.Decimal("1.50"),
+    "long": decimal.Decimal("12345678901234567890123456789.123456789"),
+    "flag": True,
+    "code": "00123",
+    "empty": "",
+    "day": datetime.date(2026, 1, 31),
+    "clock": datetime.time(7, 28, 19, 500000),
+    "moment": pd.Timestamp("2017-09-13 07:28:19.664131"),
+    "zoned": pd.Timestamp("2017-09-13 05:28:19", tz="UTC"),
+    "nanos": pd.Timestamp("2017-09-13 07:28:19.123456789"),
+    "bytes": b"He",
+    "list": [1, 2],
+    "struct": {"a": 1},
+    "note": 'two\nlines, "quoted" 😀',
+}
+IN_A_CSV = {"bytes": r"\x4865", "list": "[1,2]", "struct": '{"a":1}'}
+
+
+def assert_exact(frame, expected=EXACT):
+    assert list(frame.columns) == list(expected)
+    for name, value in expected.items():
+        assert frame[name][0] == value or list(frame[name][0]) == value, name
+    assert frame.iloc[1].isna().all()
+
+
+@pytest.mark.parametrize("backend", ["numpy_nullable", "pyarrow"])
+def test_every_type_keeps_its_values(api, backend):
+    assert_exact(api.query(1, dtype_backend=backend))
+    assert_exact(api.export_data(1, format="parquet", dtype_backend=backend))
+    assert_exact(api.export_data(1, format="arrow", dtype_backend=backend))
+    assert_exact(api.export_data(1, format="csv", dtype_backend=backend), {**EXACT, **IN_A_CSV})
+
+
+def test_types_are_those_that_pandas_has_or_arrows(api):
+    frame = api.query(1)
+    assert {name: str(frame[name].dtype) for name in ("big", "ratio", "flag", "code", "price", "day", "moment")} == {
+        "big": "Int64",
+        "ratio": "Float64",
+        "flag": "boolean",
+        "code": "string",
+        "price": "decimal128(15, 2)[pyarrow]",
+        "day": "date32[day][pyarrow]",
+        "moment": "datetime64[us]",
+    }
+    assert frame["zoned"].dtype.tz is not None
+
+
+def test_decimals_can_be_objects_or_floats(api):
+    assert api.query(1, decimals="decimal")["price"].dtype == object
+    assert api.query(1, decimals="decimal")["price"][0] == decimal.Decimal("1.50")
+    assert str(api.query(1, decimals="float")["price"].dtype) == "Float64"
+    with pytest.raises(ValueError, match="decimals must be"):
+        api.query(1, decimals="exact")
+    with pytest.raises(ValueError, match="dtype_backend must be"):
+        api.query(1, dtype_backend="numpy")
+
+
+def test_a_result_without_rows_has_its_columns(api):
+    for frame in (api.query(6), api.export_data(6, format="csv"), api.query(6, compatible=True)):
+        assert frame.shape == (0, 1) and list(frame.columns) == ["a"]
+    assert str(api.query(6)["a"].dtype) == "Int64"
+
+
+def test_two_columns_of_one_name_keep_their_types(api):
+    frame = api.query(5, truncate=True)
+    assert list(frame.columns) == ["a", "a"]
+    assert [str(dtype) for dtype in frame.dtypes] == ["Int64", "string"]
+
+
+def test_arrow_polars_batches_and_frames_are_the_same_table(api):
+    table = api.to_arrow(7)
+    assert table.num_rows == 300_000
+    batches = list(api.iter_batches(7))
+    assert len(batches) > 1 and pa.Table.from_batches(batches).sort_by("id") == table.sort_by("id")
+    frames = pd.concat(api.iter_frames(7), ignore_index=True)
+    pd.testing.assert_frame_equal(frames, api.query(7))
+    assert isinstance(api.to_polars(7), polars.DataFrame)
+    assert api.to_polars(7)["price"].sum() == sum(table["price"].to_pylist())
+
+
+def test_a_stream_that_is_compressed_is_the_same(far, proxy, api):
+    pd.testing.assert_frame_equal(far.query(7), api.query(7))
+    assert "_compress=zstd" in proxy.asked("submit_export")[0].path
+
+
+def test_filters_of_every_kind_arrive(api):
+    filters = {
+        "text": "a&b=c 😀 'x'",
+        "number": decimal.Decimal("1.10"),
+        "flag": False,
+        "day": datetime.date(2026, 1, 31),
+        "moment": datetime.datetime(2026, 1, 31, 10, tzinfo=datetime.timezone(datetime.timedelta(hours=2))),
+        "ids": pd.Series([1, 2]),
+        "names": ("a,b", "c"),
+    }
+    row = api.query(2, filters).iloc[0]
+    assert row["text"] == "a&b=c 😀 'x'" and row["number"] in ("1.1", "1.10") and not row["flag"]
+    assert row["day"] == datetime.date(2026, 1, 31) and row["moment"] == pd.Timestamp("2026-01-31 08:00")
+    assert row["ids"] == "[1, 2]" and row["names"] == "['a,b', c]"
+
+
+def test_none_is_the_default_and_an_empty_text_no_value(api):
+    assert api.query(2, {"number": None})["number"][0] == "5"
+    assert api.query(2, {"number": ""})["number"].isna()[0]
+
+
+def test_long_filters_go_by_post_and_mean_the_same(far, proxy):
+    long = {"names": ["x" * 600], "flag": True, "number": "", "ids": []}
+    row = far.query(2, long).iloc[0]
+    assert proxy.asked("submit_export")[0].method == "POST"
+    assert "x" * 600 in row["names"] and row["flag"] and pd.isna(row["number"])
+
+
+@pytest.mark.parametrize("filters", [{"ids": [None]}, {"ids": {"a": 1}}, {"text": b"x"}, {"_page": 1}, {"day": pd.NaT}])
+def test_filters_that_mean_nothing_are_refused_here(api, filters):
+    with pytest.raises(ValueError):
+        api.query(2, filters)
+
+
+def test_a_result_over_its_limit_fails_unless_the_first_rows_are_asked_for(api, far, proxy, recwarn):
+    with pytest.raises(JobFailed, match="passed the limit of 3"):
+        api.query(5)
+    assert len(api.query(5, truncate=True)) == 3
+    assert not recwarn.list
+    proxy.next("/exports/download", head(X_Result_Truncated="true"))
+    with pytest.warns(TruncatedResult):
+        far.query(6)
+    job_id = api.submit_export(5, truncate=True)
+    api.get_export_results(job_id)
+    with pytest.warns(TruncatedResult):
+        api.download_results(job_id)
+
+
+def test_failures_say_why(api):
+    with pytest.raises(JobFailed, match="Could not convert string 'x' to INT32") as failure:
+        api.query(4)
+    assert isinstance(failure.value, RuntimeError) and api.job(failure.value.job_id)["status"] == "failure"
+    with pytest.raises(NotFound, match="there is no report `99`"):
+        api.query(99)

@@ -1,0 +1,171 @@
+import os
+import re
+import signal
+import threading
+import time
+
+import pandas as pd
+import pytest
+from faults import Fault, reply
+
+from holistics import ApiError, DeadlineExceeded, HolisticsAPI, JobFailed
+
+
+def wait_for(condition):
+    until = time.monotonic() + 20
+    while not (found := condition()):
+        assert time.monotonic() < until, "it did not come to pass"
+        time.sleep(0.01)
+    return found
+
+
+def slow_jobs(api, status):
+    return [job["id"] for job in api.jobs(source_type="QueryReport", source_id=3, status=status)]
+
+
+@pytest.fixture
+def control_c():
+    """What SIGINT does at a terminal, also where the tests run in the background and it would do nothing."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+
+
+def test_control_c_cancels_the_job(api, control_c):
+    def interrupt():
+        wait_for(lambda: slow_jobs(api, "running"))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = slow_jobs(api, "cancelled")
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        api.query(3)
+    thread.join()
+    assert len(wait_for(lambda: set(slow_jobs(api, "cancelled")) - set(before))) == 1
+
+
+def test_a_submit_that_is_interrupted_is_cancelled_too(far, proxy, api, control_c):
+    before = slow_jobs(api, "cancelled")
+
+    def interrupt(handler, *_):
+        os.kill(os.getpid(), signal.SIGINT)
+        handler.proxy.over.wait(30)
+
+    proxy.next("submit_export", Fault(False, interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        far.query(3)
+    assert len(wait_for(lambda: set(slow_jobs(api, "cancelled")) - set(before))) == 1
+
+
+@pytest.mark.parametrize("call", ["query", "export_data", "to_arrow", "iter_batches"])
+def test_the_deadline_cancels_the_job(api, call):
+    before = slow_jobs(api, "cancelled")
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match="not done within 0.5 s"):
+        getattr(api, call)(3, timeout=0.5)
+    assert time.monotonic() - began < 10
+    assert len(wait_for(lambda: set(slow_jobs(api, "cancelled")) - set(before))) == 1
+
+
+def test_a_job_that_somebody_else_began_is_not_cancelled_with_ours(api):
+    first = api.submit_export(3, {"nonce": 1}, format="arrow")
+    with pytest.raises(DeadlineExceeded):
+        api.query(3, {"nonce": 1}, timeout=0.5)
+    assert api.job(first)["status"] in ("queued", "running")
+    with pytest.raises(DeadlineExceeded):
+        api.get_export_results(first, timeout=0.1)
+    assert api.job(first)["status"] in ("queued", "running")
+    api.cancel(first)
+    with pytest.raises(JobFailed, match="the job was cancelled"):
+        api.get_export_results(first)
+    assert [line["message"] for line in api.logs(first)][-1] == "cancelled"
+
+
+def test_a_server_without_long_polls_is_asked_with_pauses(far, proxy):
+    old = reply(200, b'{"status":"not yet"}', Content_Type="application/json")
+    proxy.next("get_export_results", old, old, old)
+    assert len(far.query(12)) == 3
+    polls = [seen.at for seen in proxy.asked("get_export_results")]
+    pauses = [later - sooner for sooner, later in zip(polls, polls[1:])]
+    assert len(pauses) == 3 and pauses[0] >= 0.1 and pauses[1] >= 0.2 and pauses[2] >= 0.4
+
+
+def test_polls_wait_at_the_server(far, proxy):
+    far.query(7)
+    assert len(proxy.asked("get_export_results")) == 1
+
+
+def test_a_frame_comes_back_as_it_was_imported(api):
+    frame = pd.DataFrame(
+        {
+            "zip": pd.array(["00123", "", None, 'a "b",\nc'], "string"),
+            "digits": ["1", "2", "3", "4"],
+            "n": pd.array([1, None, 2**60, 4], "Int64"),
+            "at": pd.to_datetime(["2026-01-31T10:00:00.5", None, "2026-02-01T00:00:00.0", None]),
+            "kind": pd.Categorical(["a", "b", "a", None]),
+            "share": [0.1, None, 1e300, 2.0],
+        }
+    )
+    result = api.import_csv(frame, "things", "warehouse")
+    assert result.columns == {
+        "zip": "text",
+        "digits": "text",
+        "n": "integer",
+        "at": "timestamp",
+        "kind": "text",
+        "share": "double",
+    }
+    assert any("4 rows" in message for message in result.messages)
+    api.import_csv(frame, "main.things", 1, mode="append")
+    with pytest.raises(JobFailed, match="mode is `fail`"):
+        api.import_csv(frame, "things", "warehouse", mode="fail")
+
+
+def test_a_file_is_imported_with_the_types_that_are_named(api, tmp_path):
+    path = tmp_path / "zips 😀.csv"
+    path.write_text("zip,n\n123,1\n456,2\n")
+    assert api.import_csv(path, "zips", "warehouse").columns == {"zip": "integer", "n": "integer"}
+    assert api.import_csv(str(path), "zips", 1, schema={"zip": "text"}).columns == {"zip": "text", "n": "integer"}
+    with pytest.raises(JobFailed, match="line 2, column `zip`"):
+        api.import_csv(path, "zips", 1, schema={"zip": "date"})
+    with pytest.raises(ValueError, match="there is no data source `shed`; there are `warehouse`"):
+        api.import_csv(path, "zips", "shed")
+    with pytest.raises(FileNotFoundError):
+        api.import_csv(tmp_path / "none.csv", "zips", 1)
+    with pytest.raises(ApiError, match="`mode` must be"):
+        api.import_csv(path, "zips", 1, mode="merge")
+
+
+def test_an_upload_that_was_lost_is_sent_again_and_is_one_import(far, proxy, api, tmp_path):
+    path = tmp_path / "big.csv"
+    path.write_text("id,name\n" + "".join(f"{number},row {number}\n" for number in range(200_000)))
+    before = len(api.jobs(source_type="DataImport", page_size=1000))
+    proxy.next("import_csv", Fault(False, lambda handler, *_: setattr(handler, "close_connection", True)))
+    assert "200000 rows are in `big`" in far.import_csv(path, "big", 1).messages
+    assert len(proxy.asked("import_csv")) == 2
+    assert len(api.jobs(source_type="DataImport", page_size=1000)) == before + 1
+
+
+@pytest.mark.parametrize("quiet, shown", [(None, False), (True, False), (False, True)])
+def test_progress_is_for_those_who_want_it(key, url, capsys, quiet, shown):
+    api = HolisticsAPI(key, url, quiet=quiet)
+    api.export_data(12)
+    out = capsys.readouterr().out
+    assert out == (
+        "Submitting export request... Success\nGetting export results... Success\nDownloading results... Success\n"
+        if shown
+        else ""
+    )
+
+
+def test_a_terminal_sees_how_far_it_is(key, url, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    api = HolisticsAPI(key, url)
+    api.query(7)
+    with pytest.raises(JobFailed):
+        api.query(4)
+    out = capsys.readouterr().out
+    assert re.search(r"\rDownloading results... \d+\.\d of \d+\.\d MB", out)
+    assert re.search(r"\rDownloading results... Success \(\d+\.\d MB, 300,000 rows\)", out)
+    assert out.endswith("Getting export results... Failure\n")
