@@ -64,6 +64,26 @@ impl Client {
             .map_err(|error| self.unreachable(&error))
     }
 
+    /// A file from this byte on, if it is still the one with this tag; its time has no limit but for silence.
+    pub(super) fn get_part(&self, url: &str, from: u64, etag: &str) -> Result<Response<Body>> {
+        let mut request = self
+            .agent
+            .get(url)
+            .config()
+            .timeout_global(None)
+            .timeout_connect(Some(TIMEOUT))
+            .timeout_recv_response(Some(TIMEOUT))
+            .build()
+            .header("X-Holistics-Key", &self.key)
+            .header("Accept-Encoding", "identity");
+        if from > 0 {
+            request = request
+                .header("Range", format!("bytes={from}-"))
+                .header("If-Range", etag);
+        }
+        request.call().map_err(|error| self.unreachable(&error))
+    }
+
     /// A JSON answer with status 200; the words of any other are the error.
     pub(super) fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         let (status, text) = self.get_text(&self.url(path))?;

@@ -8,8 +8,8 @@ use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::cli::export::by_name;
 use crate::cli::login::client;
-use crate::error::Error;
 use crate::error::Result;
 
 #[derive(Args)]
@@ -92,14 +92,7 @@ pub(super) fn run(args: FeedsArgs) -> Result<()> {
             stale_ok,
             profile,
         } => {
-            let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-            for filter in &filters {
-                let (name, value) = filter
-                    .split_once('=')
-                    .filter(|(name, _)| !name.is_empty())
-                    .ok_or_else(|| Error::must_be("--filter", "like since=2026-01-31", filter))?;
-                values.entry(name).or_default().push(value);
-            }
+            let values = by_name(&filters)?;
             let asked = json!({
                 "report_id": report,
                 "format": format,

@@ -3,8 +3,10 @@
 use clap::Args;
 use clap::Subcommand;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::json;
 
+use crate::cli::follow::follow;
 use crate::cli::login::client;
 use crate::error::Result;
 
@@ -25,6 +27,34 @@ enum Command {
         #[arg(value_name = "ID")]
         id: u64,
     },
+    /// List your jobs, newest first
+    List {
+        /// Only those with this status, such as running
+        #[arg(long)]
+        status: Option<String>,
+    },
+    /// Show one job
+    Show {
+        /// The job's number
+        #[arg(value_name = "ID")]
+        id: u64,
+    },
+    /// Print what a job tells until it is over; fails if it does
+    Wait {
+        /// The job's number
+        #[arg(value_name = "ID")]
+        id: i64,
+    },
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    id: i64,
+    status: String,
+    title: String,
+    source_method: String,
+    created_at: String,
+    duration: f64,
 }
 
 #[derive(Deserialize)]
@@ -39,7 +69,37 @@ pub(super) fn run(args: JobsArgs) -> Result<()> {
             let cancelled: Cancelled =
                 client.send_json("PUT", &format!("/jobs/{id}/cancel.json"), &json!({}))?;
             say!("[job:{id}] {}", cancelled.status);
-            Ok(())
         }
+        Command::List { status } => {
+            let status = status.unwrap_or_default();
+            let status = percent_encoding::utf8_percent_encode(&status, percent_encoding::NON_ALPHANUMERIC);
+            let jobs: Vec<Listed> = client.get_json(&format!("/jobs.json?status={status}"))?;
+            say!("ID | Status | What | Title | Created | Seconds");
+            for job in jobs {
+                let seconds = match job.duration < 0.0 {
+                    true => "-".to_owned(),
+                    false => format!("{:.1}", job.duration),
+                };
+                say!(
+                    "{} | {} | {} | {} | {} | {seconds}",
+                    job.id,
+                    job.status,
+                    job.source_method,
+                    job.title,
+                    job.created_at
+                );
+            }
+        }
+        Command::Show { id } => {
+            let job: serde_json::Map<String, Value> = client.get_json(&format!("/jobs/{id}.json"))?;
+            for (name, value) in job {
+                match value {
+                    Value::String(text) => say!("{name}: {text}"),
+                    other => say!("{name}: {other}"),
+                }
+            }
+        }
+        Command::Wait { id } => follow(&client, id)?,
     }
+    Ok(())
 }

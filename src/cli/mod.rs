@@ -12,6 +12,7 @@ mod client;
 mod data;
 mod data_sources;
 mod demo;
+mod export;
 mod feeds;
 mod follow;
 mod groups;
@@ -57,6 +58,8 @@ enum Command {
     Sources(sources::SourcesArgs),
     /// Files into tables of data sources
     Import(import::ImportArgs),
+    /// A report of a server into a file, whole and checked
+    Export(export::ExportArgs),
     /// The data sources of a server
     #[command(name = "data_sources")]
     DataSources(data_sources::DataSourcesArgs),
@@ -87,6 +90,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Reports(args) => reports::run(args),
         Command::Sources(args) => sources::run(args),
         Command::Import(args) => import::run(args),
+        Command::Export(args) => export::run(args),
         Command::DataSources(args) => data_sources::run(args),
         Command::Jobs(args) => jobs::run(args),
         Command::Users(args) => users::run(args),

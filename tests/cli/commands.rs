@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::server::BINARY;
 use crate::server::Server;
+use crate::server::apply;
 use crate::server::folder_with_key;
 use crate::server::holistics;
 use crate::server::stderr;
@@ -274,4 +275,144 @@ fn source_that_is_changed_keeps_what_is_not_said() {
         stderr(&gone)
     );
     assert!(run(&["sources", "remove", "sales"]).status.success());
+}
+
+#[test]
+fn export_writes_whole_files_and_leaves_no_half_ones() {
+    let (folder, key) =
+        folder_with_key("select range as n, repeat('x', 20) as t from range(60000) order by n");
+    let reports = folder.path().join("reports");
+    fs::write(
+        reports.join("2.sql"),
+        "---\nid: 2\ntitle: Two\nshared_with: everyone\nrows_max: 3\nfilters:\n  ids: {type: list, of: number}\n---
+         select range as n from range(5) where true [[and range in ({{ ids }})]]",
+    )
+    .unwrap();
+    fs::write(
+        reports.join("3.sql"),
+        "---\nid: 3\ntitle: Three\nshared_with: everyone\n---\nselect cast('x' as integer)",
+    )
+    .unwrap();
+    apply(&reports, folder.path());
+    let server = Server::start(folder.path(), &[]);
+    let run = |arguments: &[&str]| {
+        Command::new(BINARY)
+            .args(arguments)
+            .env("HOME", folder.path())
+            .env("HOLISTICS_HOST", &server.host)
+            .output()
+            .unwrap()
+    };
+    let out = folder.path().join("out put 🙂");
+    fs::create_dir(&out).unwrap();
+    let file = |name: &str| out.join(name).to_str().unwrap().to_owned();
+    assert!(stderr(&run(&["export", "1", "-o", &file("a.csv")])).contains("holistics login"));
+    assert!(run(&["login", &key]).status.success());
+    let done = run(&["export", "1-one", "-o", &file("a.csv")]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert!(stderr(&done).contains("60000 rows"), "{}", stderr(&done));
+    let text = fs::read_to_string(file("a.csv")).unwrap();
+    assert_eq!(
+        (text.lines().count(), text.lines().last()),
+        (60001, Some("59999,xxxxxxxxxxxxxxxxxxxx"))
+    );
+    let piped = run(&["export", "1", "-o", "-", "--format", "csv"]);
+    assert_eq!(stdout(&piped), text);
+    let some = run(&[
+        "export",
+        "2",
+        "-o",
+        &file("b.NDJSON"),
+        "--filter",
+        "ids=1",
+        "--filter",
+        "ids=4",
+    ]);
+    assert!(some.status.success(), "{}", stderr(&some));
+    assert_eq!(
+        fs::read_to_string(file("b.NDJSON")).unwrap(),
+        "{\"n\":1}\n{\"n\":4}\n"
+    );
+    let cut = run(&["export", "2", "-o", &file("c.csv"), "--truncate"]);
+    assert!(stderr(&cut).contains("these are the first 3"), "{}", stderr(&cut));
+    for (arguments, says) in [
+        (vec!["export", "2", "-o", &file("d.csv")], "passed the limit of 3"),
+        (vec!["export", "3", "-o", &file("d.csv")], "Conversion Error"),
+        (vec!["export", "9", "-o", &file("d.csv")], "Resource not found"),
+        (
+            vec!["export", "2", "-o", &file("d.csv"), "--filter", "ids=x"],
+            "filter `ids` must be",
+        ),
+        (
+            vec!["export", "2", "-o", &file("d.csv"), "--filter", "ids"],
+            "must be like since=2026-01-31",
+        ),
+        (
+            vec!["export", "1", "-o", &file("none/d.csv")],
+            "there is no folder",
+        ),
+        (
+            vec!["export", "1", "-o", &file("d.doc")],
+            "does not say its format",
+        ),
+        (
+            vec!["export", "1", "-o", out.to_str().unwrap(), "--format", "csv"],
+            "is a folder",
+        ),
+        (
+            vec!["export", "1", "-o", "/dev/full", "--format", "csv"],
+            "cannot write",
+        ),
+    ] {
+        let output = run(&arguments);
+        assert!(!output.status.success(), "{arguments:?}");
+        assert!(
+            stderr(&output).contains(says),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    }
+    let mut left: Vec<_> = fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["a.csv", "b.NDJSON", "c.csv"]);
+
+    let jobs = stdout(&run(&["jobs", "list", "--status", "failure"]));
+    assert!(jobs.contains("| failure | export | Three |"), "{jobs}");
+    let shown = stdout(&run(&["jobs", "show", "1"]));
+    assert!(
+        shown.contains("status: success") && shown.contains("source_method: export"),
+        "{shown}"
+    );
+    assert!(stdout(&run(&["jobs", "wait", "1"])).ends_with("Done.\n"));
+    let feed = run(&[
+        "feeds",
+        "create",
+        "--report",
+        "2",
+        "--filter",
+        "ids=2",
+        "--max-age",
+        "15m",
+    ]);
+    assert!(feed.status.success(), "{}", stderr(&feed));
+    let fetched = ureq::get(stdout(&feed).trim())
+        .call()
+        .unwrap()
+        .into_body()
+        .read_to_string();
+    assert_eq!(fetched.unwrap(), "n\n2\n");
+    let listed = stdout(&run(&["feeds", "list"]));
+    assert!(listed.contains("1 | 2 | csv | ids=2 | 15m | false |"), "{listed}");
+    for (command, says) in [
+        ("pause", "paused feed 1"),
+        ("resume", "resumed feed 1"),
+        ("revoke", "revoked feed 1"),
+    ] {
+        assert_eq!(stdout(&run(&["feeds", command, "1"])).trim(), says);
+    }
+    let audit = holistics(&["audit", "export", "--data-dir", folder.path().to_str().unwrap()]);
+    assert!(stdout(&audit).lines().count() > 10 && stdout(&audit).contains("\"action\":\"feed\""));
 }
