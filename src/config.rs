@@ -53,6 +53,7 @@ pub(crate) struct Config {
     pub(crate) request_bytes_max: ByteSize,
     /// Certificate and key.
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    pub(crate) audit_lifetime: Duration,
     pub(crate) link_lifetime: Duration,
     pub(crate) feed_wait: Duration,
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -100,6 +101,7 @@ impl Settings {
                     return Err(Error::invalid(message));
                 }
             },
+            audit_lifetime: self.audit_lifetime.unwrap_or(Duration::from_hours(365 * 24)),
             link_lifetime: self.link_lifetime.unwrap_or(Duration::from_mins(1)),
             feed_wait: self.feed_wait.unwrap_or(Duration::from_secs(100)),
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
@@ -142,6 +144,7 @@ impl Settings {
             ("job_lifetime", config.job_lifetime),
             ("query_timeout", config.query_timeout),
             ("link_lifetime", config.link_lifetime),
+            ("audit_lifetime", config.audit_lifetime),
             ("feed_wait", config.feed_wait),
             ("upload_lifetime", config.upload_lifetime),
         ] {
@@ -308,6 +311,7 @@ mod tests {
             ("job_lease", config.job_lease),
             ("stop_grace", config.stop_grace),
             ("link_lifetime", config.link_lifetime),
+            ("audit_lifetime", config.audit_lifetime),
             ("feed_wait", config.feed_wait),
         ] {
             assert_eq!(humantime::parse_duration(&default(setting)).unwrap(), duration);

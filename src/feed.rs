@@ -62,6 +62,7 @@ pub(crate) struct Feed {
 /// A feed to be made.
 pub(crate) struct NewFeed {
     pub(crate) user_id: i64,
+    pub(crate) key_id: i64,
     pub(crate) report_id: i64,
     pub(crate) format: String,
     pub(crate) options: String,

@@ -89,6 +89,8 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "hex",
             "data_import",
             "kill_point",
+            "access",
+            "feed",
         ],
     ),
 ];

@@ -1,13 +1,16 @@
 -- What a user is: administrators may everything, analysts make reports, viewers run what is shared with them.
 alter table users add column role text not null default 'viewer'
     check (role in ('viewer', 'analyst', 'administrator'));
-update users set role = case is_admin when 1 then 'administrator' else 'analyst' end;
+update users set role = case is_admin when 1 then 'administrator' else 'viewer' end;
 alter table users drop column is_admin;
 -- Whether they may take whole files, beside pages.
 alter table users add column can_export integer not null default 1 check (can_export in (0, 1));
 
 -- What a key may do of what its user may, as JSON; nothing is everything.
 alter table api_keys add column terms text not null default '{}';
+-- Keys of earlier open what they did.
+update api_keys set terms = '{"scopes":["run","read","import"]}'
+where user_id in (select id from users where role = 'viewer');
 
 create table groups (
     id integer primary key autoincrement,

@@ -2,6 +2,8 @@
 create table feeds (
     id integer primary key autoincrement,
     user_id integer not null references users (id),
+    -- The key that made it, which it ends with.
+    key_id integer not null references api_keys (id),
     report_id integer not null references reports (id) on delete cascade,
     format text not null,
     options text not null,
@@ -35,6 +37,8 @@ create table audit (
     feed_id integer,
     address text,
     action text not null,
+    -- The address that was asked for, without its query string.
+    path text,
     report_id integer,
     report_version integer,
     job_id integer,

@@ -93,6 +93,9 @@ impl TermsArgs {
                 .split_once('=')
                 .filter(|(name, _)| !name.is_empty())
                 .ok_or_else(|| Error::must_be("--pin", "like tenant=7", pin))?;
+            if value.trim_matches([' ', ',']).is_empty() {
+                return Err(Error::must_be("--pin", "a filter with a value", pin));
+            }
             pins.entry(name.to_owned()).or_default().push(value.to_owned());
         }
         let expires_at = self.expires.map(|expires| {

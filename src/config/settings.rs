@@ -84,6 +84,10 @@ pub(crate) struct Settings {
     /// Whether to serve plain HTTP to other machines: true or false
     #[arg(long, env = "HOLISTICS_PLAIN_HTTP", value_name = "SWITCH", num_args = 0..=1, default_missing_value = "true")]
     pub(super) plain_http: Option<bool>,
+    /// How long records of the audit are kept, such as 365d
+    #[arg(long, env = "HOLISTICS_AUDIT_LIFETIME", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[serde(default, deserialize_with = "duration")]
+    pub(super) audit_lifetime: Option<Duration>,
     /// How long a link to a download needs no key, such as 60s
     #[arg(long, env = "HOLISTICS_LINK_LIFETIME", value_name = "DURATION", value_parser = humantime::parse_duration)]
     #[serde(default, deserialize_with = "duration")]
@@ -160,6 +164,7 @@ impl Settings {
             tls_certificate: self.tls_certificate.or(other.tls_certificate),
             tls_key: self.tls_key.or(other.tls_key),
             plain_http: self.plain_http.or(other.plain_http),
+            audit_lifetime: self.audit_lifetime.or(other.audit_lifetime),
             link_lifetime: self.link_lifetime.or(other.link_lifetime),
             feed_wait: self.feed_wait.or(other.feed_wait),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),

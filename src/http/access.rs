@@ -100,6 +100,9 @@ pub(super) fn check(caller: &Caller, method: &Method, route: &str) -> Result<(),
     {
         return forbidden(format!("this key has no scope `{scope}`"));
     }
+    if caller.terms.is_of_reports() && matches!(need.scope, Some(Scope::Admin | Scope::ReportsWrite)) {
+        return forbidden("this key opens reports alone: it changes nothing".to_owned());
+    }
     match caller.user.role >= need.role {
         true => Ok(()),
         false => forbidden(format!(

@@ -30,6 +30,9 @@ use crate::http::params::count;
 use crate::store::Store;
 use crate::store::audit::Record;
 
+/// The status of a request whose client went away, as proxies have it.
+const GONE: i64 = 499;
+
 const PAGE_SIZE: u64 = 1_000;
 const PAGE_SIZE_MAX: u64 = 10_000;
 
@@ -54,9 +57,9 @@ impl Trail {
     pub(super) fn follow(&self, store: &Store, response: Response) -> Response {
         let mut record = self.taken();
         let status = response.status();
-        let is_refused = [401, 403, 429].contains(&status.as_u16());
         if record.action.is_empty() {
-            if !is_refused {
+            // Who has no key could fill the disk with records.
+            if record.user_id.is_none() || ![403, 429].contains(&status.as_u16()) {
                 return response;
             }
             "refused".clone_into(&mut record.action);
@@ -81,6 +84,35 @@ impl<S: Send + Sync> FromRequestParts<S> for Trail {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         Ok(Self::of(&parts.extensions))
+    }
+}
+
+/// Records a request whose client goes away before there is an answer: what it has begun goes on.
+pub(super) struct Guard {
+    trail: Trail,
+    store: Store,
+}
+
+impl Guard {
+    pub(super) fn new(trail: Trail, store: Store) -> Self {
+        Self { trail, store }
+    }
+
+    /// There is an answer.
+    pub(super) fn follow(self, response: Response) -> Response {
+        self.trail.follow(&self.store, response)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let record = self.trail.taken();
+        if !record.action.is_empty() {
+            self.store.record(Record {
+                status: GONE,
+                ..record
+            });
+        }
     }
 }
 
@@ -170,6 +202,7 @@ fn shown(record: Record) -> Value {
         "feed_id": record.feed_id,
         "address": record.address,
         "action": record.action,
+        "path": record.path,
         "report_id": record.report_id,
         "report_version": record.report_version,
         "job_id": record.job_id,

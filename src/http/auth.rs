@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -20,7 +21,7 @@ use crate::http::App;
 use crate::http::access;
 use crate::http::audit::Trail;
 use crate::http::error::Rejection;
-use crate::store::now_us;
+use crate::store::api_keys::Holder;
 use crate::user::User;
 
 const HEADER: &str = "x-holistics-key";
@@ -46,15 +47,12 @@ impl FromRequestParts<App> for Caller {
         let address = address_of(parts, app);
         let trail = Trail::of(&parts.extensions);
         trail.note(|record| record.address = address.map(|address| address.to_string()));
-        if let Some(address) = address {
-            app.limits.check_address(address)?;
-        }
         let key = presented(parts)?;
         let holder = app.store.holder_of_key(&HashedKey::of(&key)).await?;
-        let holder = holder.filter(|holder| holder.terms.expires_at.is_none_or(|at| at > now_us()));
+        let holder = holder.filter(Holder::is_in_time);
         let Some(holder) = holder else {
             if let Some(address) = address {
-                app.limits.count_wrong_key(address);
+                app.limits.count_wrong_key(address)?;
             }
             trail.note(|record| "wrong key".clone_into(&mut record.action));
             return Err(Rejection::InvalidKey);
@@ -69,13 +67,7 @@ impl FromRequestParts<App> for Caller {
             record.user_id = Some(caller.user.id);
             record.key_id = caller.key_id;
         });
-        if !caller.terms.may_come_from(address) {
-            let message = "this key cannot be used from this address";
-            return Err(Error::new(ErrorCode::Forbidden, message).into());
-        }
-        if let Some(max) = caller.terms.rate_max {
-            app.limits.count_request(holder.key_id, max)?;
-        }
+        check_terms(app, &caller.terms, holder.key_id, address)?;
         let route = parts
             .extensions
             .get::<MatchedPath>()
@@ -88,7 +80,33 @@ impl FromRequestParts<App> for Caller {
     }
 }
 
+/// Whether a key may be used from there, and as often.
+pub(super) fn check_terms(
+    app: &App,
+    terms: &KeyTerms,
+    key_id: i64,
+    address: Option<IpAddr>,
+) -> Result<(), Rejection> {
+    if !terms.may_come_from(address) {
+        let message = "this key cannot be used from this address";
+        return Err(Error::new(ErrorCode::Forbidden, message).into());
+    }
+    match terms.rate_max {
+        Some(max) => app.limits.count_request(key_id, max),
+        None => Ok(()),
+    }
+}
+
 impl Caller {
+    /// Who a signed link acts for.
+    pub(super) fn of_link(user: User) -> Self {
+        Self {
+            user,
+            key_id: None,
+            terms: Arc::default(),
+        }
+    }
+
     /// Who a feed acts for: its user, on its report alone.
     pub(super) fn of_feed(user: User, feed: &Feed) -> Self {
         let terms = KeyTerms {
@@ -126,31 +144,43 @@ impl Caller {
 }
 
 /// Where a request comes from: the other end of the connection, or whom a proxy names that is trusted.
+/// `None` where a trusted proxy names something else than an address.
 pub(super) fn address_of(parts: &Parts, app: &App) -> Option<IpAddr> {
     let peer = parts.extensions.get::<Peer>()?.0.to_canonical();
     let trusted = |address: &IpAddr| {
         let networks = &app.config.trusted_proxies;
         networks.iter().any(|network| network.contains(address))
     };
-    if !trusted(&peer) {
-        return Some(peer);
-    }
-    // Each proxy adds whom it heard at the end.
-    let named = parts.headers.get_all(FORWARDED_FOR).iter();
-    let named = named
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    let named: Vec<IpAddr> = named
-        .filter_map(|address| address.trim().parse().ok())
-        .map(|address: IpAddr| address.to_canonical())
+    let lines: Vec<&[u8]> = parts
+        .headers
+        .get_all(FORWARDED_FOR)
+        .iter()
+        .map(|line| line.as_bytes())
         .collect();
-    Some(
-        named
-            .into_iter()
-            .rev()
-            .find(|address| !trusted(address))
-            .unwrap_or(peer),
-    )
+    // Each proxy adds whom it heard at the end: what is left of the first that is not trusted, anybody may have sent.
+    let mut address = peer;
+    for named in lines
+        .iter()
+        .rev()
+        .flat_map(|line| line.rsplit(|byte| *byte == b','))
+    {
+        if !trusted(&address) {
+            break;
+        }
+        address = named_address(named)?;
+    }
+    Some(address)
+}
+
+/// An address, perhaps with a port.
+fn named_address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let address = text
+        .parse::<IpAddr>()
+        .ok()
+        .or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+        .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok());
+    address.map(|address| address.to_canonical())
 }
 
 pub(super) fn has_key(parts: &Parts) -> bool {

@@ -57,6 +57,7 @@ const PIECES_AHEAD: usize = 2;
     path = "/exports/download",
     params(
         ("job_id" = i64, Query, description = "From the submit's answer"),
+        ("user_id" = Option<i64>, Query, description = "Of a signed link"),
         ("expires" = Option<i64>, Query, description = "Of a signed link, which needs no key"),
         ("signature" = Option<String>, Query, description = "Of a signed link"),
     ),
@@ -81,14 +82,17 @@ pub(crate) async fn download(State(app): State<App>, request: Request) -> Result
     };
     let trail = Trail::of(&parts.extensions);
     let job = match linked {
-        Some(job_id) => {
-            let job = app.store.job(job_id).await?.ok_or(Rejection::NotFound)?;
+        Some((job_id, user_id)) => {
             trail.note(|record| {
-                record.user_id = Some(job.user_id);
+                record.user_id = Some(user_id);
                 record.address = address_of(&parts, &app).map(|address| address.to_string());
                 "download by link".clone_into(&mut record.action);
             });
-            job
+            let user = app.store.user(user_id).await?;
+            let user = user.filter(|user| user.api_access).ok_or(Rejection::NotFound)?;
+            let caller = Caller::of_link(user);
+            may_export(&caller)?;
+            find_job(&app, &caller, job_id).await?
         }
         None => {
             let caller = Caller::from_request_parts(&mut parts, &app).await?;

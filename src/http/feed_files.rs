@@ -24,6 +24,7 @@ use crate::http::App;
 use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::auth::address_of;
+use crate::http::auth::check_terms;
 use crate::http::download::file_of;
 use crate::http::error::Rejection;
 use crate::http::new_job::Asked;
@@ -36,6 +37,7 @@ use crate::http::wait::job_after;
 use crate::job::Job;
 use crate::job::JobStatus;
 use crate::query::raw_values::RawValues;
+use crate::store::api_keys::Holder;
 use crate::store::now_us;
 
 const WARNING: HeaderName = HeaderName::from_static("warning");
@@ -67,28 +69,33 @@ pub(crate) async fn get_feed_file(
 ) -> Result<Response, Rejection> {
     let (parts, _) = request.into_parts();
     let address = address_of(&parts, &app);
-    if let Some(address) = address {
-        app.limits.check_address(address)?;
-    }
     let feed = opened(&app, &feed, params.get("token").unwrap_or_default()).await?;
     let Some(feed) = feed else {
         if let Some(address) = address {
-            app.limits.count_wrong_key(address);
+            app.limits.count_wrong_key(address)?;
         }
+        let trail = Trail::of(&parts.extensions);
+        trail.note(|record| {
+            record.address = address.map(|address| address.to_string());
+            "wrong token".clone_into(&mut record.action);
+        });
         return Err(Rejection::NotFound);
     };
-    if feed.is_paused {
-        return Err(Error::new(ErrorCode::Forbidden, "this feed is paused").into());
-    }
-    let user = app.store.user_of_feed(&feed).await?.ok_or(Rejection::NotFound)?;
+    let holder = app.store.holder_of_feed(feed.id).await?;
+    let holder = holder.filter(Holder::is_in_time).ok_or(Rejection::NotFound)?;
     let trail = Trail::of(&parts.extensions);
     trail.note(|record| {
-        record.user_id = Some(user.id);
+        record.user_id = Some(holder.user.id);
+        record.key_id = Some(holder.key_id);
         record.feed_id = Some(feed.id);
         record.address = address.map(|address| address.to_string());
         "feed".clone_into(&mut record.action);
     });
-    let caller = Caller::of_feed(user, &feed);
+    if feed.is_paused {
+        return Err(Error::new(ErrorCode::Forbidden, "this feed is paused").into());
+    }
+    check_terms(&app, &holder.terms, holder.key_id, address)?;
+    let caller = Caller::of_feed(holder.user, &feed);
     may_export(&caller)?;
     fetch(&app, &caller, &feed, &parts.method, &parts.headers, &trail).await
 }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::Scope;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::exports::Format;
@@ -165,6 +166,7 @@ pub(crate) async fn add_feed(
     }
     let new = NewFeed {
         user_id: caller.user.id,
+        key_id: caller.key_id.unwrap_or_default(),
         report_id: asked.report_id,
         format: format.extension().to_owned(),
         options: serde_json::to_string(&options).map_err(Error::internal)?,
@@ -261,14 +263,15 @@ pub(crate) async fn delete_feed(
     Ok(Json(FeedShown::of(feed, None)))
 }
 
-/// A key that opens some reports or rows of them alone makes no addresses that open more.
+/// A key makes no addresses that open more than it does itself.
 fn may_manage(caller: &Caller) -> Result<(), Error> {
-    match caller.terms.is_of_reports() {
-        false => Ok(()),
-        true => Err(Error::new(
-            ErrorCode::Forbidden,
-            "this key opens reports alone: it has no feeds",
-        )),
+    let forbidden = |message: &str| Err(Error::new(ErrorCode::Forbidden, message));
+    if caller.terms.is_of_reports() {
+        return forbidden("this key opens reports alone: it has no feeds");
+    }
+    match caller.terms.has_scope(Scope::Read) {
+        true => Ok(()),
+        false => forbidden("this key has no scope `read`, which feeds need"),
     }
 }
 

@@ -29,7 +29,11 @@ pub(super) fn once(
     let request = serde_json::to_vec(request).map_err(Error::internal)?;
     Ok(Some(Idempotency {
         user_id: caller.user.id,
-        key: key.to_owned(),
+        // Keys with other pinned values have names of their own.
+        key: match caller.terms.pins.is_empty() {
+            true => key.to_owned(),
+            false => format!("{key} {}", caller.pins()?),
+        },
         request_hash: Sha256::digest(request).into(),
     }))
 }

@@ -20,6 +20,7 @@ use tracing::info_span;
 
 use crate::hex::hex;
 use crate::http::App;
+use crate::http::audit::Guard;
 use crate::http::audit::Trail;
 use crate::http::error::Refused;
 use crate::http::error::Rejection;
@@ -59,6 +60,8 @@ pub(crate) async fn answer(State(app): State<App>, mut request: Request, next: N
     request.extensions_mut().insert(trail.clone());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    trail.note(|record| record.path = Some(path.clone()));
+    let guard = Guard::new(trail, app.store.clone());
     let span = info_span!(
         "request",
         id = request_id.to_str().unwrap_or_default(),
@@ -104,7 +107,7 @@ pub(crate) async fn answer(State(app): State<App>, mut request: Request, next: N
     );
     let elapsed_ms = started.elapsed().as_millis();
     span.in_scope(|| info!(%method, path, status = status.as_u16(), elapsed_ms, "answered"));
-    trail.follow(&app.store, response)
+    guard.follow(response)
 }
 
 fn request_id(request: &Request) -> HeaderValue {

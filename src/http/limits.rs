@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::net::Ipv6Addr;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -16,6 +17,7 @@ const WRONG_KEYS_MAX: u32 = 30;
 
 /// More than this many are forgotten once their minute is over.
 const TIDY_AT: usize = 1_024;
+const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// What has been counted since a minute began.
 #[derive(Clone, Copy)]
@@ -26,9 +28,11 @@ struct Count {
 
 #[derive(Default)]
 pub(crate) struct Limits {
-    of_keys: Mutex<HashMap<i64, Count>>,
-    of_addresses: Mutex<HashMap<IpAddr, Count>>,
+    of_keys: Counts<i64>,
+    of_addresses: Counts<IpAddr>,
 }
+
+type Counts<K> = Mutex<(HashMap<K, Count>, Option<Instant>)>;
 
 impl Limits {
     /// Counts a request of a key that may make so many a minute.
@@ -44,30 +48,35 @@ impl Limits {
         }
     }
 
-    pub(super) fn count_wrong_key(&self, address: IpAddr) {
-        count(&self.of_addresses, address);
-    }
-
-    /// Refuses who has sent too many wrong keys, whatever the next one is.
-    pub(super) fn check_address(&self, address: IpAddr) -> Result<(), Rejection> {
-        let counts = self.of_addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        match counts.get(&address) {
-            Some(count) if count.count >= WRONG_KEYS_MAX && count.began.elapsed() < MINUTE => {
-                Err(Rejection::Limited {
-                    message: format!("{WRONG_KEYS_MAX} wrong keys came from this address within a minute"),
-                    max: WRONG_KEYS_MAX,
-                    retry_after: seconds_left(count),
-                })
-            }
-            _ => Ok(()),
+    /// Counts a wrong key, and refuses whoever has sent too many. A right one is never held up:
+    /// nobody can shut others out who come from the same address.
+    pub(super) fn count_wrong_key(&self, address: IpAddr) -> Result<(), Rejection> {
+        let count = count(&self.of_addresses, whole(address));
+        match count.count > WRONG_KEYS_MAX {
+            true => Err(Rejection::Limited {
+                message: format!("{WRONG_KEYS_MAX} wrong keys came from this address within a minute"),
+                max: WRONG_KEYS_MAX,
+                retry_after: seconds_left(&count),
+            }),
+            false => Ok(()),
         }
     }
 }
 
-fn count<K: Eq + std::hash::Hash>(counts: &Mutex<HashMap<K, Count>>, key: K) -> Count {
+/// Who has one address of IPv6 has 2^64 of them.
+fn whole(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+fn count<K: Eq + std::hash::Hash>(counts: &Counts<K>, key: K) -> Count {
     let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-    if counts.len() > TIDY_AT {
+    let (counts, tidied) = &mut *counts;
+    if counts.len() > TIDY_AT && tidied.is_none_or(|at| at.elapsed() > TIDY_EVERY) {
         counts.retain(|_, count| count.began.elapsed() < MINUTE);
+        *tidied = Some(Instant::now());
     }
     let fresh = Count {
         began: Instant::now(),

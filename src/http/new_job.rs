@@ -92,6 +92,9 @@ pub(super) fn pin(raw: &mut RawValues, pins: &Pins, report: &Report) -> Result<(
                 report.id
             ));
         }
+        if texts.iter().all(|text| text.trim_matches([' ', ',']).is_empty()) {
+            return forbidden(format!("this key pins filter `{name}` to no value"));
+        }
         if raw
             .get(name)
             .is_some_and(|given| *given != Given::Texts(texts.clone()))

@@ -28,6 +28,7 @@ use crate::http::auth::Caller;
 use crate::http::download::is_there;
 use crate::http::error::Rejection;
 use crate::http::links;
+use crate::http::new_job::may_export;
 use crate::http::page::PageWriter;
 use crate::http::page::View;
 use crate::http::params::Params;
@@ -162,7 +163,8 @@ pub(crate) async fn get_export_results(
         );
         return Err(Error::invalid(message).into());
     }
-    export(&app, &job, &headers, None).await
+    may_export(&caller)?;
+    export(&app, &caller, &job, &headers, None).await
 }
 
 /// What a job has come to, whichever kind it is.
@@ -188,7 +190,10 @@ pub(crate) async fn get_results(
     let job = job_after(&app, &caller, job_id, wait(&params)?).await?;
     match job.kind {
         JobKind::Query => page(&app, &job, &view(&params, &headers)?, None, &trail).await,
-        JobKind::Export => export(&app, &job, &headers, None).await,
+        JobKind::Export => {
+            may_export(&caller)?;
+            export(&app, &caller, &job, &headers, None).await
+        }
         JobKind::Import => Ok(import(&job)),
     }
 }
@@ -212,6 +217,7 @@ pub(crate) async fn find_job(app: &App, caller: &Caller, id: i64) -> Result<Job,
 /// What an export job has come to. `submitted` is the job's id where this answers its submit.
 pub(super) async fn export(
     app: &App,
+    caller: &Caller,
     job: &Job,
     headers: &HeaderMap,
     submitted: Option<i64>,
@@ -246,7 +252,7 @@ pub(super) async fn export(
             http_path: format!(
                 "{}/exports/download?{}",
                 base_url(app, headers),
-                links::signed(app, job.id).await?
+                links::signed(app, job.id, caller.user.id).await?
             ),
         },
     };

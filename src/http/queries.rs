@@ -20,6 +20,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::Scope;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::exports::Format;
@@ -220,6 +221,10 @@ async fn submit(
     )?;
     pin(&mut raw, &caller.terms.pins, &found.report)?;
     let wait = parse_wait(raw.reserved("_wait"))?;
+    if !wait.is_zero() && !caller.terms.has_scope(Scope::Read) {
+        let message = "this key has no scope `read`, which `_wait` needs";
+        return Err(Error::new(ErrorCode::Forbidden, message).into());
+    }
     let may_reuse = parse_cache(raw.reserved("_cache"))?;
     let truncate = parse_truncate(raw.reserved("_truncate"))?;
     // Nobody else than who waits for a page says which one; old clients send what they like.
@@ -308,7 +313,7 @@ async fn answer_of(
     }
     Ok(Some(match job.kind {
         JobKind::Query => page(app, &job, view, Some(job_id), trail).await?,
-        JobKind::Export | JobKind::Import => export(app, &job, headers, Some(job_id)).await?,
+        JobKind::Export | JobKind::Import => export(app, caller, &job, headers, Some(job_id)).await?,
     }))
 }
 

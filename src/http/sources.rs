@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::Scope;
 use crate::error::Error;
 use crate::http::App;
 use crate::http::auth::Caller;
@@ -37,12 +38,14 @@ pub(crate) struct DataSource {
 
 impl DataSource {
     fn of(source: Source, caller: &Caller) -> Self {
+        let is_open = caller.terms.has_scope(Scope::Admin) && !caller.terms.is_of_reports();
+        let sees_all = caller.is_administrator() && is_open;
         Self {
             id: source.id,
             dbtype: source.kind.name(),
             name: source.name,
-            url: caller.is_administrator().then_some(source.url),
-            settings: caller.is_administrator().then_some(source.settings),
+            url: sees_all.then_some(source.url),
+            settings: sees_all.then_some(source.settings),
         }
     }
 }

@@ -172,11 +172,7 @@ async fn change(app: &App, id: i64, asked: &UserChange) -> Result<Json<UserShown
 }
 
 async fn user(app: &App, id: i64) -> Result<User, Rejection> {
-    let users = app.store.users().await?;
-    users
-        .into_iter()
-        .find(|user| user.id == id)
-        .ok_or(Rejection::NotFound)
+    app.store.user(id).await?.ok_or(Rejection::NotFound)
 }
 
 fn id_of(segment: &str) -> Result<i64, Rejection> {

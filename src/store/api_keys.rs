@@ -26,6 +26,13 @@ pub(crate) struct Holder {
     last_used_at: i64,
 }
 
+impl Holder {
+    /// The key has not come to its end.
+    pub(crate) fn is_in_time(&self) -> bool {
+        self.terms.expires_at.is_none_or(|at| at > now_us())
+    }
+}
+
 impl Store {
     /// Adds a key of a user and says its id.
     pub(crate) async fn add_key(
@@ -72,6 +79,18 @@ impl Store {
         Ok(Some(holder))
     }
 
+    /// Who holds the key that made a feed, as above.
+    pub(crate) async fn holder_of_feed(&self, feed_id: i64) -> Result<Option<Holder>> {
+        Ok(sqlx::query_as(
+            "select users.*, api_keys.id as key_id, terms, coalesce(api_keys.last_used_at, 0) as last_used_at
+             from feeds join api_keys on api_keys.id = feeds.key_id join users on users.id = api_keys.user_id
+             where feeds.id = $1 and revoked_at is null and api_access",
+        )
+        .bind(feed_id)
+        .fetch_optional(&self.reads)
+        .await?)
+    }
+
     async fn touch_key(&self, id: i64) -> Result<()> {
         sqlx::query("update api_keys set last_used_at = $1 where id = $2")
             .bind(now_us())
@@ -95,7 +114,7 @@ impl Store {
     pub(crate) async fn rotate_key(&self, id: i64, hash: &HashedKey, grace_us: i64) -> Result<i64> {
         let mut transaction = self.begin_write().await?;
         let now = now_us();
-        let added = sqlx::query_scalar(
+        let added: Vec<i64> = sqlx::query_scalar(
             "insert into api_keys (user_id, name, hash, created_at, terms)
              select user_id, name, $1, $2, terms from api_keys
              where id = $3 and revoked_at is null and coalesce(terms ->> '$.expires_at' > $2, true) returning id",
@@ -117,6 +136,12 @@ impl Store {
         .bind(id)
         .execute(&mut *transaction)
         .await?;
+        // Its feeds go on.
+        sqlx::query("update feeds set key_id = $1 where key_id = $2")
+            .bind(added)
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(added)
     }

@@ -5,12 +5,15 @@ use std::sync::PoisonError;
 
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::error::Result;
 use crate::store::Store;
 use crate::store::now_us;
 
 /// More than these are not kept while nothing can be written.
 const WAITING_MAX: usize = 100_000;
+
+const FORGET_AT_ONCE: i64 = 1_000;
 
 /// One use of a key, a feed or a link, or one that was refused.
 #[derive(Clone, Debug, Default, Serialize, sqlx::FromRow)]
@@ -22,6 +25,8 @@ pub(crate) struct Record {
     pub(crate) feed_id: Option<i64>,
     pub(crate) address: Option<String>,
     pub(crate) action: String,
+    /// The address that was asked for, without its query string.
+    pub(crate) path: Option<String>,
     pub(crate) report_id: Option<i64>,
     pub(crate) report_version: Option<i64>,
     pub(crate) job_id: Option<i64>,
@@ -47,6 +52,24 @@ impl Store {
         }
     }
 
+    /// Forgets records that are older than this.
+    pub(crate) async fn forget_records(&self, older_than_us: i64) -> Result<()> {
+        loop {
+            // A few at a time: nobody else can write meanwhile.
+            let sql =
+                "delete from audit where id in (select id from audit where at < $1 order by id limit $2)";
+            let removed = sqlx::query(sql)
+                .bind(older_than_us)
+                .bind(FORGET_AT_ONCE)
+                .execute(&self.writes)
+                .await?
+                .rows_affected();
+            if removed < FORGET_AT_ONCE.unsigned_abs() {
+                return Ok(());
+            }
+        }
+    }
+
     /// Writes what is waiting.
     pub(crate) async fn write_records(&self) -> Result<()> {
         let waiting = std::mem::take(&mut *self.audit.0.lock().unwrap_or_else(PoisonError::into_inner));
@@ -67,10 +90,10 @@ impl Store {
         for record in records {
             sqlx::query(
                 "insert into audit (at, user_id, key_id, feed_id, address, action, report_id, report_version, job_id,
-                                    filter_values, status, rows, bytes)
+                                    filter_values, status, rows, bytes, path)
                  values ($1, $2, $3, $4, $5, $6, coalesce($7, (select report_id from jobs where id = $9)),
                          coalesce($8, (select report_version from jobs where id = $9)), $9,
-                         coalesce($10, (select filter_values from jobs where id = $9)), $11, $12, $13)",
+                         coalesce($10, (select filter_values from jobs where id = $9)), $11, $12, $13, $14)",
             )
             .bind(record.at)
             .bind(record.user_id)
@@ -85,6 +108,7 @@ impl Store {
             .bind(record.status)
             .bind(record.rows)
             .bind(record.bytes)
+            .bind(&record.path)
             .execute(&mut *transaction)
             .await?;
         }
@@ -93,7 +117,11 @@ impl Store {
 
     /// Records behind one, oldest first.
     pub(crate) async fn records_after(&self, id: i64, limit: i64) -> Result<Vec<Record>> {
-        self.write_records().await?;
+        // Even if the client goes away meanwhile.
+        let store = self.clone();
+        tokio::spawn(async move { store.write_records().await })
+            .await
+            .map_err(Error::internal)??;
         Ok(
             sqlx::query_as("select * from audit where id > $1 order by id limit $2")
                 .bind(id)

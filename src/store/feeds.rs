@@ -5,14 +5,13 @@ use crate::feed::Feed;
 use crate::feed::NewFeed;
 use crate::store::Store;
 use crate::store::now_us;
-use crate::user::User;
 
 impl Store {
     pub(crate) async fn add_feed(&self, new: &NewFeed, token_hash: &[u8]) -> Result<i64> {
         let ids: Vec<i64> = sqlx::query_scalar(
             "insert into feeds (user_id, report_id, format, options, filter_values, token_hash, max_age, stale_ok,
-                                created_at, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) returning id",
+                                created_at, expires_at, key_id)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning id",
         )
         .bind(new.user_id)
         .bind(new.report_id)
@@ -24,6 +23,7 @@ impl Store {
         .bind(new.stale_ok)
         .bind(now_us())
         .bind(new.expires_at)
+        .bind(new.key_id)
         .fetch_all(&self.writes)
         .await?;
         Ok(ids.first().copied().unwrap_or_default())
@@ -44,14 +44,6 @@ impl Store {
                 .fetch_all(&self.reads)
                 .await?,
         )
-    }
-
-    /// The user of a feed, if their API access is on.
-    pub(crate) async fn user_of_feed(&self, feed: &Feed) -> Result<Option<User>> {
-        Ok(sqlx::query_as("select * from users where id = $1 and api_access")
-            .bind(feed.user_id)
-            .fetch_optional(&self.reads)
-            .await?)
     }
 
     /// Gives a feed another token; the one before opens nothing any more.
@@ -92,28 +84,27 @@ impl Store {
         Ok(())
     }
 
-    /// The key that signs links of a day, which `fresh` becomes if there is none.
-    pub(crate) async fn signing_key(&self, day: i64, fresh: &[u8]) -> Result<Vec<u8>> {
-        let sql = "select key from signing_keys where day = $1";
-        let known = sqlx::query_scalar(sql)
+    /// The key that signs links of a day, if any was made then.
+    pub(crate) async fn signing_key(&self, day: i64) -> Result<Option<Vec<u8>>> {
+        Ok(sqlx::query_scalar("select key from signing_keys where day = $1")
             .bind(day)
             .fetch_optional(&self.reads)
-            .await?;
-        if let Some(known) = known {
-            return Ok(known);
-        }
+            .await?)
+    }
+
+    /// The same; `fresh` becomes the key if there is none. Keys of days that are over go.
+    pub(crate) async fn make_signing_key(&self, day: i64, today: i64, fresh: &[u8]) -> Result<Vec<u8>> {
         let mut transaction = self.begin_write().await?;
         sqlx::query("insert into signing_keys (day, key) values ($1, $2) on conflict do nothing")
             .bind(day)
             .bind(fresh)
             .execute(&mut *transaction)
             .await?;
-        // Links live for seconds.
-        sqlx::query("delete from signing_keys where day < $1 - 1")
-            .bind(day)
+        sqlx::query("delete from signing_keys where day < $1")
+            .bind(today)
             .execute(&mut *transaction)
             .await?;
-        let key = sqlx::query_scalar(sql)
+        let key = sqlx::query_scalar("select key from signing_keys where day = $1")
             .bind(day)
             .fetch_one(&mut *transaction)
             .await?;

@@ -2,7 +2,7 @@
 //! All SQL on it is in this folder; it never touches a report's source.
 
 mod access;
-mod api_keys;
+pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod changes;
 mod feeds;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use sqlx::AssertSqlSafe;
+use sqlx::SqliteConnection;
 
+use crate::access::Role;
 use crate::access::Sight;
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -15,6 +17,7 @@ use crate::store::access::report_is_seen;
 use crate::store::access::sight_arguments;
 use crate::store::now_us;
 use crate::store::shares::share;
+use crate::user::User;
 
 /// The report as it runs now, and the number of that version.
 pub(crate) struct VersionedReport {
@@ -120,16 +123,21 @@ impl Store {
     }
 
     /// Makes each report's newest version equal to the one given: all of them, or on an error none.
-    /// A new one is this user's. Sharing stays as it is, unless a report says with whom.
+    /// A new one is this user's, and one that is there is theirs to change or not; without a user it is administrators'
+    /// alone from now on. Sharing stays as it is otherwise, unless a report says with whom.
     pub(crate) async fn apply_reports(
         &self,
         reports: &[Report],
-        owner_id: Option<i64>,
+        by: Option<&User>,
         dry_run: bool,
     ) -> Result<Vec<Change>> {
         let mut transaction = self.begin_write().await?;
         let mut changes = Vec::with_capacity(reports.len());
         for report in reports {
+            match by {
+                Some(user) => may_apply(&mut transaction, user, report.id).await?,
+                None => take_over(&mut transaction, report.id).await?,
+            }
             let current = sqlx::query_as(CURRENT)
                 .bind(report.id)
                 .fetch_optional(&mut *transaction)
@@ -168,7 +176,7 @@ impl Store {
             )
             .bind(report.id)
             .bind(version)
-            .bind(owner_id)
+            .bind(by.map(|user| user.id))
             .execute(&mut *transaction)
             .await?;
             if let Some(shared_with) = &report.shared_with {
@@ -199,6 +207,48 @@ impl Store {
             _ => Ok(()),
         }
     }
+}
+
+/// A report is its owner's and administrators' to change, and the number of one that was removed nobody else's to take:
+/// its jobs and keys may still be there.
+async fn may_apply(connection: &mut SqliteConnection, user: &User, id: i64) -> Result<()> {
+    if user.role == Role::Administrator {
+        return Ok(());
+    }
+    let found: Option<(Option<i64>, bool)> = sqlx::query_as(
+        "select (select owner_id from reports where id = $1), exists (select 1 from reports where id = $1)
+         where exists (select 1 from report_versions where report_id = $1)",
+    )
+    .bind(id)
+    .fetch_optional(connection)
+    .await?;
+    match found {
+        None => Ok(()),
+        Some((owner, true)) if owner == Some(user.id) => Ok(()),
+        Some((_, true)) => {
+            let message = format!("report `{id}` can be changed by its owner or an administrator");
+            Err(Error::new(ErrorCode::Forbidden, message))
+        }
+        Some((_, false)) => {
+            let message = format!(
+                "report `{id}` was removed: an administrator may bring it back, or take another number"
+            );
+            Err(Error::new(ErrorCode::Conflict, message))
+        }
+    }
+}
+
+/// What is applied on the server itself is nobody's own.
+async fn take_over(connection: &mut SqliteConnection, id: i64) -> Result<()> {
+    let taken = sqlx::query("update reports set owner_id = null where id = $1 and owner_id is not null")
+        .bind(id)
+        .execute(&mut *connection)
+        .await?
+        .rows_affected();
+    if taken > 0 {
+        share(connection, id, &[]).await?;
+    }
+    Ok(())
 }
 
 fn parse((version, definition): (i64, String)) -> Result<VersionedReport> {

@@ -41,6 +41,13 @@ impl Store {
             .await?)
     }
 
+    pub(crate) async fn user(&self, id: i64) -> Result<Option<User>> {
+        Ok(sqlx::query_as("select * from users where id = $1")
+            .bind(id)
+            .fetch_optional(&self.reads)
+            .await?)
+    }
+
     /// The e-mail address of a user.
     pub(crate) async fn email_of(&self, id: i64) -> Result<String> {
         Ok(sqlx::query_scalar("select email from users where id = $1")

@@ -97,7 +97,8 @@ async fn export_goes_from_submit_to_file() {
             done,
             json!({"status": "success", "export": {"http_path": http_path}})
         );
-        let begin = format!("http://reports.example.com:81/exports/download?job_id={job_id}&expires=");
+        let begin =
+            format!("http://reports.example.com:81/exports/download?job_id={job_id}&user_id=1&expires=");
         assert!(http_path.starts_with(&begin), "{http_path}");
         let results = format!("/jobs/{job_id}/get_results.json");
         assert_eq!(

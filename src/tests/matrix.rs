@@ -648,6 +648,10 @@ fn expected(row: &Row, caller: Option<&Caller>) -> Vec<u16> {
             false => vec![FORBIDDEN],
         },
         (scope, Some(caller)) => {
+            let changes = ["admin", "reports:write"].contains(&scope);
+            if changes && caller.terms.is_of_reports() {
+                return vec![FORBIDDEN];
+            }
             let has_scope = scope == "-" || caller.terms.has_scope(scope.parse().unwrap());
             match has_scope && caller.role >= row.role {
                 true => row.may.to_vec(),

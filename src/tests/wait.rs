@@ -56,7 +56,7 @@ async fn submit_that_waits_for_a_file_answers_with_its_link() {
     let answer = answer.json();
     let link = answer["export"]["http_path"].as_str().unwrap();
     assert!(
-        link.starts_with("http://h/exports/download?job_id=1&expires="),
+        link.starts_with("http://h/exports/download?job_id=1&user_id=1&expires="),
         "{link}"
     );
     assert_eq!(

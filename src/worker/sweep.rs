@@ -73,6 +73,10 @@ impl Worker {
         self.store
             .forget_jobs(now_us().saturating_sub(lifetime_us))
             .await?;
+        let lifetime_us = i64::try_from(self.config.audit_lifetime.as_micros()).unwrap_or(i64::MAX);
+        self.store
+            .forget_records(now_us().saturating_sub(lifetime_us))
+            .await?;
         Ok(!forgotten.results.is_empty() || !forgotten.exports.is_empty())
     }
 

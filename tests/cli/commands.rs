@@ -413,6 +413,18 @@ fn export_writes_whole_files_and_leaves_no_half_ones() {
     ] {
         assert_eq!(stdout(&run(&["feeds", command, "1"])).trim(), says);
     }
-    let audit = holistics(&["audit", "export", "--data-dir", folder.path().to_str().unwrap()]);
-    assert!(stdout(&audit).lines().count() > 10 && stdout(&audit).contains("\"action\":\"feed\""));
+    // Records are written a moment later.
+    let audit = loop {
+        let audit = stdout(&holistics(&[
+            "audit",
+            "export",
+            "--data-dir",
+            folder.path().to_str().unwrap(),
+        ]));
+        if audit.contains("\"action\":\"feed\"") {
+            break audit;
+        }
+        std::thread::yield_now();
+    };
+    assert!(audit.lines().count() > 10, "{audit}");
 }
