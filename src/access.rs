@@ -155,6 +155,18 @@ pub(crate) struct Sight {
     pub(crate) pins: Option<String>,
 }
 
+impl Sight {
+    /// Who works on the server itself.
+    pub(crate) fn of_the_server() -> Self {
+        Self {
+            user_id: 0,
+            sees_all: true,
+            reports: None,
+            pins: None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,8 +6,8 @@ use sha2::Digest as _;
 use sha2::Sha256;
 
 use crate::access::KeyTerms;
-use crate::error::Error;
 use crate::error::Result;
+use crate::random::random;
 
 const KEY_BYTES: usize = 32;
 
@@ -24,8 +24,7 @@ pub(crate) struct HashedKey([u8; 32]);
 impl PlainKey {
     /// Makes a key of 32 random bytes in base64, behind what all keys begin with.
     pub(crate) fn generate() -> Result<Self> {
-        let mut bytes = [0; KEY_BYTES];
-        getrandom::fill(&mut bytes).map_err(|error| Error::internal(error.to_string()))?;
+        let bytes = random::<KEY_BYTES>()?;
         Ok(Self(format!("{PREFIX}{}", STANDARD.encode(bytes))))
     }
 

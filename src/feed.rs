@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::Digest as _;
 use sha2::Sha256;
 
-use crate::error::Error;
 use crate::error::Result;
+use crate::random::random;
 
 const TOKEN_BYTES: usize = 32;
 
@@ -20,8 +20,7 @@ pub(crate) struct Token(String);
 
 impl Token {
     pub(crate) fn generate() -> Result<Self> {
-        let mut bytes = [0; TOKEN_BYTES];
-        getrandom::fill(&mut bytes).map_err(|error| Error::internal(error.to_string()))?;
+        let bytes = random::<TOKEN_BYTES>()?;
         Ok(Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))))
     }
 

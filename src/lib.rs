@@ -22,6 +22,7 @@ mod kill_point;
 mod memo;
 mod objects;
 mod query;
+mod random;
 mod report;
 mod results;
 mod secret;

@@ -20,6 +20,7 @@ use sha2::Sha256;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::random::random;
 use crate::source::NewSource;
 use crate::source::Password;
 use crate::source::Source;
@@ -81,8 +82,7 @@ impl SecretKey {
 
     /// Seals a text so that it can be opened only under the same name.
     fn seal(&self, name: &str, text: &str) -> Result<Vec<u8>> {
-        let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).map_err(|error| Error::internal(error.to_string()))?;
+        let nonce = random::<NONCE_BYTES>()?;
         let payload = Payload {
             msg: text.as_bytes(),
             aad: name.as_bytes(),
@@ -120,8 +120,7 @@ impl SecretKey {
 
 /// Makes a key that nobody else can read; whole or not at all, and never in place of another.
 fn make_file(path: &Path) -> Result<()> {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).map_err(|error| Error::internal(error.to_string()))?;
+    let key = random::<32>()?;
     let aside = path.with_extension(format!("key.{}", std::process::id()));
     let mut options = File::options();
     options.write(true).create_new(true);

@@ -8,19 +8,20 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Every module, and which it may use; `error` is for everybody. ARCHITECTURE.md explains it.
-const MAY_USE: [(&str, &[&str]); 25] = [
+const MAY_USE: [(&str, &[&str]); 26] = [
     ("config", &[]),
     ("error", &[]),
     ("report", &[]),
     ("source", &[]),
     ("hex", &[]),
     ("kill_point", &[]),
-    ("secret", &["source"]),
+    ("random", &[]),
+    ("secret", &["source", "random"]),
     ("data_import", &[]),
     ("access", &[]),
-    ("feed", &[]),
+    ("feed", &["random"]),
     ("user", &["access"]),
-    ("api_key", &["access"]),
+    ("api_key", &["access", "random"]),
     ("arrow_types", &[]),
     ("memo", &[]),
     ("exports", &["arrow_types"]),
@@ -89,6 +90,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "hex",
             "data_import",
             "kill_point",
+            "random",
             "access",
             "feed",
         ],

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::Subcommand;
 
+use crate::access::Sight;
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
 use crate::error::Error;
@@ -90,7 +91,7 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
             }
             Command::List => {
                 let store = args.data.open().await?;
-                let reports = store.reports().await?;
+                let reports = store.reports_seen_by(&Sight::of_the_server()).await?;
                 say!("ID | Version | Title | Filters | Shared with");
                 for found in reports {
                     let filters: Vec<&str> = found

@@ -33,6 +33,7 @@ use crate::http::new_job::new_job;
 use crate::http::new_job::queue;
 use crate::http::params::Params;
 use crate::http::params::Segments;
+use crate::http::poll::find_job;
 use crate::http::wait::job_after;
 use crate::job::Job;
 use crate::job::JobStatus;
@@ -147,7 +148,7 @@ async fn fetch(
     }
     if feed.stale_ok
         && let Some(last) = feed.job_id
-        && let Some(last) = app.store.job(last).await?
+        && let Ok(last) = find_job(app, caller, last).await
         && let Ok(response) = aged(app, &last, method, headers, trail, true).await
     {
         return Ok(response);

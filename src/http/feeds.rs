@@ -188,7 +188,7 @@ pub(crate) async fn add_feed(
     let token = Token::generate()?;
     let id = app.store.add_feed(&new, &token.hash()).await?;
     app.store.sync().await?;
-    shown_with_url(&app, id, &token, &headers).await
+    shown_with_url(&app, &caller, id, &token, &headers).await
 }
 
 /// Pauses a feed, or lets it go on.
@@ -238,7 +238,7 @@ pub(crate) async fn rotate_feed(
     let token = Token::generate()?;
     app.store.rotate_feed(feed.id, &token.hash()).await?;
     app.store.sync().await?;
-    shown_with_url(&app, feed.id, &token, &headers).await
+    shown_with_url(&app, &caller, feed.id, &token, &headers).await
 }
 
 /// Removes a feed; its address opens nothing any more.
@@ -285,14 +285,17 @@ async fn own_feed(app: &App, caller: &Caller, segment: &str) -> Result<Feed, Rej
 
 async fn shown_with_url(
     app: &App,
+    caller: &Caller,
     id: i64,
     token: &Token,
     headers: &HeaderMap,
 ) -> Result<Json<FeedShown>, Rejection> {
     let feed = app.store.feed(id).await?.ok_or(Rejection::NotFound)?;
-    let title = match app.store.report_title(feed.report_id).await? {
-        title if slug(&title).is_empty() => String::new(),
-        title => format!("-{}", slug(&title)),
+    let report = app.store.report_seen_by(feed.report_id, &caller.sight()?).await?;
+    let slug = report.map(|found| slug(&found.report.title)).unwrap_or_default();
+    let title = match slug.is_empty() {
+        true => String::new(),
+        false => format!("-{slug}"),
     };
     let url = format!(
         "{}/feeds/{id}{title}.{}?token={}",

@@ -133,8 +133,7 @@ pub(crate) async fn import_csv(
 
 /// Takes an upload in. What is wrong with fields that come before the file is told before it is read.
 async fn receive(app: &App, caller: &Caller, upload: &mut Upload) -> Result<(Fields, UploadedFile), Error> {
-    may_import(caller)?;
-    app.store.check_room(caller.user.id, app.config.queue_max).await?;
+    may_import(app, caller).await?;
     let mut fields = Fields::new();
     let mut file = None;
     while let Some(part) = upload.next().await? {
@@ -180,8 +179,7 @@ pub(crate) async fn execute_import(
     Segments(id): Segments<String>,
 ) -> Result<Json<ImportSubmitted>, Rejection> {
     let import = find_import(&app, &caller, &id).await?;
-    may_import(&caller)?;
-    app.store.check_room(caller.user.id, app.config.queue_max).await?;
+    may_import(&app, &caller).await?;
     let source = app.store.source(import.source_id).await?;
     writable(
         source
@@ -320,19 +318,18 @@ fn show(import: &DataImport, run: Option<&LastRun>) -> Result<Value, Error> {
     }))
 }
 
-fn may_import(caller: &Caller) -> Result<(), Error> {
+/// Whether the caller has the right, and the queue a place.
+async fn may_import(app: &App, caller: &Caller) -> Result<(), Error> {
     if caller.terms.is_of_reports() {
         let message = "this key opens reports alone: it may not import";
         return Err(Error::new(ErrorCode::Forbidden, message));
     }
-    match caller.user.can_import {
-        true => Ok(()),
-        false => Err(Error::new(
-            ErrorCode::Forbidden,
-            format!(
-                "{} may not import; an administrator can change that with `holistics users imports`",
-                caller.user.email
-            ),
-        )),
+    if !caller.user.can_import {
+        let message = format!(
+            "{} may not import; an administrator can change that with `holistics users imports`",
+            caller.user.email
+        );
+        return Err(Error::new(ErrorCode::Forbidden, message));
     }
+    app.store.check_room(caller.user.id, app.config.queue_max).await
 }

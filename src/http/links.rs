@@ -7,6 +7,7 @@ use crate::error::ErrorCode;
 use crate::hex::hex;
 use crate::http::App;
 use crate::http::params::Params;
+use crate::random::random;
 use crate::store::now_us;
 
 const KEY_BYTES: usize = 32;
@@ -20,8 +21,7 @@ pub(super) async fn signed(app: &App, job_id: i64, user_id: i64) -> Result<Strin
     let key = match app.store.signing_key(day).await? {
         Some(key) => key,
         None => {
-            let mut fresh = [0; KEY_BYTES];
-            getrandom::fill(&mut fresh).map_err(|error| Error::internal(error.to_string()))?;
+            let fresh = random::<KEY_BYTES>()?;
             app.store.make_signing_key(day, today, &fresh).await?
         }
     };

@@ -163,7 +163,6 @@ pub(crate) async fn get_export_results(
         );
         return Err(Error::invalid(message).into());
     }
-    may_export(&caller)?;
     export(&app, &caller, &job, &headers, None).await
 }
 
@@ -190,10 +189,7 @@ pub(crate) async fn get_results(
     let job = job_after(&app, &caller, job_id, wait(&params)?).await?;
     match job.kind {
         JobKind::Query => page(&app, &job, &view(&params, &headers)?, None, &trail).await,
-        JobKind::Export => {
-            may_export(&caller)?;
-            export(&app, &caller, &job, &headers, None).await
-        }
+        JobKind::Export => export(&app, &caller, &job, &headers, None).await,
         JobKind::Import => Ok(import(&job)),
     }
 }
@@ -222,6 +218,7 @@ pub(super) async fn export(
     headers: &HeaderMap,
     submitted: Option<i64>,
 ) -> Result<Response, Rejection> {
+    may_export(caller)?;
     if !job.is_finished() {
         return Ok(pending("not yet"));
     }

@@ -276,20 +276,9 @@ async fn apply(app: &App, caller: &Caller, report: Report) -> Result<Json<Report
 /// The id of a report that the caller sees and may change.
 async fn own_report(app: &App, caller: &Caller, segment: &str) -> Result<i64, Rejection> {
     let id = report_id(segment)?;
-    own_id(app, caller, id).await?;
-    Ok(id)
-}
-
-async fn own_id(app: &App, caller: &Caller, id: i64) -> Result<(), Rejection> {
-    let seen = app.store.report_seen_by(id, &caller.sight()?).await?;
-    seen.ok_or(Rejection::NotFound)?;
-    may_change(app, caller, id).await
-}
-
-/// A report is its owner's and administrators' to change.
-async fn may_change(app: &App, caller: &Caller, id: i64) -> Result<(), Rejection> {
-    match changes(app, caller, id).await? {
-        true => Ok(()),
+    let found = app.store.report_seen_by(id, &caller.sight()?).await?;
+    match may_change(caller, &found.ok_or(Rejection::NotFound)?) {
+        true => Ok(id),
         false => {
             let message = format!("report `{id}` can be changed by its owner or an administrator");
             Err(Error::new(ErrorCode::Forbidden, message).into())
@@ -297,14 +286,14 @@ async fn may_change(app: &App, caller: &Caller, id: i64) -> Result<(), Rejection
     }
 }
 
-async fn changes(app: &App, caller: &Caller, id: i64) -> Result<bool, Error> {
-    let owner = app.store.report_owner(id).await?.flatten();
-    Ok(caller.is_administrator() || owner == Some(caller.user.id))
+/// A report is its owner's and administrators' to change.
+fn may_change(caller: &Caller, found: &VersionedReport) -> bool {
+    caller.is_administrator() || found.owner_id == Some(caller.user.id)
 }
 
 async fn info(app: &App, caller: &Caller, found: &VersionedReport) -> Result<ReportInfo, Error> {
     let report = &found.report;
-    let (sql, shared_with) = match changes(app, caller, report.id).await? {
+    let (sql, shared_with) = match may_change(caller, found) {
         true => (Some(report.sql.clone()), Some(app.store.shares(report.id).await?)),
         false => (None, None),
     };

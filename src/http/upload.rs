@@ -20,6 +20,7 @@ use crate::hex::hex;
 use crate::http::App;
 use crate::objects::ObjectName;
 use crate::objects::ObjectWriter;
+use crate::random::random;
 
 /// A client that sends nothing for so long has gone.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -138,9 +139,7 @@ impl Upload {
 
 pub(super) async fn receive_file(app: &App, field: Box<Field<'static>>) -> Result<UploadedFile, Error> {
     let mut field = field;
-    let mut drawn = [0; NAME_BYTES];
-    getrandom::fill(&mut drawn).map_err(|error| Error::internal(error.to_string()))?;
-    let name = hex(&drawn);
+    let name = hex(&random::<NAME_BYTES>()?);
     let file_name = plain_name(field.file_name().unwrap_or("upload.csv"));
     let max = app.config.upload_bytes_max;
     let writer = app

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::store::Store;
+use crate::store::must_exist;
 use crate::store::now_us;
 use crate::user::User;
 
@@ -154,9 +155,6 @@ impl Store {
             .execute(&self.writes)
             .await?
             .rows_affected();
-        match changed {
-            0 => Err(Error::new(ErrorCode::NotFound, format!("there is no key `{id}`"))),
-            _ => Ok(()),
-        }
+        must_exist(changed, &format!("key `{id}`"))
     }
 }

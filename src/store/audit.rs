@@ -13,8 +13,6 @@ use crate::store::now_us;
 /// More than these are not kept while nothing can be written.
 const WAITING_MAX: usize = 100_000;
 
-const FORGET_AT_ONCE: i64 = 1_000;
-
 /// One use of a key, a feed or a link, or one that was refused.
 #[derive(Clone, Debug, Default, Serialize, sqlx::FromRow)]
 pub(crate) struct Record {
@@ -53,21 +51,9 @@ impl Store {
     }
 
     /// Forgets records that are older than this.
-    pub(crate) async fn forget_records(&self, older_than_us: i64) -> Result<()> {
-        loop {
-            // A few at a time: nobody else can write meanwhile.
-            let sql =
-                "delete from audit where id in (select id from audit where at < $1 order by id limit $2)";
-            let removed = sqlx::query(sql)
-                .bind(older_than_us)
-                .bind(FORGET_AT_ONCE)
-                .execute(&self.writes)
-                .await?
-                .rows_affected();
-            if removed < FORGET_AT_ONCE.unsigned_abs() {
-                return Ok(());
-            }
-        }
+    pub(crate) async fn forget_records(&self, older_than_us: i64) -> Result<u64> {
+        let sql = "delete from audit where id in (select id from audit where at < $1 order by id limit $2)";
+        self.delete_in_steps(sql, older_than_us).await
     }
 
     /// Writes what is waiting.

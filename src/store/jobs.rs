@@ -32,8 +32,6 @@ pub(super) const JOB: &str =
 
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
-const FORGET_AT_ONCE: i64 = 1_000;
-
 /// How jobs are given to workers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
@@ -176,16 +174,6 @@ impl Store {
         Ok(())
     }
 
-    /// The job, whoever asks.
-    pub(crate) async fn job(&self, id: i64) -> Result<Option<Job>> {
-        Ok(
-            sqlx::query_as(AssertSqlSafe(format!("select {JOB} from jobs where id = $1")))
-                .bind(id)
-                .fetch_optional(&self.reads)
-                .await?,
-        )
-    }
-
     /// The job, if these eyes may see it.
     pub(crate) async fn job_seen_by(&self, id: i64, sight: &Sight) -> Result<Option<Job>> {
         let own =
@@ -210,25 +198,14 @@ impl Store {
 
     /// Forgets finished jobs that are older than this, but for those whose result still lives.
     pub(crate) async fn forget_jobs(&self, older_than_us: i64) -> Result<u64> {
-        let mut forgotten = 0;
-        loop {
-            // A few at a time: nobody else can write meanwhile.
-            let removed = sqlx::query(
-                "delete from jobs where id in (
-                    select id from jobs
-                    where created_at < $1 and status in ('success', 'failure', 'cancelled') and result_id is null
-                    limit $2)",
-            )
-            .bind(older_than_us)
-            .bind(FORGET_AT_ONCE)
-            .execute(&self.writes)
-            .await?
-            .rows_affected();
-            forgotten += removed;
-            if removed < FORGET_AT_ONCE.unsigned_abs() {
-                return Ok(forgotten);
-            }
-        }
+        self.delete_in_steps(
+            "delete from jobs where id in (
+                select id from jobs
+                where created_at < $1 and status in ('success', 'failure', 'cancelled') and result_id is null
+                limit $2)",
+            older_than_us,
+        )
+        .await
     }
 }
 

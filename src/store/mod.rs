@@ -43,6 +43,7 @@ use sqlx::sqlite::SqliteSynchronous;
 use tracing::warn;
 
 use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::store::changes::Changes;
 use crate::store::reports::KnownVersions;
@@ -53,6 +54,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The end of statements that are run at once.
 const COMMIT: &str = "commit; select 1";
+
+const DELETE_AT_ONCE: i64 = 1_000;
 
 /// How many read at the same time.
 const READERS: u32 = 4;
@@ -145,6 +148,24 @@ impl Store {
         Ok(rows.pop().map(|row| row.try_get(0)).transpose()?)
     }
 
+    /// Deletes what is older than this, a few rows at a time: nobody else can write meanwhile.
+    /// The statement binds the time as $1 and their number as $2.
+    async fn delete_in_steps(&self, sql: &'static str, older_than_us: i64) -> Result<u64> {
+        let mut deleted = 0;
+        loop {
+            let removed = sqlx::query(sql)
+                .bind(older_than_us)
+                .bind(DELETE_AT_ONCE)
+                .execute(&self.writes)
+                .await?
+                .rows_affected();
+            deleted += removed;
+            if removed < DELETE_AT_ONCE.unsigned_abs() {
+                return Ok(deleted);
+            }
+        }
+    }
+
     /// Whether the database can be read.
     pub(crate) async fn ping(&self) -> Result<()> {
         sqlx::query("select 1 from jobs limit 1")
@@ -193,6 +214,14 @@ impl Drop for WriteTransaction {
         if let Some(connection) = self.0.take() {
             drop(connection.detach());
         }
+    }
+}
+
+/// What was to be changed is there: so many rows of it were.
+fn must_exist(changed: u64, what: &str) -> Result<()> {
+    match changed {
+        0 => Err(Error::new(ErrorCode::NotFound, format!("there is no {what}"))),
+        _ => Ok(()),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::report::Report;
 use crate::store::Store;
 use crate::store::access::report_is_seen;
 use crate::store::access::sight_arguments;
+use crate::store::must_exist;
 use crate::store::now_us;
 use crate::store::shares::share;
 use crate::user::User;
@@ -23,6 +24,8 @@ use crate::user::User;
 pub(crate) struct VersionedReport {
     pub(crate) report: Arc<Report>,
     pub(crate) version: i64,
+    /// Whose it is, unless it was applied on the server itself.
+    pub(crate) owner_id: Option<i64>,
 }
 
 /// What applying a report does.
@@ -38,57 +41,39 @@ pub(crate) enum Change {
 pub(super) type KnownVersions = Memo<(i64, i64), Arc<Report>>;
 
 const CURRENT: &str = "
-    select reports.version, definition from reports
-    join report_versions on report_id = reports.id and report_versions.version = reports.version
-    where reports.id = $1";
+    select reports.version, definition, owner_id from reports
+    join report_versions on report_id = reports.id and report_versions.version = reports.version";
 
 impl Store {
     /// The report, if these eyes may see it.
     pub(crate) async fn report_seen_by(&self, id: i64, sight: &Sight) -> Result<Option<VersionedReport>> {
         let sql = format!(
-            "select version from reports where id = $5 and {}",
+            "select version, owner_id from reports where id = $5 and {}",
             report_is_seen("reports.id")
         );
-        let version: Option<i64> = sqlx::query_scalar_with(AssertSqlSafe(sql), sight_arguments(sight)?)
-            .bind(id)
-            .fetch_optional(&self.reads)
-            .await?;
-        let Some(version) = version else {
+        let found: Option<(i64, Option<i64>)> =
+            sqlx::query_as_with(AssertSqlSafe(sql), sight_arguments(sight)?)
+                .bind(id)
+                .fetch_optional(&self.reads)
+                .await?;
+        let Some((version, owner_id)) = found else {
             return Ok(None);
         };
         let report = self.report_version(id, version).await?;
-        Ok(Some(VersionedReport { report, version }))
-    }
-
-    pub(crate) async fn report_title(&self, id: i64) -> Result<String> {
-        let title: Option<String> = sqlx::query_scalar(
-            "select definition ->> '$.title' from reports
-             join report_versions on report_id = reports.id and report_versions.version = reports.version
-             where reports.id = $1",
-        )
-        .bind(id)
-        .fetch_optional(&self.reads)
-        .await?;
-        Ok(title.unwrap_or_default())
-    }
-
-    /// Whose a report is, if it is there and somebody's.
-    pub(crate) async fn report_owner(&self, id: i64) -> Result<Option<Option<i64>>> {
-        Ok(sqlx::query_scalar("select owner_id from reports where id = $1")
-            .bind(id)
-            .fetch_optional(&self.reads)
-            .await?)
+        Ok(Some(VersionedReport {
+            report,
+            version,
+            owner_id,
+        }))
     }
 
     /// The reports that these eyes may see.
     pub(crate) async fn reports_seen_by(&self, sight: &Sight) -> Result<Vec<VersionedReport>> {
         let sql = format!(
-            "select reports.version, definition from reports
-             join report_versions on report_id = reports.id and report_versions.version = reports.version
-             where {} order by reports.id",
+            "{CURRENT} where {} order by reports.id",
             report_is_seen("reports.id")
         );
-        let rows: Vec<(i64, String)> = sqlx::query_as_with(AssertSqlSafe(sql), sight_arguments(sight)?)
+        let rows: Vec<Row> = sqlx::query_as_with(AssertSqlSafe(sql), sight_arguments(sight)?)
             .fetch_all(&self.reads)
             .await?;
         rows.into_iter().map(parse).collect()
@@ -99,27 +84,16 @@ impl Store {
         if let Some(known) = self.versions.get(&(id, version)) {
             return Ok(known);
         }
-        let row: (i64, String) = sqlx::query_as(
-            "select version, definition from report_versions where report_id = $1 and version = $2",
+        let definition: String = sqlx::query_scalar(
+            "select definition from report_versions where report_id = $1 and version = $2",
         )
         .bind(id)
         .bind(version)
         .fetch_one(&self.reads)
         .await?;
-        let report = parse(row)?.report;
+        let report: Arc<Report> = Arc::new(serde_json::from_str(&definition)?);
         self.versions.set((id, version), report.clone());
         Ok(report)
-    }
-
-    pub(crate) async fn reports(&self) -> Result<Vec<VersionedReport>> {
-        let rows: Vec<(i64, String)> = sqlx::query_as(
-            "select reports.version, definition from reports
-             join report_versions on report_id = reports.id and report_versions.version = reports.version
-             order by reports.id",
-        )
-        .fetch_all(&self.reads)
-        .await?;
-        rows.into_iter().map(parse).collect()
     }
 
     /// Makes each report's newest version equal to the one given: all of them, or on an error none.
@@ -131,6 +105,7 @@ impl Store {
         by: Option<&User>,
         dry_run: bool,
     ) -> Result<Vec<Change>> {
+        let current_of = format!("{CURRENT} where reports.id = $1");
         let mut transaction = self.begin_write().await?;
         let mut changes = Vec::with_capacity(reports.len());
         for report in reports {
@@ -138,7 +113,7 @@ impl Store {
                 Some(user) => may_apply(&mut transaction, user, report.id).await?,
                 None => take_over(&mut transaction, report.id).await?,
             }
-            let current = sqlx::query_as(CURRENT)
+            let current: Option<Row> = sqlx::query_as(AssertSqlSafe(current_of.as_str()))
                 .bind(report.id)
                 .fetch_optional(&mut *transaction)
                 .await?;
@@ -199,13 +174,7 @@ impl Store {
             .execute(&self.writes)
             .await?
             .rows_affected();
-        match removed {
-            0 => Err(Error::new(
-                ErrorCode::NotFound,
-                format!("there is no report `{id}`"),
-            )),
-            _ => Ok(()),
-        }
+        must_exist(removed, &format!("report `{id}`"))
     }
 }
 
@@ -251,9 +220,13 @@ async fn take_over(connection: &mut SqliteConnection, id: i64) -> Result<()> {
     Ok(())
 }
 
-fn parse((version, definition): (i64, String)) -> Result<VersionedReport> {
+/// Version, definition and owner.
+type Row = (i64, String, Option<i64>);
+
+fn parse((version, definition, owner_id): Row) -> Result<VersionedReport> {
     Ok(VersionedReport {
         report: Arc::new(serde_json::from_str(&definition)?),
         version,
+        owner_id,
     })
 }

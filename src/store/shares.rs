@@ -3,9 +3,9 @@
 use sqlx::SqliteConnection;
 
 use crate::error::Error;
-use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::store::Store;
+use crate::store::must_exist;
 
 /// What all users are called together.
 pub(crate) const EVERYONE: &str = "everyone";
@@ -77,13 +77,7 @@ impl Store {
             .execute(&self.writes)
             .await?
             .rows_affected();
-        match removed {
-            0 => Err(Error::new(
-                ErrorCode::NotFound,
-                format!("there is no group `{id}`"),
-            )),
-            _ => Ok(()),
-        }
+        must_exist(removed, &format!("group `{id}`"))
     }
 
     /// With whom a report is shared: `everyone`, e-mail addresses, and groups as `group:NAME`.
@@ -104,14 +98,11 @@ impl Store {
     /// Shares a report with these and nobody else.
     pub(crate) async fn set_shares(&self, report_id: i64, shared_with: &[String]) -> Result<()> {
         let mut transaction = self.begin_write().await?;
-        let there: Option<i64> = sqlx::query_scalar("select id from reports where id = $1")
+        let there: i64 = sqlx::query_scalar("select count(*) from reports where id = $1")
             .bind(report_id)
-            .fetch_optional(&mut *transaction)
+            .fetch_one(&mut *transaction)
             .await?;
-        if there.is_none() {
-            let message = format!("there is no report `{report_id}`");
-            return Err(Error::new(ErrorCode::NotFound, message));
-        }
+        must_exist(there.unsigned_abs(), &format!("report `{report_id}`"))?;
         share(&mut transaction, report_id, shared_with).await?;
         transaction.commit().await
     }

@@ -25,20 +25,18 @@ impl Store {
         if let Some(id) = self.done_already(new, &key).await? {
             return Ok(Submitted::Done(id));
         }
-        let mut may_join = new.may_join;
-        loop {
-            if let Some(submitted) = self.insert_alone(new, &key, may_join, queue_max).await? {
-                return Ok(submitted);
-            }
-            if may_join {
-                match self.join(new, &key).await? {
-                    Live::Joined(id) => return Ok(Submitted::Joined(id)),
-                    Live::Stale => may_join = false,
-                    Live::None => {}
-                }
-            }
-            self.check_room(new.user_id, queue_max).await?;
-            // The live job that was in the way has just ended, or the queue has become shorter.
+        // Where nothing of earlier will do, one statement is enough, unless a live job does the same.
+        if new.cache_us == 0
+            && let Some(submitted) = insert(&self.writes, new, &key, None, new.may_join, queue_max).await?
+        {
+            return Ok(submitted);
+        }
+        let mut transaction = self.begin_write().await?;
+        let placed = place(&mut transaction, new, &key, queue_max).await?;
+        transaction.commit().await?;
+        match placed {
+            Some(submitted) => Ok(submitted),
+            None => Err(self.no_room(new.user_id, queue_max).await),
         }
     }
 
@@ -75,23 +73,11 @@ impl Store {
         }
     }
 
-    /// Adds a job, unless a live one does the same, or the queue is full.
-    async fn insert_alone(
-        &self,
-        new: &NewJob,
-        key: &str,
-        may_join: bool,
-        queue_max: i64,
-    ) -> Result<Option<Submitted>> {
-        if new.cache_us == 0 {
-            return insert(&self.writes, new, key, None, may_join, queue_max).await;
-        }
-        // No run can end, and no result go, between the look and the job.
-        let mut transaction = self.begin_write().await?;
-        let fresh = fresh(&mut transaction, new, key).await?;
-        let submitted = insert(&mut *transaction, new, key, fresh, may_join, queue_max).await?;
-        transaction.commit().await?;
-        Ok(submitted)
+    /// Why a job found no place.
+    async fn no_room(&self, user_id: i64, queue_max: i64) -> Error {
+        // There may be room again by now; there was none.
+        let refused = self.check_room(user_id, queue_max).await;
+        refused.err().unwrap_or_else(|| is_full(queue_max))
     }
 
     /// The same for a submit that its client may send again.
@@ -106,34 +92,41 @@ impl Store {
         if let Some(id) = job_of_key(&mut transaction, once).await? {
             return Ok(Submitted::Repeated(id));
         }
-        let fresh = fresh(&mut transaction, new, &key).await?;
-        let live = match new.may_join {
-            true => join(&mut transaction, new, &key).await?,
-            false => Live::None,
-        };
-        let submitted = match live {
-            Live::Joined(id) if fresh.is_none() => Some(Submitted::Joined(id)),
-            live => {
-                let may_join = matches!(live, Live::None) && new.may_join;
-                insert(&mut *transaction, new, &key, fresh, may_join, queue_max).await?
-            }
-        };
-        let Some(submitted) = submitted else {
+        let Some(submitted) = place(&mut transaction, new, &key, queue_max).await? else {
             transaction.commit().await?;
-            self.check_room(new.user_id, queue_max).await?;
-            return Err(is_full(queue_max));
+            return Err(self.no_room(new.user_id, queue_max).await);
         };
         keep_key(&mut transaction, once, submitted.job_id()).await?;
         transaction.commit().await?;
         Ok(submitted)
     }
+}
 
-    /// Lets the user see the live job that does the same, if there is one.
-    async fn join(&self, new: &NewJob, key: &str) -> Result<Live> {
-        let mut transaction = self.begin_write().await?;
-        let live = join(&mut transaction, new, key).await?;
-        transaction.commit().await?;
-        Ok(live)
+/// A job of its own, finished at once from a fresh result if there is one, or the live job that does the same;
+/// `None` where the queue has no room. In a transaction, so that no run can end, and no result go, meanwhile.
+async fn place(
+    connection: &mut SqliteConnection,
+    new: &NewJob,
+    key: &str,
+    queue_max: i64,
+) -> Result<Option<Submitted>> {
+    let fresh = fresh(&mut *connection, new, key).await?;
+    let placed = insert(
+        &mut *connection,
+        new,
+        key,
+        fresh.as_ref(),
+        new.may_join,
+        queue_max,
+    )
+    .await?;
+    if placed.is_some() || !new.may_join {
+        return Ok(placed);
+    }
+    match join(&mut *connection, new, key).await? {
+        Live::None => Ok(None),
+        Live::Joined(id) => Ok(Some(Submitted::Joined(id))),
+        Live::Stale => insert(connection, new, key, fresh.as_ref(), false, queue_max).await,
     }
 }
 
@@ -158,6 +151,7 @@ enum Live {
     Stale,
 }
 
+/// Finds the live job that does the same, and lets the user see it.
 async fn join(connection: &mut SqliteConnection, new: &NewJob, key: &str) -> Result<Live> {
     let live: Option<(i64, bool)> = sqlx::query_as(
         "select id, coalesce((select created_at > $5 from results where results.id = result_id), true) from jobs
@@ -190,11 +184,11 @@ async fn insert(
     database: impl SqliteExecutor<'_>,
     new: &NewJob,
     key: &str,
-    fresh: Option<Fresh>,
+    fresh: Option<&Fresh>,
     may_join: bool,
     queue_max: i64,
 ) -> Result<Option<Submitted>> {
-    let done = fresh.as_ref().is_some_and(|fresh| match new.kind {
+    let done = fresh.is_some_and(|fresh| match new.kind {
         JobKind::Query => true,
         JobKind::Export | JobKind::Import => fresh.export_id.is_some(),
     });
@@ -225,8 +219,8 @@ async fn insert(
     })
     .bind(now)
     .bind(done.then_some(now))
-    .bind(fresh.as_ref().map(|fresh| fresh.result_id))
-    .bind(fresh.as_ref().and_then(|fresh| fresh.export_id))
+    .bind(fresh.map(|fresh| fresh.result_id))
+    .bind(fresh.and_then(|fresh| fresh.export_id))
     .bind(new.source_id)
     .bind(may_join)
     .bind(queue_max)

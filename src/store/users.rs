@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::store::Store;
+use crate::store::must_exist;
 use crate::store::now_us;
 use crate::user::User;
 
@@ -108,12 +109,6 @@ impl Store {
             .execute(&self.writes)
             .await?
             .rows_affected();
-        match changed {
-            0 => Err(Error::new(
-                ErrorCode::NotFound,
-                format!("there is no user `{email}`"),
-            )),
-            _ => Ok(()),
-        }
+        must_exist(changed, &format!("user `{email}`"))
     }
 }

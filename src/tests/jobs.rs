@@ -316,6 +316,12 @@ async fn an_export_of_rows_that_have_become_too_old_is_joined_by_nobody() {
     let export = "/queries/1/submit_export.csv";
     let waiting = app.submit(export).await;
     assert_eq!(app.submit(export).await, waiting);
+    let keyed = app.get_with(export, &[("Idempotency-Key", "a")]).await.json();
+    assert_eq!(
+        keyed,
+        json!({"status": "already_existed", "job_id": waiting}),
+        "with a key of its own, too"
+    );
     let metadata = rusqlite::Connection::open(app.path().join("metadata.sqlite")).unwrap();
     metadata
         .execute("update results set created_at = created_at - 7200000000", [])
