@@ -120,7 +120,7 @@ async fn postgres_conforms() {
         admin: Box::new(move |sql| server.run(sql)),
         types: TYPES,
         slow: "select pg_sleep(300)",
-        endless: "select n, md5(n::text) as text from generate_series(1, 50000000) as rows(n)",
+        endless: "select n, md5(n::text) as text from (select generate_series(1, 50000000) as n) as rows",
         running: Some("select query from pg_stat_activity where state = 'active' and pid <> pg_backend_pid()"),
         cut: Some(|admin| {
             admin("select pg_terminate_backend(pid) from pg_stat_activity where query like '/* holistics job=%' and state = 'active'");
