@@ -21,6 +21,7 @@ use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
 use crate::http::job_logs::JobLogLine;
+use crate::http::limits::OpenStream;
 use crate::http::params::Segments;
 use crate::http::poll::find_job;
 use crate::job::JobStatus;
@@ -41,6 +42,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
     responses(
         (status = 200, description = "Server-sent events", content_type = "text/event-stream"),
         (status = 404, description = "Unknown job", body = super::openapi::Errors),
+        (status = 429, description = "Too many streams of one user", body = super::openapi::Errors),
     ),
     security(("key" = []))
 )]
@@ -54,6 +56,7 @@ pub(crate) async fn get_events(
     find_job(&app, &caller, job_id).await?;
     let known = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let watch = Watch {
+        _counted: OpenStream::of(&app.limits, caller.user.id)?,
         sight: caller.sight()?,
         began: Instant::now(),
         watcher: app.store.waiter(job_id),
@@ -71,6 +74,7 @@ pub(crate) async fn get_events(
 
 struct Watch {
     app: App,
+    _counted: OpenStream,
     began: Instant,
     /// Of the caller: what they may see no more, they are told no more of.
     sight: Sight,

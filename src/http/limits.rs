@@ -3,17 +3,23 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::http::error::Rejection;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Wrong keys that one address may send within a minute.
 const WRONG_KEYS_MAX: u32 = 30;
+
+/// Streams of events that one user may have open: each looks at its job every second.
+const STREAMS_MAX: u32 = 100;
 
 /// More than this many are forgotten once their minute is over.
 const TIDY_AT: usize = 1_024;
@@ -30,6 +36,8 @@ struct Count {
 pub(crate) struct Limits {
     of_keys: Counts<i64>,
     of_addresses: Counts<IpAddr>,
+    /// By user.
+    streams: Mutex<HashMap<i64, u32>>,
 }
 
 type Counts<K> = Mutex<(HashMap<K, Count>, Option<Instant>)>;
@@ -63,6 +71,44 @@ impl Limits {
     }
 }
 
+/// A stream of events, which counts until it is dropped.
+pub(super) struct OpenStream {
+    limits: Arc<Limits>,
+    user_id: i64,
+}
+
+impl OpenStream {
+    pub(super) fn of(limits: &Arc<Limits>, user_id: i64) -> Result<Self, Error> {
+        let mut streams = limits.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = streams.entry(user_id).or_default();
+        if *count >= STREAMS_MAX {
+            return Err(Error::new(
+                ErrorCode::Busy,
+                format!(
+                    "you have {STREAMS_MAX} streams of events open: close one, or ask for the job's logs"
+                ),
+            ));
+        }
+        *count += 1;
+        Ok(Self {
+            limits: limits.clone(),
+            user_id,
+        })
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        let mut streams = self.limits.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = streams.get_mut(&self.user_id) {
+            *count -= 1;
+            if *count == 0 {
+                streams.remove(&self.user_id);
+            }
+        }
+    }
+}
+
 /// Who has one address of IPv6 has 2^64 of them.
 fn whole(address: IpAddr) -> IpAddr {
     match address {
@@ -92,4 +138,23 @@ fn count<K: Eq + std::hash::Hash>(counts: &Counts<K>, key: K) -> Count {
 
 fn seconds_left(count: &Count) -> u64 {
     MINUTE.saturating_sub(count.began.elapsed()).as_secs() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_count_until_they_end() {
+        let limits = Arc::default();
+        let mut open: Vec<_> = (0..STREAMS_MAX)
+            .map(|_| OpenStream::of(&limits, 1).unwrap())
+            .collect();
+        assert!(OpenStream::of(&limits, 1).is_err());
+        assert!(OpenStream::of(&limits, 2).is_ok());
+        open.pop();
+        assert!(OpenStream::of(&limits, 1).is_ok());
+        drop(open);
+        assert!(limits.streams.lock().unwrap().is_empty());
+    }
 }

@@ -44,15 +44,6 @@ struct Surveyed {
 
 impl Worker {
     pub(super) async fn run_import(&self, job: &Job, run: &Run) -> Result<()> {
-        let outcome = self.import(job, run).await;
-        if let Err(error) = &outcome {
-            let lines: Vec<String> = error.message.lines().map(str::to_owned).collect();
-            self.tell(job, Level::Error, &lines).await;
-        }
-        outcome
-    }
-
-    async fn import(&self, job: &Job, run: &Run) -> Result<()> {
         let id = job.import_id.unwrap_or_default();
         let import = self
             .store

@@ -261,6 +261,16 @@ impl Worker {
     }
 
     async fn run(&self, claimed: &Claimed, run: &Run) -> Result<()> {
+        let done = self.run_with_care(claimed, run).await;
+        if let (JobKind::Import, Err(error)) = (claimed.job.kind, &done) {
+            let lines: Vec<String> = error.message.lines().map(str::to_owned).collect();
+            self.tell(&claimed.job, Level::Error, &lines).await;
+        }
+        done
+    }
+
+    /// Once more where another attempt is known to go better.
+    async fn run_with_care(&self, claimed: &Claimed, run: &Run) -> Result<()> {
         match self.run_once(claimed, run).await {
             Err(error) if error.again => {
                 run.rows.store(0, Ordering::Relaxed);
