@@ -44,6 +44,8 @@ pub(crate) enum ErrorCode {
     Cancelled,
     /// There is too much to do at the moment; later there may not be.
     Busy,
+    /// Of the command line: no server answers, or what answers is none.
+    Unreachable,
     /// A fault of ours; the cause is in the log.
     Internal,
 }
@@ -62,6 +64,7 @@ impl ErrorCode {
             Self::Timeout => "timeout",
             Self::Cancelled => "cancelled",
             Self::Busy => "busy",
+            Self::Unreachable => "unreachable",
             Self::Internal => "internal",
         }
     }

@@ -5,6 +5,7 @@ use clap::Subcommand;
 
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
+use crate::cli::output::print;
 use crate::error::Result;
 
 /// Records read at a time.
@@ -39,7 +40,7 @@ pub(super) fn run(args: AuditArgs) -> Result<()> {
             };
             after = last.id;
             for record in &records {
-                say!("{}", serde_json::to_string(record)?);
+                print(&serde_json::to_string(record)?)?;
             }
         }
         store.close().await;

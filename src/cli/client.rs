@@ -9,15 +9,20 @@ use ureq::Agent;
 use ureq::Body;
 use ureq::SendBody;
 use ureq::http::Response;
+use ureq::tls::Certificate;
+use ureq::tls::RootCerts;
+use ureq::tls::TlsConfig;
 
 use crate::cli::upload::Upload;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 
-/// How long a server may take for one answer.
-const TIMEOUT: Duration = Duration::from_secs(60);
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// How much of an address is shown.
+const ADDRESS_CHARS_MAX: usize = 100;
+/// What an API says to a key that opens nothing.
+const WRONG_KEY: &str = "Holistics::InvalidAuthenticationToken";
 
 #[derive(Deserialize)]
 struct Errors {
@@ -31,29 +36,53 @@ pub(super) struct Client {
     /// Nobody has said that it speaks TLS.
     is_guessed: bool,
     key: String,
+    /// How long it may be silent.
+    timeout: Duration,
 }
 
 impl Client {
     /// A host without a scheme is reached by https.
-    pub(super) fn new(host: &str, key: &str) -> Self {
-        let host = host.trim_end_matches('/');
-        let config = Agent::config_builder()
-            .timeout_global(Some(TIMEOUT))
-            .http_status_as_error(false)
-            .build();
-        Self {
-            agent: config.into(),
-            host: match host.contains("://") {
-                true => host.to_owned(),
-                false => format!("https://{host}"),
-            },
-            is_guessed: !host.contains("://"),
-            key: key.to_owned(),
+    pub(super) fn new(host: &str, key: &str, timeout: Duration) -> Result<Self> {
+        let given = host.trim().trim_end_matches('/');
+        let is_guessed = !given.contains("://");
+        let host = match is_guessed {
+            true => format!("https://{given}"),
+            false => given.to_owned(),
+        };
+        let url = url::Url::parse(&host).ok();
+        let url = url.filter(|url| ["http", "https"].contains(&url.scheme()));
+        let url = url
+            .ok_or_else(|| Error::must_be("--host", "an address like https://reports.example.com", given))?;
+        // An answer that sends elsewhere is somebody else's, who need not get the key.
+        let mut config = Agent::config_builder()
+            .timeout_global(Some(timeout))
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false);
+        if url.scheme() == "https" {
+            config = config.tls_config(TlsConfig::builder().root_certs(trusted()).build());
         }
+        Ok(Self {
+            agent: config.build().into(),
+            host,
+            is_guessed,
+            key: key.to_owned(),
+            timeout,
+        })
+    }
+
+    /// The same server, which has to be quicker.
+    pub(super) fn with_timeout(&self, timeout: Duration) -> Result<Self> {
+        Self::new(&self.host, &self.key, timeout)
     }
 
     pub(super) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.host)
+    }
+
+    /// How many seconds a poll may wait, so that a server that waits is not taken for one that hangs.
+    pub(super) fn wait_secs(&self, most: f64) -> f64 {
+        most.min(self.timeout.as_secs_f64() / 2.0)
     }
 
     pub(super) fn get(&self, url: &str) -> Result<Response<Body>> {
@@ -64,15 +93,17 @@ impl Client {
             .map_err(|error| self.unreachable(&error))
     }
 
-    /// A file from this byte on, if it is still the one with this tag; its time has no limit but for silence.
+    /// A file from this byte on, if it is still the one with this tag. After the timeout it breaks off,
+    /// so that one that is still coming is asked for again, and one that is not comes to an end.
     pub(super) fn get_part(&self, url: &str, from: u64, etag: &str) -> Result<Response<Body>> {
         let mut request = self
             .agent
             .get(url)
             .config()
             .timeout_global(None)
-            .timeout_connect(Some(TIMEOUT))
-            .timeout_recv_response(Some(TIMEOUT))
+            .timeout_connect(Some(self.timeout))
+            .timeout_recv_response(Some(self.timeout))
+            .timeout_recv_body(Some(self.timeout))
             .build()
             .header("X-Holistics-Key", &self.key)
             .header("Accept-Encoding", "identity");
@@ -86,8 +117,12 @@ impl Client {
 
     /// A JSON answer with status 200; the words of any other are the error.
     pub(super) fn get_json<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let (status, text) = self.get_text(&self.url(path))?;
-        self.parse(status, &text)
+        self.parse(&self.get_ok(path)?)
+    }
+
+    /// The text of an answer with status 200.
+    pub(super) fn get_ok(&self, path: &str) -> Result<String> {
+        self.read(self.get(&self.url(path))?)
     }
 
     /// The same for a request that changes something.
@@ -110,12 +145,8 @@ impl Client {
             .configure_request(request)
             .allow_non_standard_methods(true)
             .build();
-        let mut response = self
-            .agent
-            .run(request)
-            .map_err(|error| self.unreachable(&error))?;
-        let text = read_text(&mut response)?;
-        self.parse(response.status().as_u16(), &text)
+        let response = self.agent.run(request);
+        self.parse(&self.read(response.map_err(|error| self.unreachable(&error))?)?)
     }
 
     /// Sends an upload, however long that takes.
@@ -126,41 +157,105 @@ impl Client {
             .post(self.url(path))
             .config()
             .timeout_global(None)
-            .timeout_connect(Some(TIMEOUT))
-            .timeout_recv_response(Some(TIMEOUT))
+            .timeout_connect(Some(self.timeout))
+            .timeout_recv_response(Some(self.timeout))
             .build()
             .header("X-Holistics-Key", &self.key)
             .header("Content-Type", content_type);
         if let Some(length) = upload.length() {
             request = request.header("Content-Length", length.to_string());
         }
-        let mut response = request
-            .send(SendBody::from_reader(&mut upload))
-            .map_err(|error| self.unreachable(&error))?;
-        let text = read_text(&mut response)?;
-        self.parse(response.status().as_u16(), &text)
+        let response = request.send(SendBody::from_reader(&mut upload));
+        self.parse(&self.read(response.map_err(|error| self.unreachable(&error))?)?)
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
+        let Self { host, timeout, .. } = self;
         let hint = match self.is_guessed {
             true => "; is it http:// that it speaks?",
             false => "",
         };
-        Error::new(
-            ErrorCode::SourceFailed,
-            format!("cannot reach {}: {error}{hint}", self.host),
-        )
+        let words = error.to_string();
+        let message = match error {
+            ureq::Error::Timeout(_) => format!(
+                "{host} did not answer within {} (`--timeout` allows more)",
+                humantime::format_duration(*timeout)
+            ),
+            _ if words.contains("invalid peer certificate") => format!(
+                "the certificate of {host} is not trusted: {words}; \
+                 SSL_CERT_FILE names a file of those that are"
+            ),
+            _ => format!("cannot reach {host}: {words}{hint}"),
+        };
+        Error::new(ErrorCode::Unreachable, message)
     }
 
-    fn parse<T: DeserializeOwned>(&self, status: u16, text: &str) -> Result<T> {
-        if status != 200 {
-            let told: Option<Errors> = serde_json::from_str(text).ok();
-            let told = told.map_or_else(|| text.to_owned(), |told| told.errors.join("; "));
-            let message = format!("{} answered {status}: {told}", self.host);
-            return Err(Error::invalid(message));
+    /// What answers is something else.
+    pub(super) fn is_no_server(&self) -> Error {
+        let message = format!("{} does not answer like a holistics server", self.host);
+        Error::new(ErrorCode::Unreachable, message)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, text: &str) -> Result<T> {
+        serde_json::from_str(text).map_err(|_| self.is_no_server())
+    }
+
+    /// The text of an answer with status 200 that is not large; any other is an error in the server's words.
+    fn read(&self, mut response: Response<Body>) -> Result<String> {
+        let status = response.status().as_u16();
+        let text = read_text(&mut response).map_err(|error| match error.downcast::<ureq::Error>() {
+            Ok(error) => self.unreachable(&error),
+            Err(error) => Error::new(
+                ErrorCode::Unreachable,
+                format!("cannot read what {} answers: {error}", self.host),
+            ),
+        })?;
+        if text.len() as u64 > ANSWER_BYTES_MAX {
+            let message = "the answer is larger than 64 MiB: ask for fewer rows, or export them";
+            return Err(Error::new(ErrorCode::TooLarge, message));
         }
-        serde_json::from_str(text)
-            .map_err(|_| Error::invalid(format!("{} does not answer like a holistics server", self.host)))
+        match status {
+            200 => Ok(text),
+            _ => Err(self.refused(status, &response, &text)),
+        }
+    }
+
+    fn refused(&self, status: u16, response: &Response<Body>, text: &str) -> Error {
+        let host = &self.host;
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        if (300..400).contains(&status) {
+            let to = header("location").unwrap_or_default();
+            let to = to.split(['?', '#']).next().unwrap_or_default();
+            let to: String = to.chars().take(ADDRESS_CHARS_MAX).collect();
+            let message =
+                format!("{host} sends us on to `{to}`: is that where the server is, or a log-in page?");
+            return Error::new(ErrorCode::Unreachable, message);
+        }
+        let Ok(told) = serde_json::from_str::<Errors>(text) else {
+            let message =
+                format!("{host} answered {status} like no holistics server: is a proxy in between?");
+            return Error::new(ErrorCode::Unreachable, message);
+        };
+        let told = told.errors.join("; ");
+        let code = match status {
+            401 => ErrorCode::Unauthorized,
+            403 => ErrorCode::Forbidden,
+            404 => ErrorCode::NotFound,
+            409 => ErrorCode::Conflict,
+            413 => ErrorCode::TooLarge,
+            429 => ErrorCode::Busy,
+            _ if told == WRONG_KEY => ErrorCode::Unauthorized,
+            400..500 => ErrorCode::InvalidRequest,
+            _ => ErrorCode::Internal,
+        };
+        let message = match code {
+            ErrorCode::NotFound => format!("{told}: {host} has none, or shows it to others alone"),
+            ErrorCode::Unauthorized => {
+                format!("{told}: {host} does not take this key; `holistics login` again")
+            }
+            _ => told,
+        };
+        Error::new(code, message)
     }
 
     /// The status and the text of an answer that is not large.
@@ -171,12 +266,22 @@ impl Client {
     }
 }
 
-fn read_text(response: &mut Response<Body>) -> Result<String> {
+/// One byte more than an answer may have tells that it has more.
+fn read_text(response: &mut Response<Body>) -> std::io::Result<String> {
     let mut text = String::new();
-    response
-        .body_mut()
-        .as_reader()
-        .take(ANSWER_BYTES_MAX)
-        .read_to_string(&mut text)?;
+    let body = response.body_mut().as_reader();
+    body.take(ANSWER_BYTES_MAX + 1).read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// Those that the system trusts, or `SSL_CERT_FILE` names; where it has none, those that browsers trust.
+fn trusted() -> RootCerts {
+    let found = rustls_native_certs::load_native_certs().certs;
+    match found.is_empty() {
+        true => RootCerts::WebPki,
+        false => {
+            let certificates = found.iter().map(|found| Certificate::from_der(found).to_owned());
+            certificates.into()
+        }
+    }
 }

@@ -14,41 +14,40 @@ use crate::store::Store;
 
 #[derive(Args)]
 pub(super) struct DataArgs {
-    /// Folder of everything the server keeps
-    #[arg(
-        long,
-        env = "HOLISTICS_DATA_DIR",
-        default_value = "holistics-data",
-        value_name = "DIR",
-        global = true
-    )]
-    data_dir: PathBuf,
+    /// Folder of everything the server keeps; else ./holistics-data
+    #[arg(long, env = "HOLISTICS_DATA_DIR", value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
 }
 
 impl DataArgs {
     /// Opens the metadata, making the folder if need be.
     pub(super) async fn open_or_make(&self) -> Result<Store> {
-        make_private_folder(&self.data_dir)?;
-        Store::open(&Config::in_folder(&self.data_dir)?.metadata_file()).await
+        make_private_folder(self.folder())?;
+        Store::open(&Config::in_folder(self.folder())?.metadata_file()).await
     }
 
     pub(super) fn folder(&self) -> &Path {
-        &self.data_dir
+        self.data_dir.as_deref().unwrap_or(Path::new("holistics-data"))
+    }
+
+    /// Whether somebody has named the folder, who therefore means it.
+    pub(super) fn is_named(&self) -> bool {
+        self.data_dir.is_some()
     }
 
     pub(super) fn is_there(&self) -> bool {
-        Config::in_folder(&self.data_dir).is_ok_and(|config| config.metadata_file().exists())
+        Config::in_folder(self.folder()).is_ok_and(|config| config.metadata_file().exists())
     }
 
     /// Opens the metadata of a folder that must be there: one cannot list what is nowhere.
     pub(super) async fn open(&self) -> Result<Store> {
-        let path = Config::in_folder(&self.data_dir)?.metadata_file();
+        let path = Config::in_folder(self.folder())?.metadata_file();
         if !path.exists() {
             return Err(Error::new(
                 ErrorCode::NotFound,
                 format!(
                     "`{}` is no data folder of a server; name one with --data-dir",
-                    self.data_dir.display()
+                    self.folder().display()
                 ),
             ));
         }

@@ -3,12 +3,23 @@
 use clap::Args;
 use clap::Subcommand;
 use serde::Deserialize;
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::cli::login::client;
+use crate::cli::output::say_list;
+use crate::cli::output::say_members;
+use crate::cli::output::unless_json;
+use crate::cli::profile::ServerArgs;
 use crate::error::Result;
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  holistics data_sources list
+  holistics data_sources show 1 --json")]
 pub(super) struct DataSourcesArgs {
+    #[command(flatten)]
+    server: ServerArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -16,10 +27,12 @@ pub(super) struct DataSourcesArgs {
 #[derive(Subcommand)]
 enum Command {
     /// List the data sources of the server that you are logged in to
-    List {
-        /// Where the server is; else `host:` of ~/.holistics.yml
-        #[arg(long, env = "HOLISTICS_HOST", value_name = "URL")]
-        host: Option<String>,
+    List,
+    /// Show one data source
+    Show {
+        /// Its number
+        #[arg(value_name = "ID")]
+        id: u64,
     },
 }
 
@@ -30,12 +43,25 @@ struct DataSource {
     name: String,
 }
 
-pub(super) fn run(args: DataSourcesArgs) -> Result<()> {
-    let Command::List { host } = args.command;
-    let sources: Vec<DataSource> = client(host.as_deref())?.get_json("/data_sources.json")?;
-    say!("ID | Type | Name");
-    for source in sources {
-        say!("{} | {} | {}", source.id, source.dbtype, source.name);
+pub(super) fn run(args: &DataSourcesArgs) -> Result<()> {
+    let client = args.server.client()?;
+    match args.command {
+        Command::List => {
+            let answer: Box<RawValue> = client.get_json("/data_sources.json")?;
+            let Some(sources) = unless_json::<Vec<DataSource>>(&answer)? else {
+                return Ok(());
+            };
+            let rows = sources
+                .into_iter()
+                .map(|source| vec![source.id.to_string(), source.dbtype, source.name]);
+            say_list(&["ID", "Type", "Name"], rows.collect())
+        }
+        Command::Show { id } => {
+            let answer: Box<RawValue> = client.get_json(&format!("/data_sources/{id}.json"))?;
+            match unless_json::<Map<String, Value>>(&answer)? {
+                Some(source) => say_members(source),
+                None => Ok(()),
+            }
+        }
     }
-    Ok(())
 }

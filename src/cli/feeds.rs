@@ -6,17 +6,26 @@ use std::time::Duration;
 use clap::Args;
 use clap::Subcommand;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::json;
+use serde_json::value::RawValue;
 
-use crate::cli::export::by_name;
-use crate::cli::login::client;
+use crate::cli::output::say_list;
+use crate::cli::output::say_object;
+use crate::cli::output::unless_json;
+use crate::cli::profile::CSV_PROFILES;
+use crate::cli::profile::ServerArgs;
+use crate::cli::submit::by_name;
 use crate::error::Result;
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  holistics feeds create --report 7 --format csv --filter since=2026-01-01 --max-age 15m
+  holistics feeds create --report 7 --csv-profile excel --expires 90d
+  holistics feeds list")]
 pub(super) struct FeedsArgs {
-    /// Where the server is; else `host:` of ~/.holistics.yml
-    #[arg(long, env = "HOLISTICS_HOST", value_name = "URL", global = true)]
-    host: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -43,9 +52,9 @@ enum Command {
         /// Hand an older file out while a new one is late, or when its report fails
         #[arg(long)]
         stale_ok: bool,
-        /// data or excel; of csv
-        #[arg(long)]
-        profile: Option<String>,
+        /// Of csv; `--profile excel` says the same
+        #[arg(long, value_parser = CSV_PROFILES)]
+        csv_profile: Option<String>,
     },
     /// List links, without their tokens
     List,
@@ -70,12 +79,11 @@ struct Feed {
     is_paused: bool,
     last_used_at: Option<String>,
     expires_at: Option<String>,
-    url: Option<String>,
 }
 
 pub(super) fn run(args: FeedsArgs) -> Result<()> {
-    let client = client(args.host.as_deref())?;
-    let pause = |id: i64, is_paused: bool| -> Result<Feed> {
+    let client = args.server.client()?;
+    let pause = |id: i64, is_paused: bool| -> Result<Value> {
         client.send_json(
             "PUT",
             &format!("/feeds/{id}.json"),
@@ -90,7 +98,7 @@ pub(super) fn run(args: FeedsArgs) -> Result<()> {
             max_age,
             expires,
             stale_ok,
-            profile,
+            csv_profile,
         } => {
             let values = by_name(&filters)?;
             let asked = json!({
@@ -100,43 +108,60 @@ pub(super) fn run(args: FeedsArgs) -> Result<()> {
                 "max_age": max_age.as_secs(),
                 "stale_ok": stale_ok,
                 "expires_in": expires.map(|expires| expires.as_secs()),
-                "profile": profile,
+                "profile": csv_profile.as_deref().or(args.server.csv_profile()),
             });
-            let feed: Feed = client.send_json("POST", "/feeds.json", &asked)?;
-            say!("{}", feed.url.unwrap_or_default());
+            say_url(client.send_json("POST", "/feeds.json", &asked)?)
         }
         Command::List => {
-            let feeds: Vec<Feed> = client.get_json("/feeds.json")?;
-            say!("ID | Report | Format | Filters | Max age | Paused | Last used | Expires");
-            for feed in feeds {
-                let filters: Vec<String> = feed
-                    .filters
-                    .iter()
-                    .map(|(name, values)| format!("{name}={}", values.join(",")))
-                    .collect();
-                say!(
-                    "{} | {} | {} | {} | {} | {} | {} | {}",
-                    feed.id,
-                    feed.report_id,
-                    feed.format,
-                    filters.join(" "),
-                    humantime::format_duration(Duration::from_secs(feed.max_age)),
-                    feed.is_paused,
-                    feed.last_used_at.as_deref().unwrap_or("-"),
-                    feed.expires_at.as_deref().unwrap_or("-"),
-                );
-            }
+            let answer: Box<RawValue> = client.get_json("/feeds.json")?;
+            let Some(feeds) = unless_json::<Vec<Feed>>(&answer)? else {
+                return Ok(());
+            };
+            let names = [
+                "ID",
+                "Report",
+                "Format",
+                "Filters",
+                "Max age",
+                "Paused",
+                "Last used",
+                "Expires",
+            ];
+            say_list(&names, feeds.into_iter().map(Feed::row).collect())
         }
         Command::Rotate { id } => {
-            let feed: Feed = client.send_json("POST", &format!("/feeds/{id}/rotate.json"), &json!({}))?;
-            say!("{}", feed.url.unwrap_or_default());
+            say_url(client.send_json("POST", &format!("/feeds/{id}/rotate.json"), &json!({}))?)
         }
-        Command::Pause { id } => say!("paused feed {}", pause(id, true)?.id),
-        Command::Resume { id } => say!("resumed feed {}", pause(id, false)?.id),
+        Command::Pause { id } => say_object(&pause(id, true)?, &format!("paused feed {id}")),
+        Command::Resume { id } => say_object(&pause(id, false)?, &format!("resumed feed {id}")),
         Command::Revoke { id } => {
-            let feed: Feed = client.send_json("DELETE", &format!("/feeds/{id}.json"), &json!({}))?;
-            say!("revoked feed {}", feed.id);
+            let feed: Value = client.send_json("DELETE", &format!("/feeds/{id}.json"), &json!({}))?;
+            say_object(&feed, &format!("revoked feed {id}"))
         }
     }
-    Ok(())
+}
+
+/// The address alone, for a script to take.
+fn say_url(feed: Value) -> Result<()> {
+    say_object(&feed, feed["url"].as_str().unwrap_or_default())
+}
+
+impl Feed {
+    fn row(self) -> Vec<String> {
+        let filters: Vec<String> = self
+            .filters
+            .iter()
+            .map(|(name, values)| format!("{name}={}", values.join(",")))
+            .collect();
+        vec![
+            self.id.to_string(),
+            self.report_id.to_string(),
+            self.format,
+            filters.join(" "),
+            humantime::format_duration(Duration::from_secs(self.max_age)).to_string(),
+            self.is_paused.to_string(),
+            self.last_used_at.unwrap_or_else(|| "-".to_owned()),
+            self.expires_at.unwrap_or_else(|| "-".to_owned()),
+        ]
+    }
 }

@@ -4,8 +4,13 @@ use std::thread;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::cli::client::Client;
+use crate::cli::output::is_json;
+use crate::cli::output::print;
+use crate::cli::output::say_object;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -25,9 +30,11 @@ struct Logs {
     has_more: bool,
 }
 
-#[derive(Deserialize)]
+/// As the API has it.
+#[derive(Deserialize, Serialize)]
 struct Line {
     id: i64,
+    timestamp: String,
     level: String,
     message: String,
 }
@@ -38,7 +45,29 @@ struct Job {
     error: Option<String>,
 }
 
-/// Prints what the job tells, and fails if it does.
+/// Prints the log as it is now.
+pub(super) fn print_log(client: &Client, job_id: i64) -> Result<()> {
+    let mut last_id = 0;
+    loop {
+        let logs: Logs = client.get_json(&logs_path(job_id, last_id))?;
+        let Some(last) = logs.logs.last() else {
+            return Ok(());
+        };
+        last_id = last.id;
+        for line in &logs.logs {
+            say_object(
+                line,
+                &format!("{} {} {}", line.timestamp, line.level, line.message),
+            )?;
+        }
+    }
+}
+
+fn logs_path(job_id: i64, last_id: i64) -> String {
+    format!("/jobs/{job_id}/logs.json?last_id={last_id}")
+}
+
+/// Prints what the job tells, and fails if it does. With `--json`, each line of its log, then the job.
 pub(super) fn follow(client: &Client, job_id: i64) -> Result<()> {
     let mut last_id = 0;
     let mut status = String::new();
@@ -50,7 +79,7 @@ pub(super) fn follow(client: &Client, job_id: i64) -> Result<()> {
                 failures = 0;
                 // The lines that lead to an end come before it.
                 if logs.has_more && job.status != status {
-                    say!("[job:{job_id}] Status: {}", job.status);
+                    tell(&format!("[job:{job_id}] Status: {}", job.status))?;
                     status.clone_from(&job.status);
                 }
                 for line in &logs.logs {
@@ -58,7 +87,9 @@ pub(super) fn follow(client: &Client, job_id: i64) -> Result<()> {
                     pause = LOOK_AGAIN_MIN;
                     // An error comes once more, as the job's, and a status is told already.
                     let is_told = line.level == "ERROR" || STATUSES.contains(&line.message.as_str());
-                    if !is_told {
+                    if is_json() {
+                        say_object(line, "")?;
+                    } else if !is_told {
                         say!("[job:{job_id}] {}", line.message);
                     }
                 }
@@ -66,7 +97,7 @@ pub(super) fn follow(client: &Client, job_id: i64) -> Result<()> {
                     return end(job_id, client);
                 }
             }
-            Err(error) if error.code == ErrorCode::SourceFailed && failures < FAILURES_MAX => failures += 1,
+            Err(error) if error.code == ErrorCode::Unreachable && failures < FAILURES_MAX => failures += 1,
             Err(error) => return Err(error),
         }
         thread::sleep(pause);
@@ -76,21 +107,30 @@ pub(super) fn follow(client: &Client, job_id: i64) -> Result<()> {
 
 fn look(client: &Client, job_id: i64, last_id: i64) -> Result<(Job, Logs)> {
     let job: Job = client.get_json(&format!("/jobs/{job_id}.json"))?;
-    let logs = client.get_json(&format!("/jobs/{job_id}/logs.json?last_id={last_id}"))?;
+    let logs = client.get_json(&logs_path(job_id, last_id))?;
     Ok((job, logs))
 }
 
 fn end(job_id: i64, client: &Client) -> Result<()> {
-    let job: Job = client.get_json(&format!("/jobs/{job_id}.json"))?;
-    say!("[job:{job_id}] Status: {}", job.status);
+    let answer: Box<RawValue> = client.get_json(&format!("/jobs/{job_id}.json"))?;
+    let job: Job = serde_json::from_str(answer.get()).map_err(|_| client.is_no_server())?;
+    if is_json() {
+        print(answer.get())?;
+    }
+    tell(&format!("[job:{job_id}] Status: {}", job.status))?;
     match job.status.as_str() {
-        "success" => {
-            say!("[job:{job_id}] Done.");
-            Ok(())
-        }
+        "success" => tell(&format!("[job:{job_id}] Done.")),
         _ => Err(Error::new(
             ErrorCode::SourceFailed,
             format!("[job:{job_id}] {}: {}", job.status, job.error.unwrap_or_default()),
         )),
+    }
+}
+
+/// What the log or the job say too, where these are printed whole.
+fn tell(line: &str) -> Result<()> {
+    match is_json() {
+        true => Ok(()),
+        false => print(line),
     }
 }

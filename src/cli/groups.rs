@@ -5,9 +5,11 @@ use clap::Subcommand;
 
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
+use crate::cli::output::say_objects;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::http::users::GroupShown;
 
 #[derive(Args)]
 pub(super) struct GroupsArgs {
@@ -41,10 +43,13 @@ pub(super) fn run(args: GroupsArgs) -> Result<()> {
                 say!("group {name} has {} users", users.len());
             }
             Command::List => {
-                say!("ID | Name | Users");
-                for group in store.groups().await? {
-                    say!("{} | {} | {}", group.id, group.name, group.users.join(", "));
-                }
+                let groups = store.groups().await?;
+                let rows = groups
+                    .iter()
+                    .map(|group| vec![group.id.to_string(), group.name.clone(), group.users.join(", ")]);
+                let rows = rows.collect();
+                let shown: Vec<GroupShown> = groups.into_iter().map(GroupShown::from).collect();
+                say_objects(&shown, &["ID", "Name", "Users"], rows)?;
             }
             Command::Remove { name } => {
                 let group = store.groups().await?.into_iter().find(|group| group.name == name);

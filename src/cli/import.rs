@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::cli::client::Client;
 use crate::cli::follow::follow;
-use crate::cli::login::client;
+use crate::cli::profile::ServerArgs;
 use crate::cli::upload::Upload;
 use crate::data_import::Mode;
 use crate::error::Error;
@@ -43,6 +43,10 @@ enum Command {
 }
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  holistics import csv -d 1 -f people.csv -t people
+  holistics import csv -d 1 -f - -t events --mode append < events.csv
+  holistics import csv -f people.csv --schema zip:text --dry-run")]
 struct CsvArgs {
     /// The data source that the table is in; `holistics data_sources list` shows their ids
     #[arg(short = 'd', long, value_name = "ID", required_unless_present = "dry_run")]
@@ -86,9 +90,8 @@ struct CsvArgs {
     /// Only say what would be made, with the first rows
     #[arg(long)]
     dry_run: bool,
-    /// Where the server is; else `host:` of ~/.holistics.yml
-    #[arg(long, env = "HOLISTICS_HOST", value_name = "URL")]
-    host: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Deserialize)]
@@ -142,7 +145,7 @@ fn import(args: &CsvArgs) -> Result<()> {
             ));
         }
     }
-    let client = client(args.host.as_deref())?;
+    let client = args.server.client()?;
     let upload = Upload::new(fields(args), open(&args.filepath)?, &file_name(&args.filepath));
     let submitted: Submitted = client.upload("/data_imports/import_csv.json", upload)?;
     let followed = follow(&client, submitted.job_id);

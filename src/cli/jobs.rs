@@ -3,18 +3,30 @@
 use clap::Args;
 use clap::Subcommand;
 use serde::Deserialize;
+use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::cli::follow::follow;
-use crate::cli::login::client;
+use crate::cli::follow::print_log;
+use crate::cli::output::say_list;
+use crate::cli::output::say_members;
+use crate::cli::output::say_object;
+use crate::cli::output::unless_json;
+use crate::cli::profile::ServerArgs;
+use crate::cli::submit::encoded;
 use crate::error::Result;
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  holistics jobs list --status running
+  holistics jobs logs 738 --follow
+  holistics jobs wait 738 && echo done
+  holistics jobs cancel 738")]
 pub(super) struct JobsArgs {
-    /// Where the server is; else `host:` of ~/.holistics.yml
-    #[arg(long, env = "HOLISTICS_HOST", value_name = "URL", global = true)]
-    host: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -32,6 +44,21 @@ enum Command {
         /// Only those with this status, such as running
         #[arg(long)]
         status: Option<String>,
+        /// Which page of the list, from 1
+        #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+        page: u64,
+        /// How many jobs a page has
+        #[arg(long, value_name = "JOBS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        page_size: u64,
+    },
+    /// Print a job's log
+    Logs {
+        /// The job's number
+        #[arg(value_name = "ID")]
+        id: i64,
+        /// Go on until the job is over, and fail if it does
+        #[arg(short, long)]
+        follow: bool,
     },
     /// Show one job
     Show {
@@ -57,49 +84,51 @@ struct Listed {
     duration: f64,
 }
 
-#[derive(Deserialize)]
-struct Cancelled {
-    status: String,
-}
-
 pub(super) fn run(args: JobsArgs) -> Result<()> {
-    let client = client(args.host.as_deref())?;
+    let client = args.server.client()?;
     match args.command {
         Command::Cancel { id } => {
-            let cancelled: Cancelled =
-                client.send_json("PUT", &format!("/jobs/{id}/cancel.json"), &json!({}))?;
-            say!("[job:{id}] {}", cancelled.status);
+            let cancelled: Value = client.send_json("PUT", &format!("/jobs/{id}/cancel.json"), &json!({}))?;
+            let status = cancelled["status"].as_str().unwrap_or_default();
+            say_object(&cancelled, &format!("[job:{id}] {status}"))
         }
-        Command::List { status } => {
-            let status = status.unwrap_or_default();
-            let status = percent_encoding::utf8_percent_encode(&status, percent_encoding::NON_ALPHANUMERIC);
-            let jobs: Vec<Listed> = client.get_json(&format!("/jobs.json?status={status}"))?;
-            say!("ID | Status | What | Title | Created | Seconds");
-            for job in jobs {
+        Command::List {
+            status,
+            page,
+            page_size,
+        } => {
+            let status = encoded(&status.unwrap_or_default());
+            let path = format!("/jobs.json?status={status}&_page={page}&_page_size={page_size}");
+            let answer: Box<RawValue> = client.get_json(&path)?;
+            let Some(jobs) = unless_json::<Vec<Listed>>(&answer)? else {
+                return Ok(());
+            };
+            let rows = jobs.into_iter().map(|job| {
                 let seconds = match job.duration < 0.0 {
                     true => "-".to_owned(),
                     false => format!("{:.1}", job.duration),
                 };
-                say!(
-                    "{} | {} | {} | {} | {} | {seconds}",
-                    job.id,
+                let id = job.id.to_string();
+                vec![
+                    id,
                     job.status,
                     job.source_method,
                     job.title,
-                    job.created_at
-                );
-            }
+                    job.created_at,
+                    seconds,
+                ]
+            });
+            let names = ["ID", "Status", "What", "Title", "Created", "Seconds"];
+            say_list(&names, rows.collect())
         }
+        Command::Logs { id, follow: false } => print_log(&client, id),
         Command::Show { id } => {
-            let job: serde_json::Map<String, Value> = client.get_json(&format!("/jobs/{id}.json"))?;
-            for (name, value) in job {
-                match value {
-                    Value::String(text) => say!("{name}: {text}"),
-                    other => say!("{name}: {other}"),
-                }
+            let answer: Box<RawValue> = client.get_json(&format!("/jobs/{id}.json"))?;
+            match unless_json::<Map<String, Value>>(&answer)? {
+                Some(job) => say_members(job),
+                None => Ok(()),
             }
         }
-        Command::Wait { id } => follow(&client, id)?,
+        Command::Wait { id } | Command::Logs { id, .. } => follow(&client, id),
     }
-    Ok(())
 }

@@ -7,17 +7,24 @@ use chrono::DateTime;
 use clap::Args;
 use clap::Subcommand;
 use ipnet::IpNet;
+use serde::Serialize;
+use serde_json::json;
 
 use crate::access::KeyTerms;
 use crate::access::Pins;
 use crate::access::Scope;
+use crate::api_key::ApiKey;
 use crate::api_key::PlainKey;
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
+use crate::cli::output::say_object;
+use crate::cli::output::say_objects;
 use crate::cli::users::plain;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::http::jobs::iso_time;
+use crate::http::users::KeyShown;
 use crate::store::now_us;
 
 #[derive(Args)]
@@ -135,14 +142,14 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
                     )
                 })?;
                 let key = PlainKey::generate()?;
-                store
+                let id = store
                     .add_key(owner.id, &name, &key.hash(), &terms.into_terms()?)
                     .await?;
                 store.close().await;
                 if !owner.api_access {
                     eprintln!("note: the key opens nothing until `holistics users api-access {user} on`");
                 }
-                say!("{}", key.reveal());
+                say_object(&json!({"id": id, "key": key.reveal()}), key.reveal())?;
             }
             Command::Rotate { id, grace } => {
                 let key = PlainKey::generate()?;
@@ -153,23 +160,35 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
                     "key {new} takes the place of key {id}, which works for another {}",
                     humantime::format_duration(grace)
                 );
-                say!("{}", key.reveal());
+                say_object(&json!({"id": new, "key": key.reveal()}), key.reveal())?;
             }
             Command::List => {
-                say!("ID | User | Name | Opens | Created | Last used | Expires | Revoked");
-                for key in store.keys().await? {
-                    say!(
-                        "{} | {} | {} | {} | {} | {} | {} | {}",
-                        key.id,
-                        key.email,
-                        key.name,
-                        opens(&key.terms)?,
-                        time(Some(key.created_at)),
-                        time(key.last_used_at),
-                        time(key.terms.expires_at),
-                        time(key.revoked_at)
-                    );
-                }
+                let keys = store.keys().await?;
+                let rows = keys.iter().map(|key| {
+                    let mut row = vec![key.id.to_string(), key.email.clone(), key.name.clone()];
+                    row.push(opens(&key.terms)?);
+                    let times = [
+                        Some(key.created_at),
+                        key.last_used_at,
+                        key.terms.expires_at,
+                        key.revoked_at,
+                    ];
+                    row.extend(times.map(time));
+                    Ok(row)
+                });
+                let rows = rows.collect::<Result<_>>()?;
+                let shown: Vec<Listed> = keys.into_iter().map(Listed::of).collect();
+                let names = [
+                    "ID",
+                    "User",
+                    "Name",
+                    "Opens",
+                    "Created",
+                    "Last used",
+                    "Expires",
+                    "Revoked",
+                ];
+                say_objects(&shown, &names, rows)?;
             }
             Command::Revoke { id } => {
                 store.revoke_key(id).await?;
@@ -179,6 +198,29 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// A key as `--json` lists it.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    key: KeyShown,
+    user: String,
+    created_at: String,
+    last_used_at: Option<String>,
+    revoked_at: Option<String>,
+}
+
+impl Listed {
+    fn of(key: ApiKey) -> Self {
+        Self {
+            user: key.email,
+            created_at: iso_time(key.created_at),
+            last_used_at: key.last_used_at.map(iso_time),
+            revoked_at: key.revoked_at.map(iso_time),
+            key: KeyShown::new(key.id, key.name, &key.terms),
+        }
+    }
 }
 
 /// What a key opens, on one line.

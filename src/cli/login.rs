@@ -1,37 +1,49 @@
-//! `holistics login`: checks a key and remembers it.
+//! `holistics login`, `logout` and `whoami`: a key, checked and remembered, forgotten, looked at.
 
-use std::env;
-use std::fs;
-use std::fs::File;
-use std::io::Write as _;
-use std::path::Path;
-use std::path::PathBuf;
+use std::io::BufRead as _;
+use std::io::IsTerminal as _;
+use std::io::Read as _;
+use std::io::stdin;
 
 use clap::Args;
 use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
-use crate::cli::client::Client;
+use crate::cli::output::is_json;
+use crate::cli::output::say_object;
+use crate::cli::profile::CSV_PROFILES;
+use crate::cli::profile::ServerArgs;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
-use crate::objects::make_private_file;
 
-const HOST_DEFAULT: &str = "http://127.0.0.1:3000";
+/// No key is nearly as long.
+const KEY_BYTES_MAX: u64 = 4_096;
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  holistics login --host https://reports.example.com      asks for the key, which is not shown
+  holistics login < key.txt                               takes it from a file or a pipe
+  holistics login --profile staging --host http://127.0.0.1:3000
+  holistics whoami --profile staging")]
 pub(super) struct LoginArgs {
-    /// The API key
-    token: String,
-    /// Where the server is; else `host:` of ~/.holistics.yml, else http://127.0.0.1:3000
-    #[arg(long, env = "HOLISTICS_HOST", value_name = "URL")]
-    host: Option<String>,
+    /// The API key; better not given here, where a shell's history keeps it
+    token: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
-/// What `~/.holistics.yml` holds.
-#[derive(Default, Deserialize)]
-struct Remembered {
-    host: Option<String>,
-    token: Option<String>,
+#[derive(Args)]
+pub(super) struct LogoutArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Args)]
+pub(super) struct WhoamiArgs {
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Deserialize)]
@@ -40,78 +52,102 @@ struct Info {
     email: String,
 }
 
-pub(super) fn run(args: LoginArgs) -> Result<()> {
-    let path = file()?;
-    let host = match args.host {
-        Some(host) => host,
-        None => remembered(&path)?.host.unwrap_or_else(|| HOST_DEFAULT.to_owned()),
+pub(super) fn login(args: LoginArgs) -> Result<()> {
+    if let Some(name) = args.server.csv_profile() {
+        return Err(Error::invalid(format!(
+            "a server cannot be called {}: `{name}` is a profile of CSV files",
+            CSV_PROFILES.join(" or ")
+        )));
+    }
+    let token = match args.token {
+        Some(token) => token,
+        None => ask_for_key()?,
     };
-    say!("Authenticating token...");
-    let client = Client::new(&host, &args.token);
-    let (status, body) = client.get_text(&client.url("/users/info.json"))?;
-    match status {
-        200 => {}
-        401 | 403 | 422 => {
-            return Err(Error::new(
+    let host = args.server.host()?;
+    let client = args.server.client_with(&token)?;
+    if !is_json() {
+        say!("Authenticating token...");
+    }
+    let answer: Box<RawValue> = client
+        .get_json("/users/info.json")
+        .map_err(|error| match error.code {
+            ErrorCode::Unauthorized | ErrorCode::Forbidden => Error::new(
                 ErrorCode::Unauthorized,
                 "Error logging in. Please check your token again.",
-            ));
+            ),
+            _ => error,
+        })?;
+    let info: Info = serde_json::from_str(answer.get()).map_err(|_| client.is_no_server())?;
+    args.server.remember(&host, &token)?;
+    say_object(
+        &answer,
+        &format!(
+            "Authentication successful. Info:\n- ID: {}\n- Email: {}",
+            info.id, info.email
+        ),
+    )
+}
+
+/// From a terminal without showing it, else from the first line of standard input.
+fn ask_for_key() -> Result<String> {
+    let failed = |error: std::io::Error| Error::invalid(format!("cannot read the key: {error}"));
+    let terminal = console::Term::stderr();
+    let key = match stdin().is_terminal() && terminal.is_term() {
+        true => {
+            eprint!("API key: ");
+            terminal.read_secure_line().map_err(failed)?
         }
-        _ => {
-            return Err(Error::new(
-                ErrorCode::SourceFailed,
-                format!("{host} answered {status}; is it a holistics server?"),
-            ));
+        false => {
+            let mut line = String::new();
+            let read = stdin().lock().take(KEY_BYTES_MAX).read_line(&mut line);
+            read.map_err(failed)?;
+            line
         }
+    };
+    match key.trim().is_empty() {
+        true => Err(Error::invalid(
+            "no key was given: type it where it is asked for, or pipe it to `holistics login`",
+        )),
+        false => Ok(key),
     }
-    let info: Info = serde_json::from_str(&body).map_err(|_| {
-        Error::new(
-            ErrorCode::SourceFailed,
-            format!("{host} does not answer like a holistics server"),
-        )
-    })?;
-    remember(&path, &host, &args.token)?;
-    say!("Authentication successful. Info:");
-    say!("- ID: {}", info.id);
-    say!("- Email: {}", info.email);
+}
+
+pub(super) fn logout(args: &LogoutArgs) -> Result<()> {
+    let profile = args.server.profile();
+    match args.server.forget()? {
+        true => say!("logged out of `{profile}`; the key itself works until it is revoked"),
+        false => say!("nobody is logged in as `{profile}`"),
+    }
     Ok(())
 }
 
-/// A client of the server that somebody logged in to.
-pub(super) fn client(host: Option<&str>) -> Result<Client> {
-    let remembered = remembered(&file()?)?;
-    let token = remembered
-        .token
-        .ok_or_else(|| Error::invalid("no server is known: run `holistics login` first"))?;
-    let host = host.or(remembered.host.as_deref()).unwrap_or(HOST_DEFAULT);
-    Ok(Client::new(host, &token))
-}
-
-fn file() -> Result<PathBuf> {
-    let home = env::var_os("HOME").ok_or_else(|| Error::invalid("there is no home folder: set HOME"))?;
-    Ok(Path::new(&home).join(".holistics.yml"))
-}
-
-fn remembered(path: &Path) -> Result<Remembered> {
-    if !path.exists() {
-        return Ok(Remembered::default());
-    }
-    serde_saphyr::from_str(&fs::read_to_string(path)?)
-        .map_err(|error| Error::invalid(format!("cannot read `{}`: {error}", path.display())))
-}
-
-/// Replaces the file at once, readable by its owner only.
-fn remember(path: &Path, host: &str, token: &str) -> Result<()> {
-    let aside = path.with_extension("yml.new");
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&aside)?;
-    make_private_file(&aside)?;
-    // A JSON string is a YAML string.
-    writeln!(file, "token: {}", serde_json::to_string(token)?)?;
-    writeln!(file, "host: {}", serde_json::to_string(host)?)?;
-    file.sync_all()?;
-    Ok(fs::rename(aside, path)?)
+pub(super) fn whoami(args: &WhoamiArgs) -> Result<()> {
+    let client = args.server.client()?;
+    let me: Value = client.get_json("/users/me.json")?;
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let list = |value: &Value, all: &str| match value.as_array() {
+        Some(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+        None => all.to_owned(),
+    };
+    let key = &me["key"];
+    let lines = [
+        format!(
+            "{} <{}>, user {}, {}",
+            text(&me["name"]),
+            text(&me["email"]),
+            me["id"],
+            text(&me["role"])
+        ),
+        format!("server: {} (profile {})", client.url(""), args.server.profile()),
+        format!("key: {} {}", key["id"], text(&key["name"]))
+            .trim_end()
+            .to_owned(),
+        format!("scopes: {}", list(&key["scopes"], "all")),
+        format!("reports: {}", list(&key["reports"], "all of the user's")),
+        format!("expires: {}", key["expires_at"].as_str().unwrap_or("never")),
+    ];
+    say_object(&me, &lines.join("\n"))
 }

@@ -1,47 +1,52 @@
 //! The command line; one file per subcommand.
 
-/// Prints a line on standard output. A reader that has gone is success, as for every tool in a pipe.
-macro_rules! say {
-    ($($argument:tt)*) => {
-        $crate::cli::print_line(format_args!($($argument)*))?
-    };
-}
-
+#[macro_use]
+mod output;
 mod audit;
 mod client;
 mod data;
 mod data_sources;
 mod demo;
+mod download;
 mod export;
 mod feeds;
 mod follow;
 mod groups;
 mod import;
+mod interrupt;
 mod jobs;
 mod keys;
 mod login;
+mod profile;
 mod reports;
+mod run;
 pub(crate) mod serve;
+mod server_reports;
+mod shell;
 mod sources;
+mod submit;
+mod table;
 mod tour;
 mod tpch;
 mod upload;
 mod users;
 
-use std::io::ErrorKind;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::cli::output::say_object;
 use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::error::Result;
 
 /// Runs SQL reports and hands out their data
 #[derive(Parser)]
 #[command(name = "holistics", version, arg_required_else_help = true)]
 struct Cli {
+    #[command(flatten)]
+    output: output::OutputArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -58,6 +63,8 @@ enum Command {
     Sources(sources::SourcesArgs),
     /// Files into tables of data sources
     Import(import::ImportArgs),
+    /// Look at the rows of a report of a server
+    Run(run::RunArgs),
     /// A report of a server into a file, whole and checked
     Export(export::ExportArgs),
     /// The data sources of a server
@@ -77,6 +84,14 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Check a key against a server and remember it in ~/.holistics.yml
     Login(login::LoginArgs),
+    /// Forget the key of a server
+    Logout(login::LogoutArgs),
+    /// Say who you are to a server, and what your key opens
+    Whoami(login::WhoamiArgs),
+    /// Print what makes a shell complete commands and options
+    Completions(shell::CompletionsArgs),
+    /// Write man pages into a folder
+    Man(shell::ManArgs),
     /// Print the version
     Version,
 }
@@ -84,40 +99,56 @@ enum Command {
 /// Runs what the arguments say. Errors go to standard error, with a status that is not 0.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
+    cli.output.apply();
     let done = match cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(*args),
         Command::Reports(args) => reports::run(args),
         Command::Sources(args) => sources::run(args),
         Command::Import(args) => import::run(args),
-        Command::Export(args) => export::run(args),
-        Command::DataSources(args) => data_sources::run(args),
+        Command::Run(args) => run::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::DataSources(args) => data_sources::run(&args),
         Command::Jobs(args) => jobs::run(args),
         Command::Users(args) => users::run(args),
         Command::Feeds(args) => feeds::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Groups(args) => groups::run(args),
         Command::Keys(args) => keys::run(args),
-        Command::Login(args) => login::run(args),
-        Command::Version => print_line(format_args!("holistics {}", env!("CARGO_PKG_VERSION"))),
+        Command::Login(args) => login::login(args),
+        Command::Logout(args) => login::logout(&args),
+        Command::Whoami(args) => login::whoami(&args),
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
+        Command::Version => version(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
+            let word = console::style("error:").for_stderr().red().bold();
+            eprintln!("{word} {error}");
+            ExitCode::from(status(error.code))
         }
     }
 }
 
-fn print_line(line: std::fmt::Arguments) -> Result<()> {
-    match writeln!(std::io::stdout(), "{line}") {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
-        Err(error) => Err(Error::invalid(format!(
-            "cannot write to standard output: {error}"
-        ))),
-        Ok(()) => Ok(()),
+/// How the program ends; docs/cli.md has them.
+fn status(code: ErrorCode) -> u8 {
+    match code {
+        ErrorCode::InvalidRequest => 2,
+        ErrorCode::Unauthorized | ErrorCode::Forbidden => 3,
+        ErrorCode::Unreachable => 4,
+        ErrorCode::SourceFailed => 5,
+        _ => 1,
     }
+}
+
+fn version() -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    say_object(
+        &serde_json::json!({"version": version}),
+        &format!("holistics {version}"),
+    )
 }
 
 /// Runs a command that works on the data folder for a moment.

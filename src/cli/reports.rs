@@ -6,12 +6,22 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::Subcommand;
+use serde_json::value::RawValue;
+use serde_json::value::to_raw_value;
 
 use crate::access::Sight;
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
+use crate::cli::profile::ServerArgs;
+use crate::cli::server_reports;
+use crate::cli::server_reports::OpenArgs;
+use crate::cli::submit::number;
+use crate::cli::submit::report_id;
+use crate::cli::submit::the_one;
 use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::http::reports::ReportInfo;
 use crate::query::file::parse_report;
 use crate::report::Report;
 use crate::source::WAREHOUSE;
@@ -19,9 +29,20 @@ use crate::store::Store;
 use crate::store::reports::Change;
 
 #[derive(Args)]
+#[command(after_help = "Examples:
+  holistics reports list                                   those of the server that you may run
+  holistics reports show 'Revenue by nation'
+  holistics reports open 2 --format xlsx --filter region=ASIA
+  holistics reports list --data-dir holistics-data         those in the folder, on the server itself
+  holistics reports apply my-reports --dry-run
+
+list and show ask the server, unless --data-dir or HOLISTICS_DATA_DIR names a folder; open always does.
+apply, share and remove work on the folder.")]
 pub(super) struct ReportsArgs {
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    server: ServerArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -37,6 +58,13 @@ enum Command {
     },
     /// List reports
     List,
+    /// Show a report with its filters, and its SQL if you may change it
+    Show {
+        /// Its number, or its title if no other has it
+        report: String,
+    },
+    /// Have a report run into a file, print the link to it, and on a terminal open that in $BROWSER
+    Open(OpenArgs),
     /// Share a report with these and nobody else; with none it is its owner's and administrators' alone
     Share {
         /// The report's number
@@ -55,8 +83,35 @@ enum Command {
 }
 
 pub(super) fn run(args: ReportsArgs) -> Result<()> {
+    let asks_server = !args.data.is_named();
+    match &args.command {
+        Command::List if asks_server => {
+            let answer: Box<RawValue> = args.server.client()?.get_json("/queries.json")?;
+            return server_reports::list(&answer);
+        }
+        Command::Show { report } if asks_server => {
+            let client = args.server.client()?;
+            let id = report_id(&client, report)?;
+            let answer: Box<RawValue> = client.get_json(&format!("/queries/{id}.json"))?;
+            return server_reports::show(&answer);
+        }
+        Command::Open(open) => return server_reports::open(&args.server, open),
+        _ => {}
+    }
     block_on(async {
         match args.command {
+            Command::List => server_reports::list(&to_raw_value(&in_folder(&args.data).await?)?)?,
+            Command::Show { report } => {
+                let reports = in_folder(&args.data).await?;
+                let id = match number(&report) {
+                    Some(id) => id,
+                    None => the_one(&report, reports.iter().map(ReportInfo::id_and_title))?,
+                };
+                let mut found = reports.iter().filter(|report| report.id_and_title().0 == id);
+                let missing = || Error::new(ErrorCode::NotFound, format!("there is no report `{id}`"));
+                server_reports::show(&to_raw_value(found.next().ok_or_else(missing)?)?)?;
+            }
+            Command::Open(_) => {}
             Command::Apply { dir, dry_run } => {
                 let reports = read_folder(&dir)?;
                 if dry_run && !args.data.is_there() {
@@ -89,30 +144,21 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
                     false => say!("report {id} is shared with {}", shares.join(", ")),
                 }
             }
-            Command::List => {
-                let store = args.data.open().await?;
-                let reports = store.reports_seen_by(&Sight::of_the_server()).await?;
-                say!("ID | Version | Title | Filters | Shared with");
-                for found in reports {
-                    let filters: Vec<&str> = found
-                        .report
-                        .filters
-                        .iter()
-                        .map(|filter| filter.name.as_str())
-                        .collect();
-                    say!(
-                        "{} | {} | {} | {} | {}",
-                        found.report.id,
-                        found.version,
-                        found.report.title,
-                        filters.join(", "),
-                        store.shares(found.report.id).await?.join(", ")
-                    );
-                }
-            }
         }
         Ok(())
     })
+}
+
+/// The reports of a data folder, as a server would show them.
+async fn in_folder(data: &DataArgs) -> Result<Vec<ReportInfo>> {
+    let store = data.open().await?;
+    let mut reports = Vec::new();
+    for found in store.reports_seen_by(&Sight::of_the_server()).await? {
+        let shares = store.shares(found.report.id).await?;
+        reports.push(ReportInfo::of(&found, Some(shares)));
+    }
+    store.close().await;
+    Ok(reports)
 }
 
 /// Reads every `.sql` file of a folder. All faults are told at once.

@@ -7,13 +7,18 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::Subcommand;
+use serde_json::json;
 
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
+use crate::cli::output::is_json;
+use crate::cli::output::say_object;
+use crate::cli::output::say_objects;
 use crate::config::Config;
 use crate::connectors::sources::Connector;
 use crate::error::Error;
 use crate::error::Result;
+use crate::http::sources::DataSource;
 use crate::secret::SecretKey;
 use crate::source::Mismatch;
 use crate::source::NewSource;
@@ -107,19 +112,27 @@ pub(super) fn run(args: SourcesArgs) -> Result<()> {
                 };
                 let id = store.add_source(&new, sealed, add.replace).await?;
                 store.close().await;
-                say!("{id}");
+                say_object(&json!({"id": id}), &id.to_string())?;
             }
             Command::List => {
-                say!("ID | Type | Name | Imports");
-                for source in args.data.open().await?.sources().await? {
+                let sources = args.data.open().await?.sources().await?;
+                let rows = sources.iter().map(|source| {
                     let imports = if source.settings.writable { "yes" } else { "no" };
-                    let kind = source.kind.name();
-                    say!("{} | {kind} | {} | {imports}", source.id, source.name);
-                }
+                    let id = source.id.to_string();
+                    let kind = source.kind.name().to_owned();
+                    vec![id, kind, source.name.clone(), imports.to_owned()]
+                });
+                let rows = rows.collect();
+                let shown = sources.into_iter().map(|source| DataSource::new(source, true));
+                let shown: Vec<DataSource> = shown.collect();
+                say_objects(&shown, &["ID", "Type", "Name", "Imports"], rows)?;
             }
             Command::Show { name } => {
                 let source = args.data.open().await?.source_named(&name).await?;
-                show(&source)?;
+                match is_json() {
+                    true => say_object(&DataSource::new(source, true), "")?,
+                    false => show(&source)?,
+                }
             }
             Command::Check { name } => {
                 let source = args.data.open().await?.source_named(&name).await?;

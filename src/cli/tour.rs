@@ -22,7 +22,7 @@ const SHOWN_CHARS: usize = 300;
 /// Submits, polls, pages, exports and downloads, printing each request and its answer.
 pub(super) fn run(host: &str, key: &str, data_dir: &Path) -> Result<()> {
     let tour = Tour {
-        client: Client::new(host, key),
+        client: Client::new(host, key, DEADLINE)?,
         key_file: data_dir.join("demo-key").display().to_string(),
     };
     say!("\nKEY=$(cat {})", tour.key_file);

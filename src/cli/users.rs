@@ -6,8 +6,10 @@ use clap::Subcommand;
 use crate::access::Role;
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
+use crate::cli::output::say_objects;
 use crate::error::Error;
 use crate::error::Result;
+use crate::http::users::UserShown;
 use crate::user::User;
 
 #[derive(Args)]
@@ -109,19 +111,16 @@ pub(super) fn run(args: UsersArgs) -> Result<()> {
             }
             Command::List => {
                 let users = args.data.open().await?.users().await?;
-                say!("ID | Email | Name | Role | API access | Imports | Exports");
-                for user in users {
-                    say!(
-                        "{} | {} | {} | {} | {} | {} | {}",
-                        user.id,
-                        user.email,
-                        user.name,
-                        user.role.name(),
-                        user.api_access,
-                        user.can_import,
-                        user.can_export
-                    );
-                }
+                let shown: Vec<UserShown> = users.iter().cloned().map(UserShown::from).collect();
+                let rows = users.into_iter().map(|user| {
+                    let rights = [user.api_access, user.can_import, user.can_export];
+                    let mut row = vec![user.id.to_string(), user.email, user.name];
+                    row.push(user.role.name().to_owned());
+                    row.extend(rights.map(|right| right.to_string()));
+                    row
+                });
+                let names = ["ID", "Email", "Name", "Role", "API access", "Imports", "Exports"];
+                say_objects(&shown, &names, rows.collect())?;
             }
         }
         Ok(())

@@ -23,7 +23,7 @@ fn need(method: &Method, route: &str) -> Option<Need> {
     };
     let reads = *method == Method::GET || *method == Method::HEAD;
     match route {
-        "/users/info.json" => Some(Need {
+        "/users/info.json" | "/users/me.json" => Some(Need {
             scope: None,
             role: Role::Viewer,
         }),

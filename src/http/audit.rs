@@ -38,7 +38,7 @@ const PAGE_SIZE_MAX: u64 = 10_000;
 
 /// The record of a request, as far as it is known.
 #[derive(Clone, Default)]
-pub(super) struct Trail(Arc<Mutex<Record>>);
+pub(crate) struct Trail(Arc<Mutex<Record>>);
 
 impl Trail {
     pub(super) fn of(extensions: &Extensions) -> Self {

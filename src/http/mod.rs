@@ -3,7 +3,7 @@
 
 mod access;
 mod answers;
-mod audit;
+pub(crate) mod audit;
 pub(crate) mod auth;
 mod download;
 mod encoding;
@@ -16,7 +16,7 @@ mod imports;
 mod job_events;
 mod job_lists;
 mod job_logs;
-mod jobs;
+pub(crate) mod jobs;
 pub(crate) mod layers;
 pub(crate) mod limits;
 mod links;
@@ -28,12 +28,12 @@ mod params;
 mod poll;
 mod queries;
 mod range;
-mod reports;
+pub(crate) mod reports;
 pub(crate) mod server;
-mod sources;
+pub(crate) mod sources;
 pub(crate) mod tls;
 mod upload;
-mod users;
+pub(crate) mod users;
 mod wait;
 
 use std::sync::Arc;
@@ -90,6 +90,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(jobs::cancel_job))
         .routes(routes!(download::download))
         .routes(routes!(users::get_user_info))
+        .routes(routes!(users::get_me))
         .routes(routes!(users::list_users, users::add_user))
         .routes(routes!(users::change_user))
         .routes(routes!(users::list_groups, users::set_group))

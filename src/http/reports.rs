@@ -292,23 +292,34 @@ fn may_change(caller: &Caller, found: &VersionedReport) -> bool {
 }
 
 async fn info(app: &App, caller: &Caller, found: &VersionedReport) -> Result<ReportInfo, Error> {
-    let report = &found.report;
-    let (sql, shared_with) = match may_change(caller, found) {
-        true => (Some(report.sql.clone()), Some(app.store.shares(report.id).await?)),
-        false => (None, None),
+    let shared_with = match may_change(caller, found) {
+        true => Some(app.store.shares(found.report.id).await?),
+        false => None,
     };
-    Ok(ReportInfo {
-        id: report.id,
-        slug: format!("{}-{}", report.id, slug(&report.title)),
-        title: report.title.clone(),
-        description: report.description.clone(),
-        version: found.version,
-        source: report.source.clone(),
-        cache: report.cache.as_secs(),
-        filters: report.filters.iter().map(FilterInfo::of).collect(),
-        sql,
-        shared_with,
-    })
+    Ok(ReportInfo::of(found, shared_with))
+}
+
+impl ReportInfo {
+    pub(crate) fn id_and_title(&self) -> (i64, &str) {
+        (self.id, &self.title)
+    }
+
+    /// With its SQL, if it is said whom it is shared with.
+    pub(crate) fn of(found: &VersionedReport, shared_with: Option<Vec<String>>) -> Self {
+        let report = &found.report;
+        Self {
+            id: report.id,
+            slug: format!("{}-{}", report.id, slug(&report.title)),
+            title: report.title.clone(),
+            description: report.description.clone(),
+            version: found.version,
+            source: report.source.clone(),
+            cache: report.cache.as_secs(),
+            filters: report.filters.iter().map(FilterInfo::of).collect(),
+            sql: shared_with.is_some().then(|| report.sql.clone()),
+            shared_with,
+        }
+    }
 }
 
 /// A JSON body.

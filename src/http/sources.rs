@@ -39,7 +39,11 @@ pub(crate) struct DataSource {
 impl DataSource {
     fn of(source: Source, caller: &Caller) -> Self {
         let is_open = caller.terms.has_scope(Scope::Admin) && !caller.terms.is_of_reports();
-        let sees_all = caller.is_administrator() && is_open;
+        Self::new(source, caller.is_administrator() && is_open)
+    }
+
+    /// Where it is and how it is set, for who sees all.
+    pub(crate) fn new(source: Source, sees_all: bool) -> Self {
         Self {
             id: source.id,
             dbtype: source.kind.name(),

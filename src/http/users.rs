@@ -3,15 +3,20 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::KeyTerms;
+use crate::access::Pins;
 use crate::access::Role;
+use crate::access::Scope;
 use crate::error::Error;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
+use crate::http::jobs::iso_time;
 use crate::http::params::Segments;
 use crate::http::reports::parse;
 use crate::store::shares::Group;
@@ -40,7 +45,72 @@ pub(crate) async fn get_user_info(caller: Caller) -> Json<UserInfo> {
     })
 }
 
-/// A user, for administrators.
+/// The caller, with what they and the key may.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Me {
+    #[serde(flatten)]
+    user: UserShown,
+    /// What the request was made with.
+    key: Option<KeyShown>,
+}
+
+/// A key, without the key itself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyShown {
+    id: i64,
+    name: String,
+    /// What it is for; null is everything.
+    #[schema(value_type = Option<Vec<String>>)]
+    scopes: Option<Vec<Scope>>,
+    /// The only reports that it opens; null is all of its user's.
+    reports: Option<Vec<i64>>,
+    /// Values of filters that it always has.
+    pins: Pins,
+    expires_at: Option<String>,
+    /// The only networks that it may be used from; empty is all.
+    #[schema(value_type = Vec<String>)]
+    addresses: Vec<IpNet>,
+    /// Requests a minute.
+    rate_max: Option<u32>,
+    /// Jobs at a time.
+    jobs_max: Option<u32>,
+}
+
+impl KeyShown {
+    pub(crate) fn new(id: i64, name: String, terms: &KeyTerms) -> Self {
+        Self {
+            id,
+            name,
+            scopes: terms.scopes.clone(),
+            reports: terms.reports.clone(),
+            pins: terms.pins.clone(),
+            expires_at: terms.expires_at.map(iso_time),
+            addresses: terms.addresses.clone(),
+            rate_max: terms.rate_max,
+            jobs_max: terms.jobs_max,
+        }
+    }
+}
+
+/// Says who the caller is, and what they and the key may.
+#[utoipa::path(
+    get,
+    path = "/users/me.json",
+    responses((status = 200, description = "The caller and the key", body = Me)),
+    security(("key" = []))
+)]
+pub(crate) async fn get_me(State(app): State<App>, caller: Caller) -> Result<Json<Me>, Rejection> {
+    let key = match caller.key_id {
+        Some(id) => Some(KeyShown::new(id, app.store.key_name(id).await?, &caller.terms)),
+        None => None,
+    };
+    Ok(Json(Me {
+        user: caller.user.into(),
+        key,
+    }))
+}
+
+/// A user, for administrators and themselves.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct UserShown {
     id: i64,

@@ -58,6 +58,15 @@ impl Store {
             .ok_or_else(|| Error::internal("a key without an id"))
     }
 
+    /// What its owner calls a key.
+    pub(crate) async fn key_name(&self, id: i64) -> Result<String> {
+        let name: Option<String> = sqlx::query_scalar("select name from api_keys where id = $1")
+            .bind(id)
+            .fetch_optional(&self.reads)
+            .await?;
+        Ok(name.unwrap_or_default())
+    }
+
     /// Finds who holds a key that is not revoked and whose user has API access.
     pub(crate) async fn holder_of_key(&self, hash: &HashedKey) -> Result<Option<Holder>> {
         let found: Option<Holder> = sqlx::query_as(

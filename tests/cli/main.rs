@@ -7,6 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod bad_input;
+mod client;
 #[cfg(target_os = "linux")]
 mod clients;
 mod commands;

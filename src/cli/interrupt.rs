@@ -1,0 +1,101 @@
+//! Ctrl-C: the job that is under way is stopped, also at its database, and no half file stays.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::thread;
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::cli::client::Client;
+use crate::cli::serve::stop_signal;
+use crate::error::Error;
+use crate::error::Result;
+
+/// As shells report it.
+const STATUS: i32 = 130;
+/// How long an interrupted submit may take to tell its job, and a server to stop that.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is under way.
+#[derive(Clone, Default)]
+pub(super) struct Interrupt {
+    state: Arc<(Mutex<State>, Condvar)>,
+}
+
+#[derive(Default)]
+struct State {
+    is_submitting: bool,
+    job_id: Option<i64>,
+    part: Option<PathBuf>,
+}
+
+impl Interrupt {
+    /// Waits for the signal in a thread of its own, which ends the program.
+    pub(super) fn watch(client: &Client, bar: &ProgressBar) -> Result<Self> {
+        let interrupt = Self::default();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(Error::internal)?;
+        let (watching, bar) = (interrupt.clone(), bar.clone());
+        let client = client.with_timeout(CANCEL_TIMEOUT)?;
+        thread::spawn(move || {
+            if runtime.block_on(stop_signal()).is_ok() {
+                bar.finish_and_clear();
+                watching.stop(&client);
+            }
+        });
+        Ok(interrupt)
+    }
+
+    fn stop(&self, client: &Client) -> ! {
+        let (_, changed) = &*self.state;
+        let waited = changed.wait_timeout_while(self.lock(), CANCEL_TIMEOUT, |state| state.is_submitting);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if let Some(part) = &state.part {
+            let _ = fs::remove_file(part);
+        }
+        match state.job_id {
+            None => eprintln!("interrupted"),
+            Some(id) => {
+                let cancelled: Result<Value> =
+                    client.send_json("PUT", &format!("/jobs/{id}/cancel.json"), &json!({}));
+                let word = if cancelled.is_ok() { "cancelled" } else { "goes on" };
+                eprintln!("interrupted: job {id} {word}");
+            }
+        }
+        // With the lock held, so that nothing goes on meanwhile.
+        std::process::exit(STATUS)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A job is being submitted that `submit` says the id of.
+    pub(super) fn submitting(&self, submit: impl FnOnce() -> Result<i64>) -> Result<i64> {
+        self.lock().is_submitting = true;
+        let job_id = submit();
+        let mut state = self.lock();
+        state.is_submitting = false;
+        state.job_id = job_id.as_ref().ok().copied();
+        self.state.1.notify_all();
+        job_id
+    }
+
+    /// The job is over: there is nothing to stop any more.
+    pub(super) fn job_is_over(&self) {
+        self.lock().job_id = None;
+    }
+
+    /// A file that is no good until it is whole, or that there is none any more.
+    pub(super) fn set_part(&self, part: Option<PathBuf>) {
+        self.lock().part = part;
+    }
+}

@@ -1,0 +1,149 @@
+//! What commands print: lines, lists and objects; as JSON where `--json` asks for it.
+
+use std::fmt::Arguments;
+use std::io::ErrorKind;
+use std::io::Write as _;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use clap::Args;
+use clap::ValueEnum;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::cli::table::Table;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+
+/// Whether everything is printed as JSON; set once, before any command runs.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Prints a line on standard output, or with `--json` an object that has it as `message`.
+macro_rules! say {
+    ($($argument:tt)*) => {
+        $crate::cli::output::say_line(format_args!($($argument)*))?
+    };
+}
+
+#[derive(Args)]
+pub(super) struct OutputArgs {
+    /// Print JSON: objects as the API has them, and other lines as {"message":"…"}
+    #[arg(long, global = true, help_heading = "Output")]
+    json: bool,
+    /// When to use colours
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Output"
+    )]
+    color: ColorWhen,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ColorWhen {
+    /// On terminals, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+impl OutputArgs {
+    /// Has everything that is printed from now on follow the arguments.
+    pub(super) fn apply(&self) {
+        IS_JSON.store(self.json, Ordering::Relaxed);
+        let colors = match self.color {
+            ColorWhen::Auto => return,
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+        };
+        console::set_colors_enabled(colors);
+        console::set_colors_enabled_stderr(colors);
+    }
+}
+
+pub(super) fn is_json() -> bool {
+    IS_JSON.load(Ordering::Relaxed)
+}
+
+pub(super) fn say_line(line: Arguments) -> Result<()> {
+    match is_json() {
+        true => print(&json!({"message": line.to_string()}).to_string()),
+        false => print(&line.to_string()),
+    }
+}
+
+/// Prints an object; without `--json` the line that tells the same.
+pub(super) fn say_object(object: &impl Serialize, line: &str) -> Result<()> {
+    match is_json() {
+        true => print(&serde_json::to_string(object)?),
+        false => print(line),
+    }
+}
+
+/// What a server answered, read; or nothing, because `--json` had it printed as it came.
+pub(super) fn unless_json<T: DeserializeOwned>(answer: &RawValue) -> Result<Option<T>> {
+    if is_json() {
+        print(answer.get())?;
+        return Ok(None);
+    }
+    let read = serde_json::from_str(answer.get());
+    read.map(Some).map_err(|error| {
+        let message = format!("what the server answers is not as expected: {error}");
+        Error::new(ErrorCode::Unreachable, message)
+    })
+}
+
+/// Prints rows below their names: fitted on a terminal, with ` | ` in between elsewhere.
+pub(super) fn say_list(names: &[&str], rows: Vec<Vec<String>>) -> Result<()> {
+    let terminal = console::Term::stdout();
+    if !terminal.is_term() {
+        print(&names.join(" | "))?;
+        return rows.iter().try_for_each(|row| print(&row.join(" | ")));
+    }
+    let table = Table {
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        is_number: names.iter().map(|name| *name == "ID").collect(),
+        rows: rows
+            .into_iter()
+            .map(|row| row.into_iter().map(Some).collect())
+            .collect(),
+        rows_before: 0,
+    };
+    let lines = table.lines(usize::from(terminal.size().1));
+    lines.iter().try_for_each(|line| print(line))
+}
+
+/// The same of things that are no server's answer; with `--json` an array of them.
+pub(super) fn say_objects(objects: &impl Serialize, names: &[&str], rows: Vec<Vec<String>>) -> Result<()> {
+    match is_json() {
+        true => print(&serde_json::to_string(objects)?),
+        false => say_list(names, rows),
+    }
+}
+
+/// Prints a line as it is. A reader that has gone is success, as for every tool in a pipe.
+pub(super) fn print(line: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => Err(unwritable("standard output", &error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// A place that does not take what is written to it.
+pub(super) fn unwritable(place: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorCode::Internal, format!("cannot write to {place}: {error}"))
+}
+
+/// Prints an object, a member a line.
+pub(super) fn say_members(object: serde_json::Map<String, serde_json::Value>) -> Result<()> {
+    object.into_iter().try_for_each(|(name, value)| match value {
+        serde_json::Value::String(text) => print(&format!("{name}: {text}")),
+        other => print(&format!("{name}: {other}")),
+    })
+}

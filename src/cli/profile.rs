@@ -1,0 +1,241 @@
+//! Which server a command talks to, and with which key: `~/.holistics.yml` and what overrides it.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+
+use crate::cli::client::Client;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+use crate::objects::make_private_file;
+
+const HOST_DEFAULT: &str = "http://127.0.0.1:3000";
+/// What a server is called whose `host` and `token` stand at the top of the file.
+const PROFILE_DEFAULT: &str = "default";
+/// Profiles of CSV files, which `--profile` names too; no server has these names.
+pub(super) const CSV_PROFILES: [&str; 2] = ["data", "excel"];
+
+#[derive(Args)]
+pub(super) struct ServerArgs {
+    /// Where the server is; else where the profile's is, else http://127.0.0.1:3000
+    #[arg(
+        long,
+        env = "HOLISTICS_HOST",
+        value_name = "URL",
+        global = true,
+        help_heading = "Server"
+    )]
+    host: Option<String>,
+    /// Which server of ~/.holistics.yml; else HOLISTICS_PROFILE, else `default`
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Server")]
+    profile: Vec<String>,
+    /// How long the server may be silent
+    #[arg(
+        long,
+        env = "HOLISTICS_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "60s",
+        value_parser = timeout,
+        global = true,
+        help_heading = "Server"
+    )]
+    timeout: Duration,
+}
+
+fn timeout(text: &str) -> std::result::Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(timeout) if timeout.is_zero() => Err("must be more than nothing".to_owned()),
+        Ok(timeout) => Ok(timeout),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A server and a key, as the file has them.
+#[derive(Clone, Default, Deserialize)]
+pub(super) struct Login {
+    token: Option<String>,
+    host: Option<String>,
+}
+
+/// What `~/.holistics.yml` holds.
+#[derive(Default, Deserialize)]
+struct Remembered {
+    #[serde(flatten)]
+    default: Login,
+    #[serde(default)]
+    profiles: BTreeMap<String, Login>,
+}
+
+impl ServerArgs {
+    pub(super) fn profile(&self) -> String {
+        let given = self.profile.iter().rfind(|name| !is_of_csv(name)).cloned();
+        given
+            .or_else(|| variable("HOLISTICS_PROFILE"))
+            .unwrap_or_else(|| PROFILE_DEFAULT.to_owned())
+    }
+
+    /// The profile of a CSV file, if `--profile` names one.
+    pub(super) fn csv_profile(&self) -> Option<&str> {
+        self.profile
+            .iter()
+            .rfind(|name| is_of_csv(name))
+            .map(String::as_str)
+    }
+
+    /// Where the server is, whether or not anybody has logged in there.
+    pub(super) fn host(&self) -> Result<String> {
+        let remembered = remembered(&file()?)?.of(&self.profile());
+        let given = self.host.clone().filter(|host| !host.trim().is_empty());
+        Ok(given
+            .or(remembered.and_then(|login| login.host))
+            .unwrap_or_else(|| HOST_DEFAULT.to_owned()))
+    }
+
+    /// A client with this key.
+    pub(super) fn client_with(&self, key: &str) -> Result<Client> {
+        Client::new(&self.host()?, &plain_key(key)?, self.timeout)
+    }
+
+    /// A client of the server that somebody logged in to.
+    pub(super) fn client(&self) -> Result<Client> {
+        let name = self.profile();
+        let remembered = remembered(&file()?)?;
+        let is_default = name == PROFILE_DEFAULT;
+        let login = remembered.of(&name);
+        let mut names: Vec<&str> = remembered.profiles.keys().map(String::as_str).collect();
+        names.insert(0, PROFILE_DEFAULT);
+        if login.is_none() && !is_default {
+            return Err(Error::new(
+                ErrorCode::Unauthorized,
+                format!(
+                    "there is no profile `{name}`, only {}: `holistics login --profile {name}` makes it",
+                    names.join(", ")
+                ),
+            ));
+        }
+        let key = variable("HOLISTICS_KEY").or(login.and_then(|login| login.token));
+        let key = key.ok_or_else(|| {
+            let message = match is_default {
+                true => "not logged in: run `holistics login` first".to_owned(),
+                false => format!("not logged in: run `holistics login --profile {name}` first"),
+            };
+            Error::new(ErrorCode::Unauthorized, message)
+        })?;
+        self.client_with(&key)
+    }
+
+    /// Remembers a key for the next commands.
+    pub(super) fn remember(&self, host: &str, key: &str) -> Result<()> {
+        let login = Login {
+            token: Some(plain_key(key)?),
+            host: Some(host.to_owned()),
+        };
+        self.change(Some(login)).map(|_| ())
+    }
+
+    /// Whether there was something to forget.
+    pub(super) fn forget(&self) -> Result<bool> {
+        self.change(None)
+    }
+
+    fn change(&self, login: Option<Login>) -> Result<bool> {
+        let path = file()?;
+        let mut remembered = remembered(&path)?;
+        let name = self.profile();
+        let was = remembered.of(&name).is_some_and(|login| login.token.is_some());
+        match (name.as_str(), login) {
+            (PROFILE_DEFAULT, login) => remembered.default = login.unwrap_or_default(),
+            (_, Some(login)) => drop(remembered.profiles.insert(name, login)),
+            (_, None) => drop(remembered.profiles.remove(&name)),
+        }
+        write(&path, &remembered)?;
+        Ok(was)
+    }
+}
+
+impl Remembered {
+    fn of(&self, name: &str) -> Option<Login> {
+        match name {
+            PROFILE_DEFAULT => Some(self.default.clone()),
+            _ => self.profiles.get(name).cloned(),
+        }
+    }
+}
+
+fn is_of_csv(name: &str) -> bool {
+    CSV_PROFILES.contains(&name)
+}
+
+/// A variable that is set to nothing is not set.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// A key without the line end that came with it; with one inside it is none.
+fn plain_key(key: &str) -> Result<String> {
+    let key = key.trim();
+    match !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(key.to_owned()),
+        false => Err(Error::invalid(
+            "that is no key: a key is one line of letters, digits and signs",
+        )),
+    }
+}
+
+fn file() -> Result<PathBuf> {
+    let home = env::var_os("HOME").ok_or_else(|| Error::invalid("there is no home folder: set HOME"))?;
+    Ok(Path::new(&home).join(".holistics.yml"))
+}
+
+fn remembered(path: &Path) -> Result<Remembered> {
+    if !path.exists() {
+        return Ok(Remembered::default());
+    }
+    let unreadable =
+        |error: &dyn std::fmt::Display| Error::invalid(format!("cannot read `{}`: {error}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+    if text.trim().is_empty() {
+        return Ok(Remembered::default());
+    }
+    serde_saphyr::from_str(&text).map_err(|error| unreadable(&error))
+}
+
+/// Replaces the file at once, readable by its owner only.
+fn write(path: &Path, remembered: &Remembered) -> Result<()> {
+    let aside = path.with_extension("yml.new");
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&aside)?;
+    make_private_file(&aside)?;
+    write_login(&mut file, "", &remembered.default)?;
+    if !remembered.profiles.is_empty() {
+        writeln!(file, "profiles:")?;
+    }
+    for (name, login) in &remembered.profiles {
+        writeln!(file, "  {}:", serde_json::to_string(name)?)?;
+        write_login(&mut file, "    ", login)?;
+    }
+    file.sync_all()?;
+    Ok(fs::rename(aside, path)?)
+}
+
+fn write_login(file: &mut File, indent: &str, login: &Login) -> Result<()> {
+    for (name, value) in [("token", &login.token), ("host", &login.host)] {
+        if let Some(value) = value {
+            // A JSON string is a YAML string.
+            writeln!(file, "{indent}{name}: {}", serde_json::to_string(value)?)?;
+        }
+    }
+    Ok(())
+}

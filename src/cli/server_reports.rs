@@ -1,0 +1,144 @@
+//! `holistics reports list`, `show` and `open`: what there is to run.
+
+use std::env;
+use std::process::Command;
+use std::process::Stdio;
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::cli::export::Export;
+use crate::cli::export::FORMATS;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::output::is_json;
+use crate::cli::output::print;
+use crate::cli::output::say_list;
+use crate::cli::output::say_object;
+use crate::cli::output::unless_json;
+use crate::cli::profile::ServerArgs;
+use crate::cli::submit::spinner;
+use crate::error::Result;
+
+#[derive(Args)]
+pub(super) struct OpenArgs {
+    /// The report's number, or its title if no other has it
+    report: String,
+    /// A filter's value, such as since=2026-01-31; given again for a further value
+    #[arg(long = "filter", value_name = "FILTER=VALUE")]
+    filters: Vec<String>,
+    /// The format of the file
+    #[arg(long, value_parser = FORMATS, default_value = "xlsx")]
+    format: String,
+}
+
+/// A report as a server shows it.
+#[derive(Deserialize)]
+struct Shown {
+    id: i64,
+    slug: String,
+    title: String,
+    description: String,
+    version: i64,
+    source: String,
+    filters: Vec<Filter>,
+    sql: Option<String>,
+    shared_with: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Filter {
+    name: String,
+    label: String,
+    #[serde(rename = "type")]
+    filter_type: String,
+    required: bool,
+    multiple: bool,
+}
+
+/// Lists reports, as a server answers them.
+pub(super) fn list(answer: &RawValue) -> Result<()> {
+    let Some(reports) = unless_json::<Vec<Shown>>(answer)? else {
+        return Ok(());
+    };
+    let rows = reports.into_iter().map(|report| {
+        let filters: Vec<String> = report.filters.into_iter().map(|filter| filter.name).collect();
+        vec![
+            report.id.to_string(),
+            report.version.to_string(),
+            report.title,
+            filters.join(", "),
+            report.shared_with.unwrap_or_default().join(", "),
+        ]
+    });
+    let names = ["ID", "Version", "Title", "Filters", "Shared with"];
+    say_list(&names, rows.collect())
+}
+
+/// Shows a report, as a server answers it.
+pub(super) fn show(answer: &RawValue) -> Result<()> {
+    let Some(report) = unless_json::<Shown>(answer)? else {
+        return Ok(());
+    };
+    print(&format!(
+        "{} ({}, version {})",
+        report.title, report.slug, report.version
+    ))?;
+    if !report.description.is_empty() {
+        print(&report.description)?;
+    }
+    print(&format!("source: {}", report.source))?;
+    if let Some(shared_with) = &report.shared_with {
+        print(&format!("shared with: {}", shared_with.join(", ")))?;
+    }
+    for filter in &report.filters {
+        let must = if filter.required { ", required" } else { "" };
+        let many = if filter.multiple { ", several values" } else { "" };
+        print(&format!(
+            "filter {}: {}{must}{many} ({})",
+            filter.name, filter.filter_type, filter.label
+        ))?;
+    }
+    match &report.sql {
+        Some(sql) => print(&format!("\n{}", sql.trim_end())),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn open(server: &ServerArgs, args: &OpenArgs) -> Result<()> {
+    let client = server.client()?;
+    let export = Export {
+        report: &args.report,
+        format: &args.format,
+        filters: &args.filters,
+        csv_profile: server.csv_profile(),
+        truncate: false,
+        output: None,
+    };
+    let bar = spinner()?;
+    let interrupt = Interrupt::watch(&client, &bar)?;
+    let (job_id, link) = export.make(&client, &interrupt, &bar)?;
+    bar.finish_and_clear();
+    say_object(&serde_json::json!({"job_id": job_id, "http_path": link}), &link)?;
+    if !is_json() && console::Term::stdout().is_term() {
+        browse(&link);
+    }
+    Ok(())
+}
+
+/// The link is printed, so that it is no failure if no browser opens it.
+fn browse(link: &str) {
+    let opener = env::var("BROWSER").unwrap_or_else(|_| match cfg!(target_os = "macos") {
+        true => "open".to_owned(),
+        false => "xdg-open".to_owned(),
+    });
+    let started = Command::new(&opener)
+        .arg(link)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if started.is_err() {
+        eprintln!("note: cannot start `{opener}`; BROWSER names a browser");
+    }
+}

@@ -1,0 +1,175 @@
+//! A report of a server, found, submitted and waited for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use indicatif::ProgressStyle;
+use percent_encoding::NON_ALPHANUMERIC;
+use percent_encoding::utf8_percent_encode;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::json;
+
+use crate::cli::client::Client;
+use crate::cli::interrupt::Interrupt;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::error::Result;
+
+/// How long one poll waits, in seconds: where nobody looks, and where a line tells what happens.
+const WAIT_SECS: f64 = 10.0;
+const WAIT_SHOWN_SECS: f64 = 1.0;
+
+#[derive(Deserialize)]
+struct Listed {
+    id: i64,
+    title: String,
+}
+
+#[derive(Deserialize)]
+struct Submitted {
+    job_id: i64,
+}
+
+#[derive(Deserialize)]
+struct Polled {
+    status: String,
+    error: Option<String>,
+}
+
+/// The report with this number, alone or with its slug, or the only one with this title.
+pub(super) fn report_id(client: &Client, given: &str) -> Result<i64> {
+    if let Some(id) = number(given) {
+        return Ok(id);
+    }
+    let reports: Vec<Listed> = client.get_json("/queries.json")?;
+    the_one(
+        given,
+        reports.iter().map(|report| (report.id, report.title.as_str())),
+    )
+}
+
+/// `2` and `2-revenue-by-nation` are report 2.
+pub(super) fn number(given: &str) -> Option<i64> {
+    given.split('-').next()?.parse().ok()
+}
+
+/// The only report with this title.
+pub(super) fn the_one<'a>(given: &str, reports: impl Iterator<Item = (i64, &'a str)>) -> Result<i64> {
+    let wanted = given.to_lowercase();
+    let found = reports.filter(|(_, title)| title.to_lowercase() == wanted);
+    let found: Vec<i64> = found.map(|(id, _)| id).collect();
+    match found.as_slice() {
+        [id] => Ok(*id),
+        [] => Err(Error::new(
+            ErrorCode::NotFound,
+            format!("there is no report `{given}`: `holistics reports list` shows those that you may run"),
+        )),
+        ids => Err(Error::invalid(format!(
+            "{} reports have the title `{given}`; name one by its number: {}",
+            ids.len(),
+            ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
+        ))),
+    }
+}
+
+/// `a=1` and `b=2`, `b=3` are `{"a": "1", "b": ["2", "3"]}`.
+fn filters(given: &[String]) -> Result<Value> {
+    let values = by_name(given)?;
+    let values = values.into_iter().map(|(name, values)| match values.as_slice() {
+        [value] => (name.to_owned(), json!(value)),
+        _ => (name.to_owned(), json!(values)),
+    });
+    Ok(Value::Object(values.collect()))
+}
+
+/// Values of filters as the command line has them, by the filter's name.
+pub(super) fn by_name(given: &[String]) -> Result<BTreeMap<&str, Vec<&str>>> {
+    let mut values: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for filter in given {
+        let (name, value) = filter
+            .split_once('=')
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(|| Error::must_be("--filter", "like since=2026-01-31", filter))?;
+        values.entry(name).or_default().push(value);
+    }
+    Ok(values)
+}
+
+/// What is asked of a report.
+pub(super) struct Submit<'a> {
+    pub(super) report: &'a str,
+    /// As in the route: `submit_query.json`.
+    pub(super) action: &'a str,
+    pub(super) filters: &'a [String],
+    pub(super) options: Vec<(&'a str, &'a str)>,
+}
+
+/// Submits it and says the job's id.
+pub(super) fn submit(client: &Client, asked: &Submit, interrupt: &Interrupt) -> Result<i64> {
+    let body = filters(asked.filters)?;
+    let id = report_id(client, asked.report)?;
+    let options = asked
+        .options
+        .iter()
+        .map(|(name, value)| format!("{name}={}", encoded(value)));
+    let options = options.collect::<Vec<_>>().join("&");
+    let path = format!("/queries/{id}/{}?{options}", asked.action);
+    interrupt.submitting(|| {
+        let submitted: Submitted = client.send_json("POST", &path, &body)?;
+        Ok(submitted.job_id)
+    })
+}
+
+pub(super) fn encoded(value: &str) -> String {
+    utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
+}
+
+/// Asks until the job is done and hands the answer out.
+pub(super) fn wait(client: &Client, job_id: i64, poll: &str, bar: &ProgressBar) -> Result<String> {
+    let mut last_id = 0;
+    let gone = |error: Error| match error.code {
+        ErrorCode::NotFound => Error::new(
+            ErrorCode::SourceFailed,
+            format!("job {job_id} is gone: its report was removed, or is not shared with you any more"),
+        ),
+        _ => error,
+    };
+    loop {
+        let secs = client.wait_secs(if bar.is_hidden() {
+            WAIT_SECS
+        } else {
+            WAIT_SHOWN_SECS
+        });
+        let text = client.get_ok(&format!("{poll}&_wait={secs}")).map_err(gone)?;
+        let polled: Polled = serde_json::from_str(&text).map_err(|_| client.is_no_server())?;
+        match polled.status.as_str() {
+            "success" => return Ok(text),
+            "failure" | "cancelled" => {
+                let message = polled.error.unwrap_or_else(|| "the job failed".to_owned());
+                return Err(Error::new(ErrorCode::SourceFailed, message));
+            }
+            _ => {}
+        }
+        if !bar.is_hidden() {
+            let logs: Value = client.get_json(&format!("/jobs/{job_id}/logs.json?last_id={last_id}"))?;
+            if let Some(line) = logs["logs"].as_array().and_then(|lines| lines.last()) {
+                last_id = line["id"].as_i64().unwrap_or(last_id);
+                bar.set_message(line["message"].as_str().unwrap_or_default().to_owned());
+            }
+        }
+    }
+}
+
+/// A line that tells what the job does, on terminals.
+pub(super) fn spinner() -> Result<ProgressBar> {
+    let bar = ProgressBar::no_length().with_style(style("{spinner} {wide_msg} {elapsed}")?);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar.set_message("submitting");
+    Ok(bar)
+}
+
+pub(super) fn style(template: &str) -> Result<ProgressStyle> {
+    ProgressStyle::with_template(template).map_err(Error::internal)
+}

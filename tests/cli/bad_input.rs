@@ -1,0 +1,321 @@
+//! What goes wrong around the commands that talk to a server: one clear line, the right status, no half file.
+
+use std::fs;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+use std::thread;
+
+use crate::client::Desk;
+use crate::client::client_command;
+use crate::server::BINARY;
+use crate::server::Server;
+use crate::server::folder_with_key;
+use crate::server::holistics;
+use crate::server::stderr;
+use crate::server::stdout;
+
+/// Runs until it is stopped.
+const ENDLESS: &str = "select sum(a.range * b.range) as n from range(100000000) a, range(100000000) b";
+
+/// What something answers to a path; it is told its own host, too.
+type Answer = fn(&str, &str) -> Vec<u8>;
+
+/// Something that answers, and where.
+fn something_that_answers(answer: Answer) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || serve(stream, answer));
+        }
+    });
+    host
+}
+
+fn serve(mut stream: TcpStream, answer: Answer) {
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte).unwrap_or(0) == 0 {
+            return;
+        }
+        request.push(byte[0]);
+    }
+    let request = String::from_utf8(request).unwrap().to_lowercase();
+    let header = |name: &str| {
+        let line = request.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().trim()
+    };
+    // A body that nobody has read would have the answer thrown away.
+    let length: usize = header("content-length:").parse().unwrap_or(0);
+    stream.read_exact(&mut vec![0; length]).unwrap();
+    let path = request.split(' ').nth(1).unwrap();
+    let host = format!("http://{}", header("host:"));
+    stream.write_all(&answer(path, &host)).unwrap();
+    if path.starts_with("/stall") {
+        // Until the other side has gone.
+        let _ = stream.read(&mut byte);
+    }
+}
+
+fn response(head: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+/// An export against this host, and nothing left of it.
+fn export_fails(host: &str, more: &[&str], variables: &[(&str, &str)], status: i32, says: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("a 🙂.csv");
+    let mut arguments = vec!["export", "1", "-o", file.to_str().unwrap()];
+    arguments.extend_from_slice(more);
+    let output = client_command(home.path(), &arguments)
+        .env("HOLISTICS_HOST", host)
+        .env("HOLISTICS_KEY", "key")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    is_one_line(&output, status, says);
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+fn is_one_line(output: &Output, status: i32, says: &str) {
+    let told = stderr(output);
+    assert_eq!(output.status.code(), Some(status), "{told}");
+    assert!(
+        told.starts_with("error: ") && told.contains(says),
+        "{says} is not in {told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert_eq!(stdout(output), "");
+}
+
+#[test]
+fn what_is_no_server_is_told_apart() {
+    export_fails(
+        "http://127.0.0.1:1",
+        &[],
+        &[],
+        4,
+        "cannot reach http://127.0.0.1:1: ",
+    );
+    export_fails("ftp://127.0.0.1", &[], &[], 2, "must be an address like https://");
+    let html = something_that_answers(|_, _| response("200 OK", "<html>Welcome</html>"));
+    export_fails(&html, &[], &[], 4, "does not answer like a holistics server");
+    let proxy = something_that_answers(|_, _| response("502 Bad Gateway", "<html>Bad Gateway</html>"));
+    export_fails(&proxy, &[], &[], 4, "answered 502 like no holistics server");
+    let login = something_that_answers(|_, _| {
+        response(
+            "302 Found\r\nLocation: https://login.example.com/sso?next=secret",
+            "",
+        )
+    });
+    export_fails(
+        &login,
+        &[],
+        &[],
+        4,
+        "sends us on to `https://login.example.com/sso`:",
+    );
+    export_fails(&login, &[], &[("HOLISTICS_KEY", "one\ntwo")], 2, "that is no key");
+}
+
+#[test]
+fn server_that_hangs_is_left_after_the_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("http://{}", listener.local_addr().unwrap());
+    export_fails(
+        &host,
+        &["--timeout", "200ms"],
+        &[],
+        4,
+        "did not answer within 200ms (`--timeout` allows more)",
+    );
+}
+
+#[test]
+fn certificate_has_to_be_trusted() {
+    let (folder, key) = folder_with_key("select 1 as n");
+    let [certificate, private] =
+        ["cert.pem", "key.pem"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", &private, "-out", &certificate])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", stderr(&made));
+    let server = Server::start(
+        folder.path(),
+        &["--tls-certificate", &certificate, "--tls-key", &private],
+    );
+    let says = "is not trusted: ";
+    export_fails(&server.host, &[], &[("HOLISTICS_KEY", &key)], 4, says);
+    let trusting = client_command(folder.path(), &["run", "1"])
+        .env("HOLISTICS_HOST", &server.host)
+        .env("HOLISTICS_KEY", &key)
+        .env("SSL_CERT_FILE", &certificate)
+        .output()
+        .unwrap();
+    assert_eq!(stdout(&trusting), "n\n1\n", "{}", stderr(&trusting));
+}
+
+/// An export that is under way.
+fn exporting(desk: &Desk, file: &Path) -> Child {
+    desk.command(&["export", "1", "-o", file.to_str().unwrap()])
+        .env("HOLISTICS_KEY", &desk.key)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn status(desk: &Desk, job_id: i64) -> String {
+    let job = desk.server.json(&format!("/jobs/{job_id}.json"), &desk.key);
+    job["status"].as_str().unwrap_or("none yet").to_owned()
+}
+
+fn wait_for_status(desk: &Desk, job_id: i64, wanted: &str) {
+    while status(desk, job_id) != wanted {
+        thread::yield_now();
+    }
+}
+
+fn interrupt(child: Child) -> Output {
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args(["-s", "INT", &id]).status().unwrap();
+    assert!(sent.success());
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn interrupted_export_stops_its_job_running_or_queued() {
+    let desk = Desk::new(ENDLESS, &["--workers", "1"]);
+    let file = desk.home.path().join("a.csv");
+    let running = exporting(&desk, &file);
+    wait_for_status(&desk, 1, "running");
+    let reports = desk.folder.path().join("reports");
+    let report = "---\nid: 2\ntitle: Two\nshared_with: everyone\n---\nselect 2 as n";
+    fs::write(reports.join("2.sql"), report).unwrap();
+    crate::server::apply(&reports, desk.folder.path());
+    let mut waiting = desk.command(&["run", "2", "--page", "1"]);
+    waiting.env("HOLISTICS_KEY", &desk.key).stdout(Stdio::piped());
+    let waiting = waiting.stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_status(&desk, 2, "queued");
+    for (child, job_id) in [(waiting, 2), (running, 1)] {
+        let ended = interrupt(child);
+        let told = stderr(&ended);
+        assert_eq!(ended.status.code(), Some(130), "{told}");
+        assert!(
+            told.contains(&format!("interrupted: job {job_id} cancelled")),
+            "{told}"
+        );
+        wait_for_status(&desk, job_id, "cancelled");
+    }
+    assert_eq!(fs::read_dir(desk.home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn interrupted_download_leaves_no_half_file() {
+    let host = something_that_answers(|path, host| {
+        let path = path.split('?').next().unwrap();
+        match path {
+            "/queries/1/submit_export.csv" => response("200 OK", "{\"status\":\"created\",\"job_id\":1}"),
+            "/queries/get_export_results.json" => response(
+                "200 OK",
+                &format!("{{\"status\":\"success\",\"export\":{{\"http_path\":\"{host}/stall\"}}}}"),
+            ),
+            "/jobs/1/manifest.json" => response(
+                "200 OK",
+                "{\"rows\":1,\"bytes\":1000,\"sha256\":\"00\",\"truncated\":false}",
+            ),
+            _ => b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nn\n1\n".to_vec(),
+        }
+    });
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("a.csv");
+    let child = client_command(home.path(), &["export", "1", "-o", file.to_str().unwrap()])
+        .env("HOLISTICS_HOST", &host)
+        .env("HOLISTICS_KEY", "key")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let has_begun = || fs::read_dir(home.path()).unwrap().next().is_some();
+    while !has_begun() {
+        thread::yield_now();
+    }
+    let ended = interrupt(child);
+    assert_eq!(ended.status.code(), Some(130), "{}", stderr(&ended));
+    assert_eq!(stderr(&ended), "interrupted\n");
+    assert!(!has_begun());
+}
+
+#[test]
+fn report_that_is_removed_in_mid_run_ends_the_export() {
+    let desk = Desk::new(ENDLESS, &[]);
+    let file = desk.home.path().join("a.csv");
+    let export = exporting(&desk, &file);
+    wait_for_status(&desk, 1, "running");
+    let data_dir = desk.folder.path().to_str().unwrap();
+    let removed = holistics(&["reports", "remove", "1", "--data-dir", data_dir]);
+    assert!(removed.status.success(), "{}", stderr(&removed));
+    let ended = export.wait_with_output().unwrap();
+    is_one_line(&ended, 5, "job 1 is gone: its report was removed");
+    assert!(!file.exists());
+}
+
+#[test]
+fn disk_that_is_full_keeps_no_half_file() {
+    let desk = Desk::new("select range as n, repeat('x', 1000) as t from range(2000)", &[]);
+    let script = "mount -t tmpfs -o size=256k tmpfs \"$1\" || exit 77; \
+                  \"$2\" export 1 -o \"$1/a b.csv\"; code=$?; ls -A \"$1\"; exit $code";
+    let disk = tempfile::tempdir().unwrap();
+    let full = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
+        .args([disk.path().to_str().unwrap(), BINARY])
+        .env("HOME", desk.home.path())
+        .env("HOLISTICS_HOST", &desk.server.host)
+        .env("HOLISTICS_KEY", &desk.key)
+        .output();
+    match full {
+        Ok(full) if full.status.code() == Some(1) => is_one_line(&full, 1, "No space left on device"),
+        other => eprintln!("skipped: nobody may mount a disk here: {other:?}"),
+    }
+    let to_full = |arguments: &[&str]| {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        desk.command(arguments)
+            .env("HOLISTICS_KEY", &desk.key)
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap()
+    };
+    for arguments in [&["run", "1"][..], &["jobs", "list"], &["run", "1", "--json"]] {
+        is_one_line(&to_full(arguments), 1, "cannot write to standard output: ");
+    }
+}
+
+#[test]
+fn places_that_take_no_file_are_told_before_anything_runs() {
+    let desk = Desk::new("select 1 as n", &[]);
+    for (path, says) in [
+        ("no such folder/a.csv", "there is no folder `no such folder`"),
+        ("C:\\reports\\a.csv", "is written like a path of Windows"),
+        (".", "does not say its format"),
+    ] {
+        is_one_line(&desk.run(&["export", "1", "-o", path]), 2, says);
+    }
+    assert_eq!(desk.prints(&["jobs", "list"]).lines().count(), 1);
+    let file = desk.home.path().join("Umsätze 2026 🙂.csv");
+    desk.prints(&["export", "1", "-o", file.to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "n\n1\n");
+}
