@@ -231,12 +231,19 @@ impl Client {
                 format!("{host} sends us on to `{to}`: is that where the server is, or a log-in page?");
             return Error::new(ErrorCode::Unreachable, message);
         }
-        let Ok(told) = serde_json::from_str::<Errors>(text) else {
+        // Where a file is submitted for, a refusal is a line of text; that of a gateway may be one, too.
+        let is_line = header("content-type").is_some_and(|content| content.starts_with("text/plain"))
+            && !(502..=504).contains(&status)
+            && text.lines().count() == 1;
+        let told = match serde_json::from_str::<Errors>(text) {
+            Ok(told) => Some(told.errors.join("; ")),
+            Err(_) => is_line.then(|| text.trim().to_owned()),
+        };
+        let Some(told) = told else {
             let message =
                 format!("{host} answered {status} like no holistics server: is a proxy in between?");
             return Error::new(ErrorCode::Unreachable, message);
         };
-        let told = told.errors.join("; ");
         let code = match status {
             401 => ErrorCode::Unauthorized,
             403 => ErrorCode::Forbidden,

@@ -157,8 +157,7 @@ impl Export<'_> {
         };
         let job_id = submit(client, &asked, interrupt)?;
         let poll = format!("/queries/get_export_results.json?job_id={job_id}");
-        let done = wait(client, job_id, &poll, bar)?;
-        interrupt.job_is_over();
+        let done = wait(client, job_id, &poll, bar, interrupt)?;
         let polled: Polled = serde_json::from_str(&done).map_err(|_| client.is_no_server())?;
         Ok((job_id, polled.export.http_path))
     }

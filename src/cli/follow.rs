@@ -72,7 +72,8 @@ pub(super) fn follow(client: &Client, job_id: i64) -> Result<()> {
     let mut last_id = 0;
     let mut status = String::new();
     let mut pause = LOOK_AGAIN_MIN;
-    let mut failures = 0;
+    // Only a server that was there may be waited for.
+    let mut failures = FAILURES_MAX;
     loop {
         match look(client, job_id, last_id) {
             Ok((job, logs)) => {

@@ -89,7 +89,7 @@ impl Interrupt {
         job_id
     }
 
-    /// The job is over: there is nothing to stop any more.
+    /// The job is over: there is nothing to stop any more. If it is over because of Ctrl-C, this never returns.
     pub(super) fn job_is_over(&self) {
         self.lock().job_id = None;
     }

@@ -127,7 +127,19 @@ pub(super) fn encoded(value: &str) -> String {
 }
 
 /// Asks until the job is done and hands the answer out.
-pub(super) fn wait(client: &Client, job_id: i64, poll: &str, bar: &ProgressBar) -> Result<String> {
+pub(super) fn wait(
+    client: &Client,
+    job_id: i64,
+    poll: &str,
+    bar: &ProgressBar,
+    interrupt: &Interrupt,
+) -> Result<String> {
+    let done = poll_until_done(client, job_id, poll, bar);
+    interrupt.job_is_over();
+    done
+}
+
+fn poll_until_done(client: &Client, job_id: i64, poll: &str, bar: &ProgressBar) -> Result<String> {
     let mut last_id = 0;
     let gone = |error: Error| match error.code {
         ErrorCode::NotFound => Error::new(
