@@ -19,6 +19,7 @@ import time
 import urllib.parse
 import venv
 
+import clients
 import databases
 import queue_figures
 
@@ -94,7 +95,7 @@ class Environment:
     """Programs and data, made once."""
 
     def __init__(self, scale):
-        self.python = self.packages()
+        self.python = self.packages("venv", PACKAGES)
         features = subprocess.run(["scripts/setup", "--features"], cwd=ROOT, capture_output=True, text=True)
         run("cargo", "build", "--release", "--quiet", *features.stdout.split(), cwd=ROOT)
         run("cargo", "bench", "--no-run", "--quiet", "--bench", "others", *features.stdout.split(), cwd=ROOT)
@@ -110,14 +111,15 @@ class Environment:
         self.shell = self.python.parent / "duckdb"
         self.prepare(scale)
 
-    def packages(self):
-        folder = WORK / "venv"
+    def packages(self, name, packages):
+        """The interpreter of a virtual environment that has them."""
+        folder = WORK / name
         stamp = folder / "packages"
-        if not stamp.exists() or stamp.read_text() != "\n".join(PACKAGES):
-            print("bench: installing", ", ".join(PACKAGES), file=sys.stderr)
+        if not stamp.exists() or stamp.read_text() != "\n".join(packages):
+            print("bench: installing", ", ".join(packages), file=sys.stderr)
             venv.create(folder, with_pip=True, clear=True)
-            run(folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES)
-            stamp.write_text("\n".join(PACKAGES))
+            run(folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *packages)
+            stamp.write_text("\n".join(packages))
         return folder / "bin" / "python"
 
     def prepare(self, scale):
@@ -125,6 +127,7 @@ class Environment:
             print(f"bench: making TPC-H tables at scale {scale}", file=sys.stderr)
             demo = [self.holistics, "demo", "--data-dir", self.data, "--scale", scale, "--port", 0, "--once"]
             run(*demo, stdout=subprocess.DEVNULL)
+        (WORK / "home").mkdir(exist_ok=True)
         reports = WORK / "reports"
         reports.mkdir(exist_ok=True)
         for number, (title, filters, sql) in REPORTS.items():
@@ -266,7 +269,7 @@ class Bench:
             flush=True,
         )
 
-    def files(self, name, goal, other, report, format_, command):
+    def files(self, name, goal, other, report, format_, command, ours_too=None):
         """In turn: theirs, ours."""
         if not self.wanted(name):
             return
@@ -279,7 +282,7 @@ class Bench:
             peaks.append(peak)
             their_file.unlink()
             warm_memory(self.scale)
-            ours.append(timed(lambda: self.server.export(report, format_, mine)))
+            ours.append(timed(lambda: ours_too(mine) if ours_too else self.server.export(report, format_, mine)))
             mine.unlink()
             self.server.remove_files()
         self.keep(name, goal, ours, theirs, other, max(peaks))
@@ -405,7 +408,7 @@ book.close()
 
     def sources(self):
         """Reports on other databases, and files into them."""
-        names = ["pg_csv", "mariadb_csv", "pg_import", "duckdb_import", "import_rss"]
+        names = ["pg_csv", "py_frame_direct", "py_frame_native", "mariadb_csv", "pg_import", "duckdb_import", "import_rss"]
         if not any(self.wanted(name) for name in names):
             return
         environment = self.environment
@@ -422,6 +425,7 @@ book.close()
         postgres = databases.Postgres(environment.data, environment.csv)
         try:
             self.pg_csv(postgres)
+            self.frames_of(postgres)
             self.imports(postgres)
         finally:
             postgres.stop()
@@ -443,6 +447,60 @@ book.close()
         self.files("pg_csv", 1.00, "psql, \\copy to CSV", 30, "csv",
                    lambda out: postgres.psql(f"\\copy (select * from lineitem) to '{out}' csv header"))
 
+    def frames(self):
+        """Data frames of our warehouse, beside the older package on the same server."""
+        key, url = self.server.key, f"http://{self.server.host}"
+        if self.wanted("py_frame"):
+            python = self.environment.packages("venv-clients", clients.PACKAGES)
+            older = self.environment.packages("venv-older", clients.OLDER_PACKAGES)
+            ours, theirs = [], []
+            for _ in range(self.rounds):
+                theirs.append(clients.call(older, clients.OLDER.format(report=20), MILLION, WORK / "home", key=key, url=url))
+                ours.append(clients.call(python, clients.OURS.format(report=20), MILLION, WORK / "home", key=key, url=url))
+                self.server.remove_files()
+            self.keep("py_frame", 0.25, ours, theirs, "the older package, 0.0a11")
+        if self.wanted("py_rss"):
+            python = self.environment.packages("venv-clients", clients.PACKAGES)
+            rows, peak = clients.batches(python, key, url, 7)
+            self.server.remove_files()
+            self.figure("py_rss", peak, 250, f"{peak:.0f} MB held to iterate {rows:,} rows by batches (goal: 250 MB)")
+
+    def frames_of(self, postgres):
+        """The same from PostgreSQL, beside what reads it without a server in between."""
+        if not self.wanted("py_frame_direct") and not self.wanted("py_frame_native"):
+            return
+        sql = f"select * from lineitem limit {MILLION}"
+        self.on_source("bench_postgres_million", "postgres", postgres.url, 32, sql)
+        python = self.environment.packages("venv-clients", clients.PACKAGES)
+        about = {"key": self.server.key, "url": f"http://{self.server.host}", "database": postgres.url, "sql": sql}
+        programs = {"ours": clients.OURS.format(report=32), "pandas.read_sql": clients.PANDAS,
+                    "connectorx": clients.CONNECTORX, "ADBC": clients.ADBC}
+        times = {name: [] for name in programs}
+        for _ in range(self.rounds):
+            for name, program in programs.items():
+                times[name].append(clients.call(python, program, MILLION, WORK / "home", **about))
+            self.server.remove_files()
+        best = min(("connectorx", "ADBC"), key=lambda name: statistics.median(times[name]))
+        both = ", ".join(f"{name} {statistics.median(times[name]):.2f} s" for name in ("connectorx", "ADBC"))
+        self.keep("py_frame_direct", 0.15, times["ours"], times["pandas.read_sql"], "pandas.read_sql by SQLAlchemy and psycopg")
+        self.keep("py_frame_native", 1.3, times["ours"], times[best], f"{best} of {both}")
+
+    def command_line(self):
+        holistics = self.environment.holistics
+        if self.wanted("cli_start"):
+            took = clients.start_ms(holistics)
+            self.figure("cli_start", took, 15, f"{took:.1f} ms for `holistics version` (goal: 15 ms)")
+        if self.wanted("cli_export"):
+            environment = self.logged_in()
+            self.files("cli_export", 0.65, "DuckDB shell, COPY to CSV", 7, "csv", self.copy_to("format csv, header"),
+                       lambda out: run(holistics, "export", 7, "-o", out, env=environment, stderr=subprocess.DEVNULL))
+
+    def logged_in(self):
+        """The environment of a user who is logged in to the server."""
+        environment = {**os.environ, "HOME": str(WORK / "home"), "HOLISTICS_HOST": f"http://{self.server.host}"}
+        run(self.environment.holistics, "login", self.server.key, env=environment, stdout=subprocess.DEVNULL)
+        return environment
+
     def mariadb_csv(self, mariadb):
         sql = f"select * from lineitem limit {MILLION}"
         self.on_source("bench_mariadb", "mysql", mariadb.url, 31, sql)
@@ -454,12 +512,9 @@ book.close()
         # Its peak is that of imports alone.
         self.server.stop()
         self.server = Server(environment)
-        home = WORK / "home"
-        home.mkdir(exist_ok=True)
-        environment_of = {**os.environ, "HOME": str(home), "HOLISTICS_HOST": f"http://{self.server.host}"}
         user = "demo@example.com"
         run(environment.holistics, "users", "imports", user, "on", "--data-dir", environment.data, stdout=subprocess.DEVNULL)
-        run(environment.holistics, "login", self.server.key, env=environment_of, stdout=subprocess.DEVNULL)
+        environment_of = self.logged_in()
         self.on_source("bench_postgres", "postgres", postgres.url, 30, "select * from lineitem")
         ids = {source["name"]: source["id"] for source in json.loads(self.server.get("/data_sources.json"))}
 
@@ -551,6 +606,8 @@ def main():
         bench.exports()
         bench.pages()
         bench.rss()
+        bench.frames()
+        bench.command_line()
         bench.sources()
         bench.queue()
     finally:
