@@ -12,7 +12,7 @@ import os
 import secrets
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Union
 
 import requests
@@ -190,11 +190,15 @@ def save(download: Download, path: PathText) -> None:
 
 def check_folder(path: PathText) -> None:
     """Finds out before a report is run that its file has no place."""
+    if not os.path.basename(path) and not os.path.isdir(path):
+        raise FileNotFoundError(f"`{os.fspath(path)}` is no name of a file to write to")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
         raise FileNotFoundError(f"there is no folder `{folder}` to write a file to")
     if os.path.isdir(path):
         raise IsADirectoryError(f"`{os.fspath(path)}` is a folder, not a file to write to")
+    with suppress(FileNotFoundError):
+        os.stat(path)  # Raises for a name that is too long, or that nothing can have.
 
 
 @contextmanager

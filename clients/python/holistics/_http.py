@@ -23,6 +23,7 @@ CONNECT_SECS = 10.0
 READ_SECS = 60.0
 ATTEMPTS = 5
 RETRIED = {429, 500, 502, 503, 504}
+UNTRUSTED = "certificate verify failed: "
 
 
 class Deadline:
@@ -84,6 +85,7 @@ class Http:
             pause = 0.125 * 2**attempt * random.uniform(0.5, 1.5)
             timeout = (deadline.clip(CONNECT_SECS), deadline.clip(READ_SECS + wait))
             problem: ApiError
+            is_final = False
             try:
                 answer = self._session.request(
                     method,
@@ -97,6 +99,7 @@ class Http:
                     _ = answer.content  # Of a stream, too: should this break, it is dealt with here.
             except requests.exceptions.RequestException as failure:
                 problem = NoConnection(f"cannot reach {self.url}: {_reason(failure)}")
+                is_final = UNTRUSTED in str(failure)  # Asked again, it has the same certificate.
             else:
                 if answer.status_code < 300:
                     return answer
@@ -106,6 +109,8 @@ class Http:
                 pause = max(pause, _retry_after(answer))
             # Raised out here, the error has no context: requests' own errors refer to the key.
             deadline.clip(pause)
+            if is_final:
+                break
             if attempt < attempts:
                 deadline.sleep(pause, problem)
         raise problem
@@ -195,6 +200,9 @@ def _reason(failure: requests.exceptions.RequestException) -> str:
         return "no answer in time"
     if isinstance(failure, requests.exceptions.TooManyRedirects):
         return "it redirects in circles"
+    if found := re.search(UNTRUSTED + r"([^'\"()]+)", str(failure)):
+        why = found.group(1).strip()
+        return f"its certificate is not trusted ({why}); REQUESTS_CA_BUNDLE may name a file of those that are"
     found = re.search(r"\[(?:Errno -?\d+|SSL: \w+)\] ([^'\"()]+)", str(failure))
     return found.group(1).strip() if found else "the connection broke"
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 REDRAW_SECS = 0.1
-ERASE_TO_END = "\x1b[K"
+ERASE_LINE = "\x1b[2K"
 
 
 class Progress:
@@ -27,22 +28,31 @@ class Progress:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         self._step = name
-        self._print(f"{name}... ")
+        if self.is_live:
+            self._redraw("")
+        else:
+            self._print(f"{name}... ")
         try:
             yield
         except BaseException:
-            self._print("Failure\n")
+            self._end("Failure")
             raise
-        if self.is_live and self.summary:
-            self._print(f"\r{name}... Success ({self.summary}){ERASE_TO_END}\n")
-        else:
-            self._print("Success\n")
+        self._end(f"Success ({self.summary})" if self.is_live and self.summary else "Success")
 
     def show(self, how_far: str) -> None:
         """Redraws the line, but not so often that it costs anything."""
         if self.is_live and time.monotonic() - self._drawn_at >= REDRAW_SECS:
-            self._print(f"\r{self._step}... {how_far} {ERASE_TO_END}")
+            self._redraw(how_far)
             self._drawn_at = time.monotonic()
+
+    def _redraw(self, how_far: str) -> None:
+        """Where a line does not fit, how far it is says more than the step; one that wrapped could not be redrawn."""
+        room = shutil.get_terminal_size().columns - 1
+        line = f"{self._step}... {how_far}"
+        self._print(f"{ERASE_LINE}\r{line if len(line) <= room else (how_far or self._step)[:room]}")
+
+    def _end(self, how: str) -> None:
+        self._print(f"{ERASE_LINE}\r{self._step}... {how}\n" if self.is_live else f"{how}\n")
 
     def _print(self, text: str) -> None:
         if self._is_shown:

@@ -33,6 +33,13 @@ class Proxy:
         self._server.shutdown()
         self._server.server_close()
 
+    def serve_tls(self, context):
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
+    @property
+    def connections(self):
+        return self._server.connections
+
     def next(self, part, *faults):
         """Does this to the next requests whose path has that part, one fault a request."""
         self.faults += [(part, fault) for fault in faults]
@@ -49,6 +56,11 @@ class Proxy:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    connections = 0
+
+    def get_request(self):
+        self.connections += 1
+        return super().get_request()
 
     def handle_error(self, *_):
         """Says nothing of clients that have gone: that is what some tests are about."""

@@ -1,10 +1,14 @@
 import logging
 import pickle
+import ssl
+import subprocess
+import threading
 import time
 import traceback
 
 import pytest
 import requests
+from conftest import run
 from faults import hang, lose, reply
 
 from holistics import (
@@ -82,6 +86,50 @@ def test_no_connection():
     assert isinstance(problem.value, requests.exceptions.HTTPError)
     assert isinstance(problem.value, requests.exceptions.ConnectionError)
     assert problem.value.__context__ is None and "private" not in str(problem.value)
+
+
+def test_a_name_that_is_no_servers():
+    with pytest.raises(NoConnection) as problem:
+        HolisticsAPI("key", "http://reports.invalid").submit_export(12)
+    assert_one_line(problem, "cannot reach http://reports.invalid: ")
+
+
+def test_a_certificate_that_is_not_trusted(proxy, tmp_path):
+    certificate, private_key = tmp_path / "certificate", tmp_path / "key"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+    try:
+        subprocess.run([*command, "-keyout", private_key, "-out", certificate], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("there is no openssl")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, private_key)
+    proxy.serve_tls(context)
+    with pytest.raises(NoConnection) as problem:
+        HolisticsAPI("secret-key", proxy.url.replace("http:", "https:")).query(12, timeout=20)
+    assert_one_line(problem, "its certificate is not trusted (self-signed certificate)", "REQUESTS_CA_BUNDLE")
+    assert proxy.connections == 1, "asking again does not mend it"
+
+
+def test_a_report_that_is_removed_in_mid_run(api, data_dir, monkeypatch):
+    monkeypatch.setattr("holistics._jobs.POLL_SECS", 1)  # A poll that waits at the server is not told.
+    problems = []
+
+    def query():
+        try:
+            api.query(8)
+        except Exception as problem:
+            problems.append(problem)
+
+    thread = threading.Thread(target=query)
+    thread.start()
+    until = time.monotonic() + 20
+    while not any(job["source_id"] == 8 for job in api.jobs(status="running")):
+        assert thread.is_alive() and time.monotonic() < until
+        time.sleep(0.01)
+    run("reports", "remove", "8", "--data-dir", data_dir)
+    thread.join()
+    assert [type(problem) for problem in problems] == [NotFound]
+    assert "there is no job" in str(problems[0]) and "\n" not in str(problems[0])
 
 
 @pytest.mark.parametrize("part", ["submit_export", "get_export_results", "manifest", "/exports/download"])

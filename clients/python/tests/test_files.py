@@ -1,7 +1,9 @@
 import hashlib
 import os
 import resource
+import shutil
 import stat
+import subprocess
 
 import openpyxl
 import pandas as pd
@@ -70,11 +72,25 @@ def test_paths_with_spaces_and_emoji(api, tmp_path):
     assert os.listdir(folder) == [path.name] and len(path.read_text().splitlines()) == 4
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there these are folders")
+def test_paths_of_windows_are_names_elsewhere(api):
+    api.export_data(12, r"C:\reports\orders.csv")
+    assert os.listdir() == [r"C:\reports\orders.csv"]
+
+
 def test_a_folder_that_is_not_there_is_found_out_before_the_report_runs(far, proxy):
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         far.export_data(12, "nowhere/x.csv")
     with pytest.raises(IsADirectoryError):
         far.export_file(12, ".")
+    with pytest.raises(FileNotFoundError, match="`` is no name of a file"):
+        far.export_file(12, "")
+    with pytest.raises(FileNotFoundError, match="nowhere/` is no name of a file"):
+        far.export_data(12, "nowhere/")
+    with pytest.raises(OSError, match="File name too long"):
+        far.export_file(12, "n" * 300)
+    with pytest.raises(ValueError, match="null"):
+        far.export_file(12, "a\0b")
     assert not proxy.seen
 
 
@@ -89,6 +105,20 @@ def test_a_disk_that_is_full_leaves_nothing(api):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert os.listdir() == ["many.csv"] and os.path.getsize("many.csv") == 3
+
+
+def test_a_file_system_that_is_full_leaves_nothing(api):
+    os.mkdir("small")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", "small"]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("file systems can be mounted by root alone")
+    try:
+        for format in ("csv", "parquet"):
+            with pytest.raises(OSError, match="No space left on device"):
+                api.export_data(7, f"small/many.{format}", format=format)
+            assert os.listdir("small") == []
+    finally:
+        subprocess.run(["umount", "small"], check=True)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")

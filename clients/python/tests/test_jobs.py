@@ -169,3 +169,44 @@ def test_a_terminal_sees_how_far_it_is(key, url, capsys, monkeypatch):
     assert re.search(r"\rDownloading results... \d+\.\d of \d+\.\d MB", out)
     assert re.search(r"\rDownloading results... Success \(\d+\.\d MB, 300,000 rows\)", out)
     assert out.endswith("Getting export results... Failure\n")
+
+
+def test_a_narrow_terminal_sees_it_too(key, url, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setattr("holistics._progress.REDRAW_SECS", 0)
+    HolisticsAPI(key, url).query(7)
+    drawn = re.findall(r"\r([^\r\n\x1b]*)(?=\x1b)", capsys.readouterr().out)
+    assert max(map(len, drawn)) < 20, "a line that wraps cannot be redrawn"
+    assert any(re.fullmatch(r"\d+\.\d of \d+\.\d MB", line) for line in drawn)
+
+
+@pytest.mark.parametrize("call", ["export_file", "export_data", "iter_batches"])
+def test_a_download_that_is_interrupted_leaves_nothing(far, proxy, control_c, tmp_path, call):
+    def interrupt(handler, answer, content):
+        handler.send(answer, content, cut_at=1000)
+        os.kill(os.getpid(), signal.SIGINT)
+        handler.proxy.over.wait(30)
+
+    proxy.next("/exports/download", Fault(False, interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        if call == "iter_batches":
+            list(far.iter_batches(7))
+        else:
+            getattr(far, call)(7, tmp_path / "many.csv")
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_upload_that_is_interrupted_is_no_table(far, proxy, api, control_c, tmp_path):
+    path = tmp_path / "half.csv"
+    path.write_text("n\n1\n")
+    jobs = len(api.jobs(source_type="DataImport", page_size=1000))
+
+    def interrupt(handler, *_):
+        os.kill(os.getpid(), signal.SIGINT)
+        handler.proxy.over.wait(30)
+
+    proxy.next("import_csv", Fault(True, interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        far.import_csv(path, "half", 1)
+    assert len(api.jobs(source_type="DataImport", page_size=1000)) == jobs
