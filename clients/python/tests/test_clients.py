@@ -43,7 +43,7 @@ SECTIONS = sections() if DOCUMENT.exists() else {}  # A package alone has no suc
 def runs():
     """Scripts with what they print: a section's blocks of one language are one script."""
     for heading in HERE if SECTIONS else ():
-        scripts = {}
+        scripts, last = {}, ""
         for kind, text in SECTIONS[heading]:
             if kind == "text":
                 scripts[last][1].append(text)
