@@ -14,6 +14,8 @@ mod data_import;
 mod error;
 mod exports;
 mod feed;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod hex;
 mod http;
 mod imports;

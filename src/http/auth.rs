@@ -173,7 +173,7 @@ pub(super) fn address_of(parts: &Parts, app: &App) -> Option<IpAddr> {
 }
 
 /// An address, perhaps with a port.
-fn named_address(text: &[u8]) -> Option<IpAddr> {
+pub(super) fn named_address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?.trim();
     let address = text
         .parse::<IpAddr>()

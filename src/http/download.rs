@@ -300,7 +300,7 @@ fn etag(export: &StoredExport) -> String {
     format!("\"{:x}-{:x}-{:x}\"", export.id, export.created_at, export.bytes)
 }
 
-fn matches(tags: &str, etag: &str) -> bool {
+pub(super) fn matches(tags: &str, etag: &str) -> bool {
     tags.split(',').any(|tag| {
         let tag = tag.trim();
         tag == "*" || tag.trim_start_matches("W/") == etag

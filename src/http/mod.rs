@@ -10,6 +10,8 @@ mod encoding;
 mod error;
 mod feed_files;
 mod feeds;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod idempotency;
 mod import_fields;
 mod imports;

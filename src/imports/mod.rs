@@ -10,6 +10,8 @@ mod decode;
 mod dialect;
 mod fields;
 mod first;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod in_order;
 mod lines;
 mod names;

@@ -14,6 +14,8 @@ mod fault;
 pub(crate) mod file;
 mod file_choices;
 mod file_filter;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod lexer;
 pub(crate) mod raw_values;
 pub(crate) mod scalar;
