@@ -13,7 +13,9 @@ mod tests {
 
     /// Every seed of a target, and each that is a find, which its name tells.
     fn replay(target: &str, run: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fuzz/seeds")
+            .join(target);
         let mut count = 0;
         for entry in fs::read_dir(folder).unwrap() {
             run(&fs::read(entry.unwrap().path()).unwrap());

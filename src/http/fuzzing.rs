@@ -48,7 +48,10 @@ pub fn ranges(data: &[u8]) {
 fn check_part(header: &str, length: u64) {
     let found = part(Some(header), length);
     if let Part::Bytes(range) = &found {
-        assert!(range.start < range.end && range.end <= length, "{header:?} of {length}: {range:?}");
+        assert!(
+            range.start < range.end && range.end <= length,
+            "{header:?} of {length}: {range:?}"
+        );
     }
     let Some((first, last)) = plain(header) else {
         return;

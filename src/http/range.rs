@@ -23,13 +23,14 @@ pub(crate) fn part(header: Option<&str>, length: u64) -> Part {
     let Some((first, last)) = spec.trim().split_once('-') else {
         return Part::Whole;
     };
+    let within = |number: u128| u64::try_from(number).unwrap_or(u64::MAX).min(length);
     let range = match (parse(first), parse(last)) {
         (Bound::Number(first), Bound::Number(last)) if first <= last => {
-            first..last.saturating_add(1).min(length)
+            within(first)..within(last.saturating_add(1))
         }
-        (Bound::Number(first), Bound::Missing) => first..length,
+        (Bound::Number(first), Bound::Missing) => within(first)..length,
         (Bound::Missing, Bound::Number(0)) => return Part::Unsatisfiable,
-        (Bound::Missing, Bound::Number(suffix)) => length.saturating_sub(suffix)..length,
+        (Bound::Missing, Bound::Number(suffix)) => length - within(suffix)..length,
         _ => return Part::Whole,
     };
     match range.start < length {
@@ -40,7 +41,7 @@ pub(crate) fn part(header: Option<&str>, length: u64) -> Part {
 
 enum Bound {
     Missing,
-    Number(u64),
+    Number(u128),
     Invalid,
 }
 
@@ -52,8 +53,8 @@ fn parse(text: &str) -> Bound {
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Bound::Invalid;
     }
-    // A number beyond 64 bits is beyond every file too.
-    Bound::Number(text.parse().unwrap_or(u64::MAX))
+    // A number beyond 128 bits is beyond every file too; of two beyond 64 bits it still counts which is larger.
+    Bound::Number(text.parse().unwrap_or(u128::MAX))
 }
 
 #[cfg(test)]
@@ -74,6 +75,11 @@ mod tests {
             (Some("bytes=-0"), Part::Unsatisfiable),
             (Some("bytes=99999999999999999999-"), Part::Unsatisfiable),
             (Some("bytes=5-2"), Part::Whole),
+            // Found by fuzzing.
+            (
+                Some("bytes=18446744073709559614-18446744073709551615"),
+                Part::Whole,
+            ),
             (Some("bytes=0-1,4-5"), Part::Whole),
             (Some("bytes=a-b"), Part::Whole),
             (Some("bytes=-"), Part::Whole),

@@ -134,7 +134,10 @@ fn check_column(values: &ArrayRef, texts: &ArrayRef, column_type: ColumnType) {
             continue;
         };
         assert!(values.is_valid(row), "{text:?} is lost as {column_type}");
-        assert!(is_same(values, row, text, column_type), "{text:?} as {column_type}: {values:?}");
+        assert!(
+            is_same(values, row, text, column_type),
+            "{text:?} as {column_type}: {values:?}"
+        );
     }
 }
 
@@ -151,7 +154,11 @@ fn is_same(values: &ArrayRef, row: usize, text: &str, column_type: ColumnType) -
                     true => text.trim_end_matches('0').trim_end_matches('.'),
                     false => text,
                 };
-                if text == "-0" { "0".to_owned() } else { text.replace("-.", "-0.") }
+                if text == "-0" {
+                    "0".to_owned()
+                } else {
+                    text.replace("-.", "-0.")
+                }
             };
             let text = match text.strip_prefix('.') {
                 Some(fraction) => format!("0.{fraction}"),
@@ -161,11 +168,14 @@ fn is_same(values: &ArrayRef, row: usize, text: &str, column_type: ColumnType) -
         }
         ColumnType::Double => {
             let value = values.as_primitive::<Float64Type>().value(row);
-            text.parse::<f64>().is_ok_and(|own| own.to_bits() == value.to_bits())
+            text.parse::<f64>()
+                .is_ok_and(|own| own.to_bits() == value.to_bits())
         }
         ColumnType::Date => {
             let date = values.as_primitive::<Date32Type>().value_as_date(row).unwrap();
-            let forms = ["%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d-%b-%Y", "%d/%m/%Y", "%m/%d/%Y"];
+            let forms = [
+                "%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d-%b-%Y", "%d/%m/%Y", "%m/%d/%Y",
+            ];
             let mut forms = forms.iter();
             forms.any(|form| NaiveDate::parse_from_str(text, form) == Ok(date))
         }

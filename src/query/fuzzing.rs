@@ -1,6 +1,10 @@
 //! What must hold of any template and any value.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a fuzz target fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a fuzz target fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -38,7 +42,12 @@ const FILTERS: &str = "  x: {type: text}
   m: {type: list, of: number}
   k: {type: dropdown, values: [id, name]}
 ";
-const DIALECTS: [Dialect; 4] = [Dialect::DuckDb, Dialect::Postgres, Dialect::MySql, Dialect::Sqlite];
+const DIALECTS: [Dialect; 4] = [
+    Dialect::DuckDb,
+    Dialect::Postgres,
+    Dialect::MySql,
+    Dialect::Sqlite,
+];
 
 fn report(sql: &str) -> Option<Report> {
     let file = format!("---\nid: 1\ntitle: t\nfilters:\n{FILTERS}---\n{sql}");
@@ -79,7 +88,10 @@ pub fn template(data: &[u8]) {
         let plain = compile(&report, &given("b4e1c0a7f29d"), dialect).unwrap();
         let hostile = compile(&report, &given("c5'--\\\"; /*$1{{x}}"), dialect).unwrap();
         assert_eq!(plain.sql, hostile.sql, "of {sql:?}");
-        assert!(!plain.sql.contains("b4e1c0a7f29d"), "of {sql:?}");
+        assert!(
+            !plain.sql.contains("b4e1c0a7f29d") || sql.contains("b4e1c0a7f29d"),
+            "of {sql:?}"
+        );
         // A dropdown without a value may be refused.
         let without = compile(&report, &Values::default(), dialect);
         for statement in without.iter().chain([&plain]) {
@@ -139,10 +151,20 @@ fn print(nodes: &[Node<'_>]) -> String {
                 out.push('\'');
             }
             Node::Block(inner) => out.push_str(&format!("[[{}]]", print(inner))),
-            Node::If { condition, then, otherwise } => {
+            Node::If {
+                condition,
+                then,
+                otherwise,
+            } => {
                 let sign = if condition.negated { "!=" } else { "==" };
                 let literal = condition.literal.replace('\'', "''");
-                write!(out, "{{{{#if {} {sign} '{literal}'}}}}{}", condition.name, print(then)).unwrap();
+                write!(
+                    out,
+                    "{{{{#if {} {sign} '{literal}'}}}}{}",
+                    condition.name,
+                    print(then)
+                )
+                .unwrap();
                 if !otherwise.is_empty() {
                     write!(out, "{{{{#else}}}}{}", print(otherwise)).unwrap();
                 }
@@ -171,7 +193,11 @@ fn shape(nodes: &[Node<'_>]) -> Vec<String> {
             Node::Value(value) => format!("{} {}", value.name, value.noquote),
             Node::Literal(pieces) => format!("literal {:?}", texts(pieces)),
             Node::Block(inner) => format!("block {:?}", shape(inner)),
-            Node::If { condition, then, otherwise } => format!(
+            Node::If {
+                condition,
+                then,
+                otherwise,
+            } => format!(
                 "if {} {} {:?} {:?} {:?}",
                 condition.name,
                 condition.negated,
@@ -186,7 +212,9 @@ fn shape(nodes: &[Node<'_>]) -> Vec<String> {
 /// A value keeps its meaning on its way into its type and back, and into an address and a body and back.
 /// The first byte picks the type.
 pub fn values(data: &[u8]) {
-    let Some((first, Ok(text))) = data.split_first().map(|(first, rest)| (first, std::str::from_utf8(rest)))
+    let Some((first, Ok(text))) = data
+        .split_first()
+        .map(|(first, rest)| (first, std::str::from_utf8(rest)))
     else {
         return;
     };
@@ -231,7 +259,10 @@ fn check_scalar(of: ValueType, text: &str) {
         Bind::Integer(_) | Bind::Decimal(_) => {
             // Two texts of one number are one double.
             let double = |text: &str| text.trim().parse::<f64>().expect("a number").abs();
-            assert!(double(text).to_bits() == double(&plain).to_bits(), "{text:?} became {plain}");
+            assert!(
+                double(text).to_bits() == double(&plain).to_bits(),
+                "{text:?} became {plain}"
+            );
             let digits = plain.bytes().filter(u8::is_ascii_digit).count();
             assert!(digits <= 39, "{text:?} became {plain}");
         }
