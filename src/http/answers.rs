@@ -14,6 +14,7 @@ const RETRY_AFTER_SECS: u16 = 1;
 
 /// A job that is not done, or has nothing to hand out.
 #[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Unfinished {
     /// `queued`, `running`, `cancelling`, `cancelled` or `failure`; `not yet` for an export.
     status: &'static str,

@@ -60,6 +60,10 @@ const PIECES_AHEAD: usize = 2;
         ("user_id" = Option<i64>, Query, description = "Of a signed link"),
         ("expires" = Option<i64>, Query, description = "Of a signed link, which needs no key"),
         ("signature" = Option<String>, Query, description = "Of a signed link"),
+        ("Range" = Option<String>, Header, description = "One range of bytes"),
+        ("If-Range" = Option<String>, Header, description = "The `ETag` that the range is of"),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the client has"),
+        ("Accept-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`, where there is such a copy"),
     ),
     responses(
         (status = 200, description = "The file"),

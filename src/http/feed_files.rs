@@ -52,6 +52,10 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
     params(
         ("feed" = String, Path, description = "The feed's id, its report's slug and its format, as in its address"),
         ("token" = String, Query, description = "From its address"),
+        ("Range" = Option<String>, Header, description = "One range of bytes"),
+        ("If-Range" = Option<String>, Header, description = "The `ETag` that the range is of"),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of what the client has"),
+        ("Accept-Encoding" = Option<String>, Header, description = "`gzip` or `zstd`, where there is such a copy"),
     ),
     responses(
         (status = 200, description = "The file"),
@@ -59,7 +63,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
         (status = 304, description = "The client has it"),
         (status = 403, description = "The feed is paused", body = super::openapi::Errors),
         (status = 404, description = "Unknown feed, or a wrong token", body = super::openapi::Errors),
-        (status = 503, description = "The file is not ready, or its report failed: come back"),
+        (status = 503, description = "The file is not ready, or its report failed: come back", body = super::openapi::Errors),
     )
 )]
 pub(crate) async fn get_feed_file(

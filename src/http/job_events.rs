@@ -38,7 +38,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[utoipa::path(
     get,
     path = "/jobs/{job_id}/events",
-    params(("job_id" = i64, Path, description = "From the submit's answer")),
+    params(
+        ("job_id" = i64, Path, description = "From the submit's answer"),
+        ("Last-Event-ID" = Option<i64>, Header, description = "The last line that is known"),
+    ),
     responses(
         (status = 200, description = "Server-sent events", content_type = "text/event-stream"),
         (status = 404, description = "Unknown job", body = super::openapi::Errors),

@@ -100,7 +100,10 @@ pub(crate) struct Paginated {
         ("_page_size" = Option<u64>, Query, description = "Rows a page; 25 unless given"),
     ),
     responses(
-        (status = 200, description = "A page; or, until it is there, an object with `status` alone", body = Page),
+        (status = 200, description = "A page; or, until it is there, how far the job is", content(
+            (super::openapi::QueryAnswer = "application/json"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+        )),
         (status = 404, description = "Unknown job", body = super::openapi::Errors),
     ),
     security(("key" = []))
@@ -139,9 +142,10 @@ pub(super) async fn page_of_report(
     params(
         ("job_id" = i64, Query, description = "From the submit's answer"),
         ("_wait" = Option<f64>, Query, description = "Seconds to wait for the job, 0 to 50"),
+        ("_page" = Option<u64>, Query, description = "Ignored, as is `_page_size`: old clients send them"),
     ),
     responses(
-        (status = 200, description = "The link; or `not yet`; or `failure` with the error", body = ExportReady),
+        (status = 200, description = "The link; or `not yet`; or `failure` with the error", body = super::openapi::ExportAnswer),
         (status = 404, description = "Unknown job", body = super::openapi::Errors),
     ),
     security(("key" = []))
@@ -173,8 +177,16 @@ pub(crate) async fn get_export_results(
     params(
         ("job_id" = i64, Path, description = "From the submit's answer"),
         ("_wait" = Option<f64>, Query, description = "Seconds to wait for the job, 0 to 50"),
+        ("_page" = Option<u64>, Query, description = "Of a query: from 1"),
+        ("_page_size" = Option<u64>, Query, description = "Of a query: rows a page; 25 unless given"),
     ),
-    responses((status = 200, description = "As get_export_results or get_query_results")),
+    responses(
+        (status = 200, description = "As get_export_results or get_query_results", content(
+            (super::openapi::JobAnswer = "application/json"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+        )),
+        (status = 404, description = "Unknown job", body = super::openapi::Errors),
+    ),
     security(("key" = []))
 )]
 pub(crate) async fn get_results(

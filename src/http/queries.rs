@@ -68,13 +68,21 @@ const JOB_ID: HeaderName = HeaderName::from_static("x-job-id");
     path = "/queries/{report_id}/submit_query.json",
     params(
         ("report_id" = String, Path, description = "The report's id, alone or with its slug"),
+        ("filters" = Option<BTreeMap<String, String>>, Query, style = Form, explode, description = "Values by the names of the report's filters"),
         ("_wait" = Option<f64>, Query, description = "Seconds to wait for the result, 0 to 50"),
+        ("_page" = Option<u64>, Query, description = "With `_wait`: from 1"),
+        ("_page_size" = Option<u64>, Query, description = "With `_wait`: rows a page; 25 unless given"),
+        ("_cache" = Option<String>, Query, description = "`off`: no earlier result or run may stand for this one"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to send again"),
         ("_truncate" = Option<bool>, Query, description = "Cuts a result over its limit of rows, which fails otherwise"),
     ),
     request_body(content = Option<serde_json::Value>, description = "Filter values by name, for POST"),
     responses(
-        (status = 200, description = "The job that runs it; with `_wait`, its page as soon as it is done", body = SubmitAnswer),
-        (status = 422, description = "Invalid key or filter value", body = super::openapi::Errors),
+        (status = 200, description = "The job that runs it; with `_wait`, its page as soon as it is done", content(
+            (super::openapi::SubmitQueryAnswer = "application/json"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+        )),
+        (status = 409, description = "The same `Idempotency-Key` with other values", body = super::openapi::Errors),
         (status = 404, description = "Unknown report", body = super::openapi::Errors),
     ),
     security(("key" = []))
@@ -97,7 +105,10 @@ macro_rules! submit_export {
             path = $path,
             params(
                 ("report_id" = String, Path, description = "The report's id, alone or with its slug"),
+                ("filters" = Option<BTreeMap<String, String>>, Query, style = Form, explode, description = "Values by the names of the report's filters"),
                 ("_wait" = Option<f64>, Query, description = "Seconds to wait for the file, 0 to 50"),
+                ("_cache" = Option<String>, Query, description = "`off`: no earlier result or run may stand for this one"),
+                ("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to send again"),
                 ("_truncate" = Option<bool>, Query, description = "Cuts a result over its limit of rows, which fails otherwise"),
                 ("_compress" = Option<String>, Query, description = "`gzip` or `zstd`; not for xlsx and parquet"),
                 ("_profile" = Option<String>, Query, description = "Of csv: `data` or `excel`"),
@@ -106,8 +117,8 @@ macro_rules! submit_export {
             ),
             request_body(content = Option<serde_json::Value>, description = "Filter values by name, for POST"),
             responses(
-                (status = 200, description = "The job that makes the file; with `_wait`, the link as soon as it is done", body = SubmitAnswer),
-                (status = 422, description = "Invalid key or filter value"),
+                (status = 200, description = "The job that makes the file; with `_wait`, the link as soon as it is done", body = super::openapi::SubmitExportAnswer),
+                (status = 409, description = "The same `Idempotency-Key` with other values"),
                 (status = 404, description = "Unknown report"),
             ),
             security(("key" = []))

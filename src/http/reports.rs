@@ -125,7 +125,12 @@ pub(crate) async fn list_reports(
         ("_wait" = Option<f64>, Query, description = "Seconds to wait for the job, 0 to 50"),
     ),
     responses(
-        (status = 200, description = "The report; with `job_id`, as get_query_results", body = ReportInfo),
+        (status = 200, description = "The report; with `job_id`, as get_query_results", content(
+            (super::openapi::ReportAnswer = "application/json"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+        )),
+        ("_page" = Option<u64>, Query, description = "With `job_id`: from 1"),
+        ("_page_size" = Option<u64>, Query, description = "With `job_id`: rows a page; 25 unless given"),
         (status = 404, description = "Unknown report", body = super::openapi::Errors),
     ),
     security(("key" = []))

@@ -514,7 +514,7 @@ const ROWS: [Row; 62] = [
     // Opens by the token in its address; a key does nothing for it.
     row(
         "get",
-        "/feeds/{feed}.json",
+        "/feeds/{feed}",
         "/feeds/1.csv?token=wrong",
         "",
         "open",
