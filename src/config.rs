@@ -57,6 +57,7 @@ pub(crate) struct Config {
     pub(crate) link_lifetime: Duration,
     pub(crate) feed_wait: Duration,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) cors_origins: Vec<String>,
     pub(crate) results_bytes_max: ByteSize,
     pub(crate) uploads_bytes_max: ByteSize,
     pub(crate) upload_bytes_max: ByteSize,
@@ -105,6 +106,7 @@ impl Settings {
             link_lifetime: self.link_lifetime.unwrap_or(Duration::from_mins(1)),
             feed_wait: self.feed_wait.unwrap_or(Duration::from_secs(100)),
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
+            cors_origins: self.cors_origins.unwrap_or_default(),
             results_bytes_max: self.results_bytes_max.unwrap_or(ByteSize::gib(200)),
             uploads_bytes_max: self.uploads_bytes_max.unwrap_or(ByteSize::gib(200)),
             upload_bytes_max: self.upload_bytes_max.unwrap_or(ByteSize::gib(20)),
@@ -169,8 +171,22 @@ impl Settings {
                 "setting `public_url` must begin with http:// or https://, got `{url}`"
             )));
         }
+        for origin in &config.cors_origins {
+            if !is_origin(origin) {
+                return Err(Error::invalid(format!(
+                    "setting `cors_origins` must be origins like https://app.example.com, got `{origin}`"
+                )));
+            }
+        }
         Ok(config)
     }
+}
+
+/// Just as browsers write it; no pattern, no path.
+fn is_origin(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| {
+        ["http", "https"].contains(&url.scheme()) && url.origin().ascii_serialization() == text
+    })
 }
 
 impl Config {

@@ -104,6 +104,14 @@ pub(crate) struct Settings {
         value_delimiter = ','
     )]
     pub(super) trusted_proxies: Option<Vec<IpNet>>,
+    /// Origins of pages whose scripts may read data, such as `https://app.example.com`; several by commas
+    #[arg(
+        long,
+        env = "HOLISTICS_CORS_ORIGINS",
+        value_name = "ORIGINS",
+        value_delimiter = ','
+    )]
+    pub(super) cors_origins: Option<Vec<String>>,
     /// Size that all stored results and their files may have together
     #[arg(long, env = "HOLISTICS_RESULTS_BYTES_MAX", value_name = "SIZE")]
     pub(super) results_bytes_max: Option<ByteSize>,
@@ -168,6 +176,7 @@ impl Settings {
             link_lifetime: self.link_lifetime.or(other.link_lifetime),
             feed_wait: self.feed_wait.or(other.feed_wait),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
+            cors_origins: self.cors_origins.or(other.cors_origins),
             results_bytes_max: self.results_bytes_max.or(other.results_bytes_max),
             uploads_bytes_max: self.uploads_bytes_max.or(other.uploads_bytes_max),
             upload_bytes_max: self.upload_bytes_max.or(other.upload_bytes_max),

@@ -5,6 +5,7 @@ mod access;
 mod answers;
 pub(crate) mod audit;
 pub(crate) mod auth;
+mod cors;
 mod download;
 mod encoding;
 mod error;
@@ -70,16 +71,14 @@ pub(crate) struct App {
 /// Every route.
 pub(crate) fn router(app: App) -> Router {
     let body_max = usize::try_from(app.config.request_bytes_max.as_u64()).unwrap_or(usize::MAX);
-    let (router, document) = OpenApiRouter::new()
-        .routes(routes!(queries::submit_query))
-        .routes(routes!(queries::submit_export_csv))
-        .routes(routes!(queries::submit_export_json))
-        .routes(routes!(queries::submit_export_xlsx))
-        .routes(routes!(queries::submit_export_ndjson))
-        .routes(routes!(queries::submit_export_parquet))
-        .routes(routes!(queries::submit_export_arrow))
-        .routes(routes!(poll::get_query_results))
-        .routes(routes!(poll::get_export_results))
+    let (data, document) = data_routes().split_for_parts();
+    // Set before the layer, which would not see it otherwise.
+    let data = data.method_not_allowed_fallback(|| async { Rejection::MethodNotAllowed });
+    let data = match cors::layer(&app.config) {
+        Some(layer) => data.layer(layer),
+        None => data,
+    };
+    let (router, mut others) = OpenApiRouter::new()
         .routes(routes!(reports::list_reports, reports::apply_report))
         .routes(routes!(
             reports::get_report,
@@ -87,10 +86,7 @@ pub(crate) fn router(app: App) -> Router {
             reports::delete_report
         ))
         .routes(routes!(reports::share_report))
-        .routes(routes!(poll::get_results))
-        .routes(routes!(jobs::get_job))
         .routes(routes!(jobs::cancel_job))
-        .routes(routes!(download::download))
         .routes(routes!(users::get_user_info))
         .routes(routes!(users::get_me))
         .routes(routes!(users::list_users, users::add_user))
@@ -105,22 +101,16 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(imports::execute_import))
         .routes(routes!(job_lists::list_jobs))
         .routes(routes!(job_lists::last_run_jobs))
-        .routes(routes!(job_events::get_events))
-        .routes(routes!(job_logs::get_logs))
         .routes(routes!(job_logs::get_rejects))
-        .routes(routes!(manifest::get_manifest))
         .routes(routes!(feeds::list_feeds, feeds::add_feed))
-        .routes(routes!(
-            feed_files::get_feed_file,
-            feeds::change_feed,
-            feeds::delete_feed
-        ))
         .routes(routes!(feeds::rotate_feed))
         .routes(routes!(audit::get_audit))
         .routes(routes!(health))
         .split_for_parts();
-    let document = Arc::new(openapi::finish(document));
+    others.merge(document);
+    let document = Arc::new(openapi::finish(others));
     router
+        .merge(data)
         .route("/openapi.json", get(|| async move { Json((*document).clone()) }))
         .route(
             "/queries/{report_id}/{action}",
@@ -131,6 +121,31 @@ pub(crate) fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::max(body_max))
         .layer(axum::middleware::from_fn_with_state(app.clone(), layers::answer))
         .with_state(app)
+}
+
+/// What programs fetch data by, from a submit to the file; these alone may be opened to scripts of other origins.
+fn data_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(queries::submit_query))
+        .routes(routes!(queries::submit_export_csv))
+        .routes(routes!(queries::submit_export_json))
+        .routes(routes!(queries::submit_export_xlsx))
+        .routes(routes!(queries::submit_export_ndjson))
+        .routes(routes!(queries::submit_export_parquet))
+        .routes(routes!(queries::submit_export_arrow))
+        .routes(routes!(poll::get_query_results))
+        .routes(routes!(poll::get_export_results))
+        .routes(routes!(poll::get_results))
+        .routes(routes!(jobs::get_job))
+        .routes(routes!(job_events::get_events))
+        .routes(routes!(job_logs::get_logs))
+        .routes(routes!(manifest::get_manifest))
+        .routes(routes!(download::download))
+        .routes(routes!(
+            feed_files::get_feed_file,
+            feeds::change_feed,
+            feeds::delete_feed
+        ))
 }
 
 /// Whether the server answers and its metadata can be read.

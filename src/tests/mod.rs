@@ -4,6 +4,7 @@
 mod api;
 mod bad_input;
 mod downloads;
+mod cors;
 mod feeds;
 mod imports;
 mod job_lists;
