@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod output;
+mod apply;
 mod audit;
 mod client;
 mod data;

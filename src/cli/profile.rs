@@ -76,6 +76,12 @@ struct Remembered {
 }
 
 impl ServerArgs {
+    /// Whether an option or the environment says which server.
+    pub(super) fn is_named(&self) -> bool {
+        let profile = self.profile.iter().any(|name| !is_of_csv(name));
+        self.host.is_some() || profile || variable("HOLISTICS_PROFILE").is_some()
+    }
+
     pub(super) fn profile(&self) -> String {
         let given = self.profile.iter().rfind(|name| !is_of_csv(name)).cloned();
         given

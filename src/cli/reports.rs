@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::value::to_raw_value;
 
 use crate::access::Sight;
+use crate::cli::apply::apply_to;
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
 use crate::cli::profile::ServerArgs;
@@ -49,7 +50,7 @@ pub(super) struct ReportsArgs {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Bring the .sql files of a folder into the server: new reports and new versions; reports without a file stay
+    /// Bring the .sql files of a folder into the server, with --host or --profile into that one: new reports and new versions; reports without a file stay
     Apply {
         dir: PathBuf,
         /// Only say what would change
@@ -96,6 +97,9 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
             return server_reports::show(&answer);
         }
         Command::Open(open) => return server_reports::open(&args.server, open),
+        Command::Apply { dir, dry_run } if asks_server && args.server.is_named() => {
+            return apply_to(&args.server.client()?, dir, *dry_run);
+        }
         _ => {}
     }
     block_on(async {
@@ -163,6 +167,16 @@ async fn in_folder(data: &DataArgs) -> Result<Vec<ReportInfo>> {
 
 /// Reads every `.sql` file of a folder. All faults are told at once.
 pub(super) fn read_folder(dir: &Path) -> Result<Vec<Report>> {
+    let files = read_files(dir)?;
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    parse_files(&files)
+}
+
+/// Names and texts of every `.sql` file of a folder.
+pub(super) fn read_files(dir: &Path) -> Result<Vec<(String, String)>> {
     let unreadable =
         |path: &Path, error| Error::invalid(format!("cannot read `{}`: {error}", path.display()));
     let mut files = Vec::new();
@@ -177,11 +191,7 @@ pub(super) fn read_folder(dir: &Path) -> Result<Vec<Report>> {
         return Err(Error::invalid(format!("`{}` has no .sql file", dir.display())));
     }
     files.sort();
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(name, text)| (name.as_str(), text.as_str()))
-        .collect();
-    parse_files(&files)
+    Ok(files)
 }
 
 /// Reading a named pipe or a device would wait for ever.

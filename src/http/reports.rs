@@ -79,6 +79,9 @@ impl FilterInfo {
 pub(crate) struct ReportFile {
     #[schema(example = "---\nid: 7\ntitle: Orders\n---\nselect 1 as n")]
     file: String,
+    /// Only say what would change.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// What became of a report.
@@ -123,14 +126,14 @@ pub(crate) async fn list_reports(
         ("report_id" = String, Path, description = "The report's id, alone or with its slug"),
         ("job_id" = Option<i64>, Query, description = "From the submit's answer"),
         ("_wait" = Option<f64>, Query, description = "Seconds to wait for the job, 0 to 50"),
+        ("_page" = Option<u64>, Query, description = "With `job_id`: from 1"),
+        ("_page_size" = Option<u64>, Query, description = "With `job_id`: rows a page; 25 unless given"),
     ),
     responses(
         (status = 200, description = "The report; with `job_id`, as get_query_results", content(
             (super::openapi::ReportAnswer = "application/json"),
             (Vec<u8> = "application/vnd.apache.arrow.stream"),
         )),
-        ("_page" = Option<u64>, Query, description = "With `job_id`: from 1"),
-        ("_page_size" = Option<u64>, Query, description = "With `job_id`: rows a page; 25 unless given"),
         (status = 404, description = "Unknown report", body = super::openapi::Errors),
     ),
     security(("key" = []))
@@ -170,11 +173,13 @@ pub(crate) async fn get_report(
 pub(crate) async fn apply_report(
     State(app): State<App>,
     caller: Caller,
+    trail: Trail,
     body: Bytes,
 ) -> Result<Json<ReportChanged>, Rejection> {
     let asked: ReportFile = parse(&body, "{\"file\":\"---\\nid: 7\\n…\"}")?;
     let report = parse_report("file", &asked.file)?;
-    apply(&app, &caller, report).await
+    trail.note(|record| record.report_id = Some(report.id));
+    apply(&app, &caller, report, asked.dry_run).await
 }
 
 /// Changes a report that the caller may change.
@@ -194,17 +199,18 @@ pub(crate) async fn apply_report(
 pub(crate) async fn change_report(
     State(app): State<App>,
     caller: Caller,
+    trail: Trail,
     Segments(report): Segments<String>,
     body: Bytes,
 ) -> Result<Json<ReportChanged>, Rejection> {
-    let id = own_report(&app, &caller, &report).await?;
+    let id = own_report(&app, &caller, &trail, &report).await?;
     let asked: ReportFile = parse(&body, "{\"file\":\"---\\nid: 7\\n…\"}")?;
     let report = parse_report("file", &asked.file)?;
     if report.id != id {
         let message = format!("the file has `id: {}`, the address {id}", report.id);
         return Err(Error::invalid(message).into());
     }
-    apply(&app, &caller, report).await
+    apply(&app, &caller, report, asked.dry_run).await
 }
 
 /// Deletes a report that the caller may change.
@@ -222,9 +228,10 @@ pub(crate) async fn change_report(
 pub(crate) async fn delete_report(
     State(app): State<App>,
     caller: Caller,
+    trail: Trail,
     Segments(report): Segments<String>,
 ) -> Result<Json<ReportChanged>, Rejection> {
-    let id = own_report(&app, &caller, &report).await?;
+    let id = own_report(&app, &caller, &trail, &report).await?;
     app.store.remove_report(id).await?;
     app.store.sync().await?;
     Ok(Json(ReportChanged {
@@ -250,10 +257,11 @@ pub(crate) async fn delete_report(
 pub(crate) async fn share_report(
     State(app): State<App>,
     caller: Caller,
+    trail: Trail,
     Segments(report): Segments<String>,
     body: Bytes,
 ) -> Result<Json<Shares>, Rejection> {
-    let id = own_report(&app, &caller, &report).await?;
+    let id = own_report(&app, &caller, &trail, &report).await?;
     let asked: Shares = parse(&body, "{\"shared_with\":[\"everyone\"]}")?;
     app.store.set_shares(id, &asked.shared_with).await?;
     app.store.sync().await?;
@@ -261,13 +269,18 @@ pub(crate) async fn share_report(
     Ok(Json(Shares { shared_with }))
 }
 
-async fn apply(app: &App, caller: &Caller, report: Report) -> Result<Json<ReportChanged>, Rejection> {
+async fn apply(
+    app: &App,
+    caller: &Caller,
+    report: Report,
+    dry_run: bool,
+) -> Result<Json<ReportChanged>, Rejection> {
     let id = report.id;
     // Its source is there.
     source_of(app, &report).await?;
     let changes = app
         .store
-        .apply_reports(std::slice::from_ref(&report), Some(&caller.user), false)
+        .apply_reports(std::slice::from_ref(&report), Some(&caller.user), dry_run)
         .await?;
     app.store.sync().await?;
     let status = match changes.first() {
@@ -279,8 +292,9 @@ async fn apply(app: &App, caller: &Caller, report: Report) -> Result<Json<Report
 }
 
 /// The id of a report that the caller sees and may change.
-async fn own_report(app: &App, caller: &Caller, segment: &str) -> Result<i64, Rejection> {
+async fn own_report(app: &App, caller: &Caller, trail: &Trail, segment: &str) -> Result<i64, Rejection> {
     let id = report_id(segment)?;
+    trail.note(|record| record.report_id = Some(id));
     let found = app.store.report_seen_by(id, &caller.sight()?).await?;
     match may_change(caller, &found.ok_or(Rejection::NotFound)?) {
         true => Ok(id),

@@ -1,0 +1,52 @@
+//! `holistics reports apply` with `--host` or `--profile`: report files to a server elsewhere.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::cli::client::Client;
+use crate::cli::reports::parse_files;
+use crate::cli::reports::read_files;
+use crate::error::Error;
+use crate::error::Result;
+
+/// What a server tells of a report that it was sent.
+#[derive(Deserialize)]
+struct Changed {
+    status: String,
+}
+
+/// With the key of `holistics login`. What is wrong with any file, here or there, is told before the first is applied.
+pub(super) fn apply_to(client: &Client, dir: &Path, dry_run: bool) -> Result<()> {
+    let files = read_files(dir)?;
+    let named: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    let reports = parse_files(&named)?;
+    let send = |name: &str, text: &str, dry_run: bool| -> Result<Changed> {
+        let asked = json!({"file": text, "dry_run": dry_run});
+        let sent: Result<Changed> = client.send_json("POST", "/queries.json", &asked);
+        sent.map_err(|error| Error::new(error.code, format!("{name}: {error}")))
+    };
+    let mut changes = Vec::new();
+    for (name, text) in &named {
+        changes.push(send(name, text, true)?);
+    }
+    if !dry_run {
+        changes.clear();
+        for (name, text) in &named {
+            changes.push(send(name, text, false)?);
+        }
+    }
+    for (report, Changed { status }) in reports.iter().zip(changes) {
+        let would = if dry_run && status != "unchanged" {
+            "would be "
+        } else {
+            ""
+        };
+        say!("report {} `{}`: {would}{status}", report.id, report.title);
+    }
+    Ok(())
+}
