@@ -49,12 +49,21 @@ impl Trail {
         note(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Says what is changed.
+    pub(super) fn target(&self, what: &str, id: i64) {
+        self.note(|record| {
+            record.target = Some(what.to_owned());
+            record.target_id = Some(id);
+        });
+    }
+
     fn taken(&self) -> Record {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Has the response write the record when the last of it is sent, or nobody takes more.
-    pub(super) fn follow(&self, store: &Store, response: Response) -> Response {
+    /// What goes out in pieces is recorded before the first of them too: a crash may be what ends it.
+    pub(super) async fn follow(&self, store: &Store, response: Response) -> Response {
         let mut record = self.taken();
         let status = response.status();
         if record.action.is_empty() {
@@ -68,14 +77,29 @@ impl Trail {
         if !status.is_success() {
             record.rows = None;
         }
-        response.map(|body| {
+        let begins = status.is_success() && response.body().size_hint().exact().is_none();
+        let begun = begins.then(|| Record {
+            action: format!("{} begins", record.action),
+            ..record.clone()
+        });
+        let response = response.map(|body| {
             Body::new(Counted {
                 body,
                 bytes: 0,
                 record,
                 store: store.clone(),
             })
-        })
+        });
+        if let Some(begun) = begun {
+            store.record(begun);
+            // Even if the client goes away meanwhile.
+            let store = store.clone();
+            let written = tokio::spawn(async move { store.write_records().await }).await;
+            if let Err(error) = written.map_err(Error::internal).flatten() {
+                tracing::error!(%error, "cannot record that a download begins");
+            }
+        }
+        response
     }
 }
 
@@ -99,8 +123,8 @@ impl Guard {
     }
 
     /// There is an answer.
-    pub(super) fn follow(self, response: Response) -> Response {
-        self.trail.follow(&self.store, response)
+    pub(super) async fn follow(self, response: Response) -> Response {
+        self.trail.follow(&self.store, response).await
     }
 }
 
@@ -206,6 +230,8 @@ fn shown(record: Record) -> Value {
         "report_id": record.report_id,
         "report_version": record.report_version,
         "job_id": record.job_id,
+        "target": record.target,
+        "target_id": record.target_id,
         "filter_values": values.unwrap_or(Value::Null),
         "status": record.status,
         "rows": record.rows,

@@ -19,6 +19,7 @@ use crate::feed::Feed;
 use crate::feed::NewFeed;
 use crate::feed::Token;
 use crate::http::App;
+use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
 use crate::http::feed_files::id_of;
@@ -134,6 +135,7 @@ pub(crate) async fn list_feeds(
 pub(crate) async fn add_feed(
     State(app): State<App>,
     caller: Caller,
+    trail: Trail,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<FeedShown>, Rejection> {
@@ -187,6 +189,8 @@ pub(crate) async fn add_feed(
     new_job(&app, &caller, &found, &raw_values(&new.filter_values), of_feed).await?;
     let token = Token::generate()?;
     let id = app.store.add_feed(&new, &token.hash()).await?;
+    trail.target("feed", id);
+    trail.note(|record| record.report_id = Some(new.report_id));
     app.store.sync().await?;
     shown_with_url(&app, &caller, id, &token, &headers).await
 }
@@ -206,10 +210,11 @@ pub(crate) async fn add_feed(
 pub(crate) async fn change_feed(
     State(app): State<App>,
     caller: Caller,
+    trail: Trail,
     Segments(feed): Segments<String>,
     body: Bytes,
 ) -> Result<Json<FeedShown>, Rejection> {
-    let feed = own_feed(&app, &caller, &feed).await?;
+    let feed = own_feed(&app, &caller, &trail, &feed).await?;
     let asked: FeedChange = parse(&body, "{\"is_paused\":true}")?;
     app.store.pause_feed(feed.id, asked.is_paused).await?;
     app.store.sync().await?;
@@ -231,10 +236,11 @@ pub(crate) async fn change_feed(
 pub(crate) async fn rotate_feed(
     State(app): State<App>,
     caller: Caller,
+    trail: Trail,
     Segments(feed): Segments<String>,
     headers: HeaderMap,
 ) -> Result<Json<FeedShown>, Rejection> {
-    let feed = own_feed(&app, &caller, &feed).await?;
+    let feed = own_feed(&app, &caller, &trail, &feed).await?;
     let token = Token::generate()?;
     app.store.rotate_feed(feed.id, &token.hash()).await?;
     app.store.sync().await?;
@@ -255,9 +261,10 @@ pub(crate) async fn rotate_feed(
 pub(crate) async fn delete_feed(
     State(app): State<App>,
     caller: Caller,
+    trail: Trail,
     Segments(feed): Segments<String>,
 ) -> Result<Json<FeedShown>, Rejection> {
-    let feed = own_feed(&app, &caller, &feed).await?;
+    let feed = own_feed(&app, &caller, &trail, &feed).await?;
     app.store.remove_feed(feed.id).await?;
     app.store.sync().await?;
     Ok(Json(FeedShown::of(feed, None)))
@@ -275,9 +282,10 @@ fn may_manage(caller: &Caller) -> Result<(), Error> {
     }
 }
 
-async fn own_feed(app: &App, caller: &Caller, segment: &str) -> Result<Feed, Rejection> {
+async fn own_feed(app: &App, caller: &Caller, trail: &Trail, segment: &str) -> Result<Feed, Rejection> {
     may_manage(caller)?;
     let id = id_of(segment).ok_or(Rejection::NotFound)?;
+    trail.target("feed", id);
     let feed = app.store.feed(id).await?;
     feed.filter(|feed| caller.is_administrator() || feed.user_id == caller.user.id)
         .ok_or(Rejection::NotFound)

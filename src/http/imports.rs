@@ -15,6 +15,7 @@ use crate::data_import::NewDataImport;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::http::App;
+use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
 use crate::http::idempotency::once;
@@ -75,6 +76,7 @@ pub(crate) async fn import_csv(
     request: Request,
 ) -> Result<Json<ImportSubmitted>, Rejection> {
     let headers = request.headers().clone();
+    let trail = Trail::of(request.extensions());
     let mut upload = Upload::new(&app, request)?;
     let (fields, file) = match receive(&app, &caller, &mut upload).await {
         Ok(received) => received,
@@ -124,6 +126,8 @@ pub(crate) async fn import_csv(
         }
     });
     let (import_id, job_id) = adding.await.map_err(Error::internal)??;
+    trail.target("import", import_id);
+    trail.note(|record| record.job_id = Some(job_id));
     Ok(Json(ImportSubmitted {
         status: "created",
         job_id,
@@ -176,9 +180,11 @@ async fn receive(app: &App, caller: &Caller, upload: &mut Upload) -> Result<(Fie
 pub(crate) async fn execute_import(
     State(app): State<App>,
     caller: Caller,
+    trail: Trail,
     Segments(id): Segments<String>,
 ) -> Result<Json<ImportSubmitted>, Rejection> {
     let import = find_import(&app, &caller, &id).await?;
+    trail.target("import", import.id);
     may_import(&app, &caller).await?;
     let source = app.store.source(import.source_id).await?;
     writable(
@@ -191,6 +197,7 @@ pub(crate) async fn execute_import(
         Submitted::Created(_) | Submitted::Done(_) | Submitted::Repeated(_) => "created",
     };
     let job_id = submitted.job_id();
+    trail.note(|record| record.job_id = Some(job_id));
     app.queued.notify_one();
     app.store.sync().await?;
     Ok(Json(ImportSubmitted {

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::http::App;
+use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
 use crate::http::params::Segments;
@@ -115,10 +116,12 @@ pub(crate) struct Cancelled {
 pub(crate) async fn cancel_job(
     State(app): State<App>,
     caller: Caller,
+    trail: Trail,
     Segments(job_id): Segments<String>,
 ) -> Result<Json<Cancelled>, Rejection> {
     let job_id = job_id.parse().map_err(|_| Rejection::NotFound)?;
     let job = find_job(&app, &caller, job_id).await?;
+    trail.note(|record| record.job_id = Some(job_id));
     if job.user_id != caller.user.id && !caller.is_administrator() {
         let message =
             format!("job `{job_id}` can be cancelled by who submitted it first, or by an administrator");

@@ -107,7 +107,7 @@ pub(crate) async fn answer(State(app): State<App>, mut request: Request, next: N
     );
     let elapsed_ms = started.elapsed().as_millis();
     span.in_scope(|| info!(%method, path, status = status.as_u16(), elapsed_ms, "answered"));
-    guard.follow(response)
+    guard.follow(response).await
 }
 
 fn request_id(request: &Request) -> HeaderValue {

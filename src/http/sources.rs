@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::access::Scope;
 use crate::error::Error;
 use crate::http::App;
+use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
 use crate::http::params::Segments;
@@ -125,6 +126,7 @@ pub(crate) async fn get_data_source(
 pub(crate) async fn add_data_source(
     State(app): State<App>,
     caller: Caller,
+    trail: Trail,
     body: Bytes,
 ) -> Result<Json<DataSource>, Rejection> {
     let asked: NewDataSource = serde_json::from_slice(&body).map_err(|error| {
@@ -139,6 +141,7 @@ pub(crate) async fn add_data_source(
     let new = NewSource::new(asked.name, asked.dbtype, &asked.url, password, asked.settings)?;
     let sealed = SecretKey::seal_of(&app.config.data_dir, &new)?;
     let id = app.store.add_source(&new, sealed, false).await?;
+    trail.target("source", id);
     app.store.sync().await?;
     let source = app.store.source(id).await?.ok_or(Rejection::NotFound)?;
     Ok(Json(DataSource::of(source, &caller)))

@@ -14,6 +14,7 @@ use crate::access::Role;
 use crate::access::Scope;
 use crate::error::Error;
 use crate::http::App;
+use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
 use crate::http::jobs::iso_time;
@@ -184,6 +185,7 @@ pub(crate) async fn list_users(
 pub(crate) async fn add_user(
     State(app): State<App>,
     _caller: Caller,
+    trail: Trail,
     body: Bytes,
 ) -> Result<Json<UserShown>, Rejection> {
     let asked: UserChange = parse(&body, USER)?;
@@ -194,6 +196,7 @@ pub(crate) async fn add_user(
         .store
         .add_user(&email, &name, role, asked.api_access.unwrap_or(false))
         .await?;
+    trail.target("user", user.id);
     change(&app, user.id, &UserChange { role: None, ..asked }).await
 }
 
@@ -213,14 +216,17 @@ pub(crate) async fn add_user(
 pub(crate) async fn change_user(
     State(app): State<App>,
     _caller: Caller,
+    trail: Trail,
     Segments(id): Segments<String>,
     body: Bytes,
 ) -> Result<Json<UserShown>, Rejection> {
+    let id = id_of(&id)?;
+    trail.target("user", id);
     let asked: UserChange = parse(&body, USER)?;
     if asked.email.is_some() || asked.name.is_some() {
         return Err(Error::invalid("`email` and `name` of a user do not change").into());
     }
-    change(&app, id_of(&id)?, &asked).await
+    change(&app, id, &asked).await
 }
 
 async fn change(app: &App, id: i64, asked: &UserChange) -> Result<Json<UserShown>, Rejection> {
@@ -307,10 +313,12 @@ pub(crate) async fn list_groups(
 pub(crate) async fn set_group(
     State(app): State<App>,
     _caller: Caller,
+    trail: Trail,
     body: Bytes,
 ) -> Result<Json<GroupShown>, Rejection> {
     let asked: GroupSet = parse(&body, "{\"name\":\"sales\",\"users\":[\"ann@example.com\"]}")?;
     let id = app.store.set_group(&asked.name, &asked.users).await?;
+    trail.target("group", id);
     app.store.sync().await?;
     group(&app, id).await
 }
@@ -329,9 +337,11 @@ pub(crate) async fn set_group(
 pub(crate) async fn delete_group(
     State(app): State<App>,
     _caller: Caller,
+    trail: Trail,
     Segments(id): Segments<String>,
 ) -> Result<Json<GroupShown>, Rejection> {
     let group = group(&app, id_of(&id)?).await?;
+    trail.target("group", group.0.id);
     app.store.remove_group(group.0.id).await?;
     app.store.sync().await?;
     Ok(group)

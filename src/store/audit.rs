@@ -28,6 +28,9 @@ pub(crate) struct Record {
     pub(crate) report_id: Option<i64>,
     pub(crate) report_version: Option<i64>,
     pub(crate) job_id: Option<i64>,
+    /// What was changed beside reports and jobs: `user`, `group`, `source`, `import` or `feed`.
+    pub(crate) target: Option<String>,
+    pub(crate) target_id: Option<i64>,
     pub(crate) filter_values: Option<String>,
     pub(crate) status: i64,
     pub(crate) rows: Option<i64>,
@@ -76,10 +79,10 @@ impl Store {
         for record in records {
             sqlx::query(
                 "insert into audit (at, user_id, key_id, feed_id, address, action, report_id, report_version, job_id,
-                                    filter_values, status, rows, bytes, path)
+                                    filter_values, status, rows, bytes, path, target, target_id)
                  values ($1, $2, $3, $4, $5, $6, coalesce($7, (select report_id from jobs where id = $9)),
                          coalesce($8, (select report_version from jobs where id = $9)), $9,
-                         coalesce($10, (select filter_values from jobs where id = $9)), $11, $12, $13, $14)",
+                         coalesce($10, (select filter_values from jobs where id = $9)), $11, $12, $13, $14, $15, $16)",
             )
             .bind(record.at)
             .bind(record.user_id)
@@ -95,6 +98,8 @@ impl Store {
             .bind(record.rows)
             .bind(record.bytes)
             .bind(&record.path)
+            .bind(&record.target)
+            .bind(record.target_id)
             .execute(&mut *transaction)
             .await?;
         }

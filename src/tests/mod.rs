@@ -2,9 +2,10 @@
 //! Jobs are driven step by step, so nothing here waits or sleeps.
 
 mod api;
+mod audit;
 mod bad_input;
-mod downloads;
 mod cors;
+mod downloads;
 mod feeds;
 mod imports;
 mod job_lists;
