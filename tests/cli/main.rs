@@ -13,6 +13,7 @@ mod client;
 mod clients;
 mod commands;
 mod demo;
+mod feeds;
 mod imports;
 mod server;
 mod serving;
