@@ -38,7 +38,10 @@ class Connection:
         self.socket.sendall(request)
         answer = b""
         while True:
-            answer += self.socket.recv(65536)
+            piece = self.socket.recv(65536)
+            if not piece:
+                raise SystemExit(f"bench: the server went away after {answer!r}")
+            answer += piece
             head_end = answer.find(b"\r\n\r\n")
             if head_end > 0:
                 length = int(answer.lower().split(b"content-length: ")[1].split(b"\r\n")[0])

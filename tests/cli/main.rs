@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod client;
+mod apply;
 #[cfg(target_os = "linux")]
 mod clients;
 mod commands;
