@@ -114,7 +114,7 @@ def main():
     binary = pathlib.Path(sys.argv[1]).resolve()
     random.seed(1)
     with tempfile.TemporaryDirectory() as folder:
-        server = queue_figures.Server(binary, pathlib.Path(folder), "--trusted-proxies", "127.0.0.1/32", "--log", "error")
+        server = queue_figures.Server(binary, pathlib.Path(folder), "--trusted-proxies", "127.0.0.1/32", "--log", "warn,holistics::cli=info")
         try:
             def command(*arguments):
                 return queue_figures.subprocess.run(
