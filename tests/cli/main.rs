@@ -7,9 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod apply;
 mod bad_input;
 mod client;
-mod apply;
 #[cfg(target_os = "linux")]
 mod clients;
 mod commands;
