@@ -50,7 +50,7 @@ pub(crate) struct JobInfo {
     /// Its place in the queue, from 1, while it is queued.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_position: Option<i64>,
-    /// Its result had more rows than are allowed, and was cut as `_truncate=true` asked.
+    /// Its result had more rows or bytes than are allowed, and was cut as `_truncate=true` asked.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
     /// Why it failed.

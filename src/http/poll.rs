@@ -84,7 +84,7 @@ pub(crate) struct Paginated {
     pub(super) page_size: u64,
     pub(super) num_rows: u64,
     pub(super) num_pages: u64,
-    /// The result had more rows than are allowed, and was cut as `_truncate=true` asked.
+    /// The result had more rows or bytes than are allowed, and was cut as `_truncate=true` asked.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) truncated: bool,
 }

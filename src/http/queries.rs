@@ -74,7 +74,7 @@ const JOB_ID: HeaderName = HeaderName::from_static("x-job-id");
         ("_page_size" = Option<u64>, Query, description = "With `_wait`: rows a page; 25 unless given"),
         ("_cache" = Option<String>, Query, description = "`off`: no earlier result or run may stand for this one"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to send again"),
-        ("_truncate" = Option<bool>, Query, description = "Cuts a result over its limit of rows, which fails otherwise"),
+        ("_truncate" = Option<bool>, Query, description = "Cuts a result over its limit of rows or bytes, which fails otherwise"),
     ),
     request_body(content = Option<serde_json::Value>, description = "Filter values by name, for POST"),
     responses(
@@ -109,7 +109,7 @@ macro_rules! submit_export {
                 ("_wait" = Option<f64>, Query, description = "Seconds to wait for the file, 0 to 50"),
                 ("_cache" = Option<String>, Query, description = "`off`: no earlier result or run may stand for this one"),
                 ("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to send again"),
-                ("_truncate" = Option<bool>, Query, description = "Cuts a result over its limit of rows, which fails otherwise"),
+                ("_truncate" = Option<bool>, Query, description = "Cuts a result over its limit of rows or bytes, which fails otherwise"),
                 ("_compress" = Option<String>, Query, description = "`gzip` or `zstd`; not for xlsx and parquet"),
                 ("_profile" = Option<String>, Query, description = "Of csv: `data` or `excel`"),
                 ("_delimiter" = Option<String>, Query, description = "Of csv: `,`, `;`, `|` or `tab`"),
@@ -296,7 +296,7 @@ fn parse_cache(text: Option<&str>) -> Result<bool, Error> {
     }
 }
 
-/// Reads `_truncate`: whether a result over its limit of rows is to be cut instead of refused.
+/// Reads `_truncate`: whether a result over a limit is to be cut instead of refused.
 fn parse_truncate(text: Option<&str>) -> Result<bool, Error> {
     match text {
         None | Some("" | "false") => Ok(false),

@@ -116,6 +116,11 @@ impl ObjectWriter {
         }
     }
 
+    /// How many more bytes this may have.
+    pub(crate) fn bytes_left(&self) -> u64 {
+        self.bytes_max.as_u64().saturating_sub(self.bytes)
+    }
+
     pub(crate) fn publish(mut self) -> Result<Object> {
         let Some(file) = &self.file else {
             return Ok(Object::Inline(std::mem::take(&mut self.small)));

@@ -38,6 +38,13 @@ const BATCH_BYTES: usize = 8 << 20;
 /// The footer's key for the rows of each batch, a JSON array.
 const BATCH_ROWS_KEY: &str = "holistics.batch_rows";
 
+/// What is around the columns of a batch, at most.
+const HEAD_BYTES: u64 = 1 << 10;
+/// What is around the up to three buffers of a column, at most.
+const COLUMN_HEAD_BYTES: u64 = 320;
+/// What the file's end says of a batch, at most.
+const BATCH_END_BYTES: u64 = 64;
+
 /// The file format's footer takes nested types down to about 60 levels.
 const DEPTH_MAX: usize = 50;
 
@@ -57,8 +64,12 @@ pub(crate) struct ResultWriter {
     waiting: Vec<RecordBatch>,
     waiting_rows: usize,
     waiting_bytes: usize,
+    /// What they take in the file at most, where that matters.
+    waiting_bytes_max: u64,
     batch_rows: Vec<u64>,
     rows: u64,
+    /// How many bytes the schema takes, which is at the file's end once more.
+    schema_bytes: u64,
 }
 
 impl ResultWriter {
@@ -75,12 +86,17 @@ impl ResultWriter {
             }
         }
         let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD))?;
+        let bytes_left = object.bytes_left();
+        let mut writer = FileWriter::try_new_with_options(BufWriter::new(object), schema, options)?;
+        writer.flush()?;
         Ok(Self {
             schema: schema.clone(),
-            writer: FileWriter::try_new_with_options(BufWriter::new(object), schema, options)?,
+            schema_bytes: bytes_left - writer.get_ref().get_ref().bytes_left(),
+            writer,
             waiting: Vec::new(),
             waiting_rows: 0,
             waiting_bytes: 0,
+            waiting_bytes_max: 0,
             batch_rows: Vec::new(),
             rows: 0,
         })
@@ -108,6 +124,33 @@ impl ResultWriter {
         Ok(())
     }
 
+    /// Writes as many of the next rows as the file can take for certain, however badly they compress,
+    /// and says how many these are.
+    pub(crate) fn write_what_fits(&mut self, batch: &RecordBatch) -> Result<usize> {
+        if !self.fits(batch)? {
+            // What the waiting ones take is known when they are written.
+            self.write_waiting()?;
+            self.writer.flush()?;
+        }
+        let mut rows = batch.num_rows();
+        while rows > 0 && !self.fits(&batch.slice(0, rows))? {
+            rows /= 2;
+        }
+        let fitting = batch.slice(0, rows);
+        self.waiting_bytes_max += bytes_max(&fitting)?;
+        self.write(fitting)?;
+        Ok(rows)
+    }
+
+    fn fits(&self, batch: &RecordBatch) -> Result<bool> {
+        let buffer = self.writer.get_ref();
+        let written = buffer.buffer().len() as u64;
+        // The end has the schema once more, and the place and the rows of each batch.
+        let end = self.schema_bytes + HEAD_BYTES + (self.batch_rows.len() as u64 + 2) * BATCH_END_BYTES;
+        let bytes = written + self.waiting_bytes_max + bytes_max(batch)? + end;
+        Ok(bytes <= buffer.get_ref().bytes_left())
+    }
+
     fn write_waiting(&mut self) -> Result<()> {
         if self.waiting_rows == 0 {
             return Ok(());
@@ -116,6 +159,7 @@ impl ResultWriter {
         self.waiting.clear();
         self.waiting_rows = 0;
         self.waiting_bytes = 0;
+        self.waiting_bytes_max = 0;
         self.batch_rows.push(batch.num_rows() as u64);
         Ok(self.writer.write(&batch)?)
     }
@@ -136,6 +180,32 @@ impl ResultWriter {
             truncated,
             object: object.publish()?,
         })
+    }
+}
+
+/// As many bytes as these rows take at most: their buffers as they are, bits for which of them are NULL,
+/// and what is around them, which is there once more for each stored batch.
+fn bytes_max(batch: &RecordBatch) -> Result<u64> {
+    let mut bytes = 0;
+    let mut head = HEAD_BYTES;
+    for column in batch.columns() {
+        let data = column.to_data();
+        let buffers = data.get_slice_memory_size()? as u64 + batch.num_rows() as u64 / 8;
+        // What is inside a nested column may have as many such bits as it has values.
+        bytes += buffers * if data.data_type().is_nested() { 2 } else { 1 };
+        head += COLUMN_HEAD_BYTES * columns_in(data.data_type());
+    }
+    Ok(bytes + head * (bytes / BATCH_BYTES as u64 + 2))
+}
+
+/// A column and all that are nested in it.
+fn columns_in(data_type: &DataType) -> u64 {
+    1 + match data_type {
+        DataType::List(field) | DataType::FixedSizeList(field, _) | DataType::Map(field, _) => {
+            columns_in(field.data_type())
+        }
+        DataType::Struct(fields) => fields.iter().map(|field| columns_in(field.data_type())).sum(),
+        _ => 0,
     }
 }
 

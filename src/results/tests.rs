@@ -1,9 +1,13 @@
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
+use arrow::array::BooleanArray;
 use arrow::array::Int64Array;
+use arrow::array::ListArray;
 use arrow::array::StringArray;
 use arrow::datatypes::DataType;
 use arrow::datatypes::Field;
+use arrow::datatypes::Int64Type;
 use arrow::datatypes::Schema;
 use bytesize::ByteSize;
 
@@ -117,4 +121,63 @@ fn over_a_limit_is_an_error_and_leaves_nothing() {
     let (_folder, objects, written) = write(&batches, ByteSize::b(10));
     assert_eq!(written.unwrap_err().code, ErrorCode::TooLarge);
     assert!(objects.list(Folder::Results).unwrap().files.is_empty());
+}
+
+/// Rows of many types, of which none compresses.
+fn random_batch(rows: usize, seed: u64) -> RecordBatch {
+    let mut state = seed;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state >> 11
+    };
+    let numbers: Int64Array = (0..rows).map(|_| next() as i64).collect();
+    let text: StringArray = (0..rows).map(|_| Some(format!("{:x}", next()))).collect();
+    let flags: BooleanArray = (0..rows).map(|_| Some(next() % 2 == 0)).collect();
+    let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(
+        (0..rows).map(|_| Some((0..next() % 4).map(|_| Some(next() as i64)).collect::<Vec<_>>())),
+    );
+    RecordBatch::try_from_iter([
+        ("n", Arc::new(numbers) as ArrayRef),
+        ("text", Arc::new(text)),
+        ("flag", Arc::new(flags)),
+        ("list", Arc::new(lists)),
+    ])
+    .unwrap()
+}
+
+#[test]
+fn what_fits_never_passes_the_limit_and_fills_most_of_it() {
+    for (kib, batch_rows) in [
+        (8, 10),
+        (8, 2048),
+        (100, 1),
+        (500, 2048),
+        (3000, 50),
+        (20_000, 200_000),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::open(folder.path()).unwrap();
+        let max = ByteSize::kib(kib);
+        let mut batch = random_batch(batch_rows, 1);
+        let mut writer = ResultWriter::new(objects.create(&NAME, max), &batch.schema()).unwrap();
+        let mut rows = 0;
+        let mut seed = 1;
+        loop {
+            let written = writer.write_what_fits(&batch).unwrap();
+            rows += written as u64;
+            if written < batch.num_rows() {
+                break;
+            }
+            seed += 1;
+            batch = random_batch(batch_rows, seed);
+        }
+        let written = writer.finish(true).unwrap();
+        assert_eq!(written.rows, rows);
+        assert!(written.object.bytes() <= max.as_u64());
+        let content = written.object.into_content();
+        let reader = Rows::of(content, &objects, &NAME).unwrap().open().unwrap();
+        assert_eq!(reader.rows(), rows);
+        // A row takes about 35 bytes; of a few KiB most is the schema and the end.
+        assert!(kib < 500 || rows * 35 > kib << 9, "{kib} KiB: {rows} rows");
+    }
 }

@@ -139,6 +139,66 @@ async fn a_result_is_cut_only_where_that_is_asked_for_and_says_so_everywhere() {
 }
 
 #[tokio::test]
+async fn a_result_with_too_many_bytes_is_cut_to_what_fits_in_every_format() {
+    let max = 300 << 10;
+    let app = TestApp::with_config(|config| config.result_bytes_max = ByteSize::b(max)).await;
+    for cache in ["0s", "1h"] {
+        app.report(&format!("---\nid: 1\ntitle: Large\ncache: {cache}\n---\n{LARGE}"))
+            .await;
+        assert!(
+            app.page().await["error"]
+                .as_str()
+                .unwrap()
+                .contains("`result_bytes_max`")
+        );
+        let job_id = app.submit("/queries/1/submit_query.json?_truncate=true").await;
+        app.run_pending_jobs().await;
+        let manifest = app.get(&format!("/jobs/{job_id}/manifest.json")).await.json();
+        assert_eq!(manifest["truncated"], true, "{manifest}");
+        assert!(manifest["bytes"].as_u64().unwrap() <= max);
+        let kept = manifest["rows"].as_u64().unwrap();
+        // Hexadecimal digits compress to a half.
+        assert!((9_000..14_000).contains(&kept), "{kept}");
+        let last = format!("/queries/get_query_results.json?job_id={job_id}&_page={kept}&_page_size=1");
+        assert_eq!(
+            app.get(&last).await.json()["values"][0][0],
+            (kept - 1).to_string()
+        );
+
+        for format in ["csv", "json", "xlsx", "parquet", "arrow", "ndjson"] {
+            assert!(
+                app.export(format)
+                    .await
+                    .unwrap_err()
+                    .contains("`result_bytes_max`")
+            );
+            let job_id = app
+                .submit(&format!("/queries/1/submit_export.{format}?_truncate=true"))
+                .await;
+            app.run_pending_jobs().await;
+            let file = app.get(&format!("/exports/download?job_id={job_id}")).await;
+            assert_eq!(file.status, 200, "{format}: {}", file.text());
+            assert_eq!(file.header("x-result-truncated"), "true", "{format}");
+            assert!(file.body.len() as u64 <= max, "{format}: {}", file.body.len());
+            let manifest = app.get(&format!("/jobs/{job_id}/manifest.json")).await.json();
+            assert_eq!(manifest["truncated"], true, "{format}");
+            let rows = manifest["rows"].as_u64().unwrap();
+            assert!((3_000..=kept).contains(&rows), "{format}: {rows} of {kept}");
+            if format == "csv" {
+                let text = file.text();
+                assert_eq!(text.lines().count() as u64, rows + 1);
+                assert!(
+                    text.lines()
+                        .last()
+                        .unwrap()
+                        .starts_with(&format!("{},", rows - 1))
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn all_results_together_have_a_limit_and_expired_ones_make_room() {
     let app = TestApp::with_config(|config| config.results_bytes_max = ByteSize::mib(2)).await;
     app.report_sql(LARGE).await;

@@ -72,23 +72,30 @@ impl Worker {
             .ok_or_else(|| Error::internal(format!("job with unknown format `{}`", job.format)))?;
         let options: Options = serde_json::from_str(&job.options)?;
         let report = self.report_of(job).await?;
-        let encoder = self.encoder(job, format, &options, run);
-        let (file, made_of, time) = match stored {
+        let encoder = || self.encoder(job, format, &options, run);
+        let stored = match stored {
+            None => None,
             Some(result) => {
                 let rows = Rows::of(result.content.clone(), &self.objects, &object_of(&result))?;
-                let encoding = tokio::task::spawn_blocking(move || {
-                    let rows = rows.open()?;
-                    encoder
-                        .encode(&rows.schema(), rows.batches(0..u64::MAX)?)?
-                        .publish()
-                });
-                let file = encoding.await.map_err(Error::internal)??;
-                (file, MadeOf::Stored(result.id), result.created_at)
+                let encoder = encoder();
+                let is_full = encoder.is_full.clone();
+                match encoder.encode_stored(rows, u64::MAX).await {
+                    // Fewer rows than others were given are a result of their own.
+                    Err(_) if job.truncate && is_full.load(Ordering::Relaxed) => None,
+                    file => Some((file?, MadeOf::Stored(result.id), result.created_at)),
+                }
+            }
+        };
+        let (file, made_of, time) = match stored {
+            Some(stored) => stored,
+            None if job.truncate => {
+                let (file, result) = self.export_what_fits(claimed, &report, run, encoder).await?;
+                (file, MadeOf::Query(result), now_us())
             }
             None => {
                 let began = Instant::now();
                 let made = self
-                    .in_time(&report, self.encode_query(claimed, &report, encoder, run))
+                    .in_time(&report, self.encode_query(claimed, &report, encoder(), run))
                     .await?;
                 let engine = began.elapsed();
                 let result = match made.written {
@@ -184,12 +191,14 @@ impl Worker {
             threads: self.config.encode_threads,
             given_up: run.given_up.clone(),
             on_write_error: None,
+            is_full: Arc::default(),
+            read: Arc::default(),
         }
     }
 }
 
 /// Everything it takes to write the file, on a thread of its own.
-struct Encoder {
+pub(super) struct Encoder {
     format: Format,
     options: Options,
     object: ObjectWriter,
@@ -197,22 +206,38 @@ struct Encoder {
     given_up: Arc<AtomicBool>,
     /// Called when the file cannot be written: the query's next rows may be long in coming.
     on_write_error: Option<Cancel>,
+    /// Turns true when the file passes the limit of its bytes.
+    pub(super) is_full: Arc<AtomicBool>,
+    /// How many rows were read for it.
+    pub(super) read: Arc<AtomicU64>,
 }
 
 impl Encoder {
+    /// Writes and publishes the file of the first of these rows.
+    pub(super) async fn encode_stored(self, rows: Rows, rows_max: u64) -> Result<Object> {
+        let encoding = tokio::task::spawn_blocking(move || {
+            let rows = rows.open()?;
+            self.encode(&rows.schema(), rows.batches(0..rows_max)?)?.publish()
+        });
+        encoding.await.map_err(Error::internal)?
+    }
+
     fn encode(
         self,
-        schema: &arrow::datatypes::SchemaRef,
+        schema: &SchemaRef,
         batches: impl Iterator<Item = Result<RecordBatch>> + Send,
     ) -> Result<ObjectWriter> {
-        let given_up = self.given_up;
+        let (given_up, read) = (self.given_up, self.read);
         let batches = batches.map(|batch| match given_up.load(Ordering::Relaxed) {
             true => Err(Error::new(ErrorCode::Cancelled, "the export was stopped")),
-            false => batch,
+            false => batch.inspect(|batch| {
+                read.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+            }),
         });
         let file = File {
             object: self.object,
             on_error: self.on_write_error,
+            is_full: self.is_full,
         };
         let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
         exports::encode(
@@ -233,15 +258,18 @@ impl Encoder {
 struct File {
     object: ObjectWriter,
     on_error: Option<Cancel>,
+    is_full: Arc<AtomicBool>,
 }
 
 impl Write for File {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.object.write(bytes);
-        if written.is_err()
-            && let Some(on_error) = &self.on_error
-        {
-            on_error();
+        if let Err(error) = &written {
+            let is_full = error.kind() == io::ErrorKind::FileTooLarge;
+            self.is_full.store(is_full, Ordering::Relaxed);
+            if let Some(on_error) = &self.on_error {
+                on_error();
+            }
         }
         written
     }
@@ -330,6 +358,8 @@ mod tests {
                 on_write_error: Some(Arc::new(move || {
                     let _ = stop.send(());
                 })),
+                is_full: Arc::default(),
+                read: Arc::default(),
             };
             let first = std::iter::once(Ok(rows.clone()));
             let rest = std::iter::once_with(move || {

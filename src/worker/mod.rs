@@ -1,5 +1,6 @@
 //! Takes jobs off the queue and does them. A step is `run_next`; the server loops over it, tests call it.
 
+mod cut;
 mod export;
 mod import;
 mod leases;

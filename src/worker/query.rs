@@ -80,7 +80,7 @@ impl Worker {
         self.objects.create(name, self.config.result_bytes_max)
     }
 
-    async fn write_result(
+    pub(super) async fn write_result(
         &self,
         claimed: &Claimed,
         report: &Report,
@@ -98,13 +98,22 @@ impl Worker {
         let limit = RowLimit::of(&self.config, report, &claimed.job);
         let mut batches = Limited::new(batches, limit);
         let rows = run.rows.clone();
+        let truncate = claimed.job.truncate;
         let shown = schema.clone();
         let writing = tokio::task::spawn_blocking(move || {
             let mut writer = ResultWriter::new(object, &schema)?;
             while let Some(batch) = batches.blocking_next()? {
                 kill_point("row_batch");
-                rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-                writer.write(batch)?;
+                if !truncate {
+                    rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                    writer.write(batch)?;
+                    continue;
+                }
+                let written = writer.write_what_fits(&batch)?;
+                rows.fetch_add(written as u64, Ordering::Relaxed);
+                if written < batch.num_rows() {
+                    return writer.finish(true);
+                }
             }
             writer.finish(batches.truncated)
         });
