@@ -45,6 +45,9 @@ const WARNING: HeaderName = HeaderName::from_static("warning");
 /// Seconds until a client should try again that found no file.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
+/// Who asks for a part has begun to read a file, and a newer one would not go with what is there already.
+const PARTS_MAX_AGE: Duration = Duration::from_secs(60);
+
 /// The file of a feed: made now, or within its `max_age`.
 #[utoipa::path(
     get,
@@ -137,10 +140,14 @@ async fn fetch(
 ) -> Result<Response, Rejection> {
     let found = app.store.report_seen_by(feed.report_id, &caller.sight()?).await?;
     let found = found.ok_or(Rejection::NotFound)?;
+    let mut max_age = Duration::from_micros(feed.max_age.unsigned_abs());
+    if headers.contains_key(header::RANGE) {
+        max_age = max_age.max(PARTS_MAX_AGE);
+    }
     let asked = Asked {
         format: Format::parse(&feed.format),
         options: serde_json::from_str(&feed.options).map_err(Error::internal)?,
-        cache: Some(Duration::from_micros(feed.max_age.unsigned_abs())),
+        cache: Some(max_age),
         truncate: false,
     };
     let new = new_job(app, caller, &found, &raw_values(&feed.filter_values), asked).await?;

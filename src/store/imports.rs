@@ -200,11 +200,13 @@ impl Store {
     }
 
     /// Job and attempt of the files with rejected rows that are kept.
-    pub(crate) async fn kept_rejects(&self) -> Result<HashSet<(i64, i64)>> {
+    pub(crate) async fn kept_rejects(&self, job_ids: &[i64]) -> Result<HashSet<(i64, i64)>> {
         let kept: Vec<(i64, i64)> = sqlx::query_as(
-            "select id, attempt from jobs where rejected > 0 and status = 'success'
-                              or kind = 'import' and status in ('running', 'cancelling')",
+            "select id, attempt from jobs
+             where id in (select value from json_each($1))
+               and (rejected > 0 and status = 'success' or status in ('running', 'cancelling'))",
         )
+        .bind(serde_json::to_string(job_ids)?)
         .fetch_all(&self.reads)
         .await?;
         Ok(kept.into_iter().collect())

@@ -8,6 +8,12 @@ use crate::job::JobStatus;
 use crate::store::Store;
 use crate::store::now_us;
 
+/// Asks jobs to stop; what nobody works on has stopped at once.
+pub(super) const CANCEL: &str =
+    "update jobs set status = case status when 'queued' then 'cancelled' else 'cancelling' end,
+            ended_at = case status when 'queued' then $1 end
+     where status in ('queued', 'running')";
+
 /// Whose lease has run out, and what became of them.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Expired {
@@ -119,15 +125,12 @@ impl Store {
 
     /// Asks for a job to stop; one that nobody works on has stopped at once. A job that has ended stays as it is.
     pub(crate) async fn cancel(&self, id: i64) -> Result<()> {
-        let changed = sqlx::query_scalar::<_, i64>(
-            "update jobs set status = case status when 'queued' then 'cancelled' else 'cancelling' end,
-                    ended_at = case status when 'queued' then $1 end
-             where id = $2 and status in ('queued', 'running') returning id",
-        )
-        .bind(now_us())
-        .bind(id)
-        .fetch_all(&self.writes)
-        .await?;
+        let sql = format!("{CANCEL} and id = $2 returning id");
+        let changed = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql))
+            .bind(now_us())
+            .bind(id)
+            .fetch_all(&self.writes)
+            .await?;
         if !changed.is_empty() {
             self.changes.tell(id);
         }

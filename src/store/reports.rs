@@ -15,6 +15,7 @@ use crate::report::Report;
 use crate::store::Store;
 use crate::store::access::report_is_seen;
 use crate::store::access::sight_arguments;
+use crate::store::leases::CANCEL;
 use crate::store::must_exist;
 use crate::store::now_us;
 use crate::store::shares::share;
@@ -168,13 +169,26 @@ impl Store {
 
 impl Store {
     /// Removes a report. Its versions stay, as long as jobs are remembered that ran them.
+    /// Jobs that are not done are cancelled: nobody could fetch what they make, or stop them.
     pub(crate) async fn remove_report(&self, id: i64) -> Result<()> {
+        let mut transaction = self.begin_write().await?;
         let removed = sqlx::query("delete from reports where id = $1")
             .bind(id)
-            .execute(&self.writes)
+            .execute(&mut *transaction)
             .await?
             .rows_affected();
-        must_exist(removed, &format!("report `{id}`"))
+        must_exist(removed, &format!("report `{id}`"))?;
+        let sql = format!("{CANCEL} and report_id = $2 returning id");
+        let cancelled: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(now_us())
+            .bind(id)
+            .fetch_all(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        for job_id in cancelled {
+            self.changes.tell(job_id);
+        }
+        Ok(())
     }
 }
 

@@ -207,22 +207,25 @@ impl Store {
         Ok(())
     }
 
-    /// The jobs and attempts whose rows are kept, or may be yet.
-    pub(crate) async fn kept_results(&self) -> Result<HashSet<(i64, i64)>> {
-        self.kept("results").await
+    /// Which of these jobs, and at which attempts, have rows that are kept, or may be yet.
+    pub(crate) async fn kept_results(&self, job_ids: &[i64]) -> Result<HashSet<(i64, i64)>> {
+        self.kept("results", job_ids).await
     }
 
-    /// The jobs and attempts whose files are kept, or may be yet.
-    pub(crate) async fn kept_exports(&self) -> Result<HashSet<(i64, i64)>> {
-        self.kept("exports").await
+    /// The same of files.
+    pub(crate) async fn kept_exports(&self, job_ids: &[i64]) -> Result<HashSet<(i64, i64)>> {
+        self.kept("exports", job_ids).await
     }
 
-    async fn kept(&self, table: &'static str) -> Result<HashSet<(i64, i64)>> {
+    async fn kept(&self, table: &'static str, job_ids: &[i64]) -> Result<HashSet<(i64, i64)>> {
         let sql = format!(
-            "select job_id, attempt from {table} union select id, attempt from jobs
-             where status in ('running', 'cancelling')"
+            "select job_id, attempt from {table} where job_id in (select value from json_each($1))
+             union select id, attempt from jobs where status in ('running', 'cancelling')"
         );
-        let kept = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(&self.reads).await?;
+        let kept = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(serde_json::to_string(job_ids)?)
+            .fetch_all(&self.reads)
+            .await?;
         Ok(kept.into_iter().collect())
     }
 

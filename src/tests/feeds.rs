@@ -95,6 +95,25 @@ async fn a_feed_opens_its_report_with_its_values_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn the_parts_of_a_file_are_of_one_run() {
+    let app = TestApp::new().await;
+    app.report(REPORT).await;
+    let (_, path) = app.feed(json!({"report_id": 7, "format": "csv"})).await;
+    let whole = app.fetch(&path, &[]).await;
+    let mut parts = app.fetch(&path, &[("range", "bytes=0-9")]).await;
+    assert_eq!(parts.status, 206);
+    let rest = app.fetch(&path, &[("range", "bytes=10-")]).await;
+    assert_eq!(
+        (rest.status.as_u16(), rest.header("etag")),
+        (206, whole.header("etag"))
+    );
+    parts.body.extend(rest.body);
+    assert_eq!(parts.body, whole.body);
+    // Without a range it is a new one.
+    assert_ne!(app.fetch(&path, &[]).await.body, whole.body);
+}
+
+#[tokio::test]
 async fn a_file_within_its_max_age_is_handed_out_again_and_not_sent_to_who_has_it() {
     let app = TestApp::new().await;
     app.report(REPORT).await;

@@ -198,6 +198,37 @@ async fn cancelled_job_whose_worker_is_lost_has_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_a_removed_report_stop() {
+    let app = TestApp::new().await;
+    app.report_sql(SLOW).await;
+    let running_id = app.submit("/queries/1/submit_query.json").await;
+    let running = app.start_next();
+    app.until_status(running_id, "running").await;
+    let queued_id = app.submit("/queries/1/submit_export.csv").await;
+    app.report("---\nid: 2\ntitle: Other\n---\nselect 1 as n").await;
+    let other_id = app.submit("/queries/2/submit_query.json").await;
+    let poll = format!("/queries/get_query_results.json?job_id={running_id}&_wait=50");
+    let (poll, ()) = tokio::join!(app.get(&poll), async {
+        app.worker.store.remove_report(1).await.unwrap();
+    });
+    // The poll hears of it at once.
+    assert_eq!(poll.status, 404);
+    assert_eq!(running.await.unwrap(), Ran::Job(running_id));
+    for (id, status) in [
+        (running_id, "cancelled"),
+        (queued_id, "cancelled"),
+        (other_id, "queued"),
+    ] {
+        let found: String = sqlx::query_scalar("select status from jobs where id = $1")
+            .bind(id)
+            .fetch_one(&mut app.metadata().await)
+            .await
+            .unwrap();
+        assert_eq!(found, status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn worker_that_has_lost_its_job_lets_go() {
     let app = TestApp::with_config(|config| config.job_lease = Duration::from_millis(300)).await;
     app.report_sql(SLOW).await;

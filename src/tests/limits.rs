@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use sqlx::Connection as _;
-use sqlx::SqliteConnection;
 
 use crate::tests::TestApp;
 
@@ -216,9 +214,7 @@ async fn all_results_together_have_a_limit_and_expired_ones_make_room() {
             .sum::<u64>()
     };
     assert!(kept() <= 2 << 20);
-    let mut metadata = SqliteConnection::connect(app.path().join("metadata.sqlite").to_str().unwrap())
-        .await
-        .unwrap();
+    let mut metadata = app.metadata().await;
     sqlx::query("update results set expires_at = 1 where id = (select min(id) from results)")
         .execute(&mut metadata)
         .await

@@ -33,6 +33,8 @@ use axum::http::Method;
 use axum::http::Request;
 use axum::http::StatusCode;
 use serde_json::Value;
+use sqlx::Connection as _;
+use sqlx::SqliteConnection;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
@@ -260,6 +262,12 @@ impl TestApp {
     /// What outlives a crash, and the worker that is to go with it.
     pub(crate) fn into_parts(self) -> (TempDir, Worker) {
         (self.folder, self.worker)
+    }
+
+    /// The metadata, past the store.
+    pub(crate) async fn metadata(&self) -> SqliteConnection {
+        let file = self.path().join("metadata.sqlite");
+        SqliteConnection::connect(file.to_str().unwrap()).await.unwrap()
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -2,8 +2,6 @@
 
 use axum::http::Method;
 use serde_json::json;
-use sqlx::Connection as _;
-use sqlx::SqliteConnection;
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -218,9 +216,7 @@ async fn result_stays_while_a_live_job_is_to_read_it() {
     app.run_pending_jobs().await;
     let rows = app.path().join("results/1-1.arrow");
     let job_id = app.submit("/queries/1/submit_export.csv").await;
-    let mut metadata = SqliteConnection::connect(app.path().join("metadata.sqlite").to_str().unwrap())
-        .await
-        .unwrap();
+    let mut metadata = app.metadata().await;
     sqlx::query("update results set expires_at = 0")
         .execute(&mut metadata)
         .await

@@ -8,6 +8,7 @@ use tracing::info;
 
 use crate::error::Result;
 use crate::objects::Folder;
+use crate::objects::Listed;
 use crate::objects::ObjectName;
 use crate::store::now_us;
 use crate::worker::Worker;
@@ -84,14 +85,14 @@ impl Worker {
     pub(super) async fn remove_orphans(&self) -> Result<()> {
         // First the files, then what is kept: a file that comes in between is left alone.
         let results = self.objects.list(Folder::Results)?;
-        self.objects
-            .remove_all_but(results, &self.store.kept_results().await?)?;
+        let kept = self.store.kept_results(&job_ids(&results)).await?;
+        self.objects.remove_all_but(results, &kept)?;
         let exports = self.objects.list(Folder::Exports)?;
-        self.objects
-            .remove_all_but(exports, &self.store.kept_exports().await?)?;
+        let kept = self.store.kept_exports(&job_ids(&exports)).await?;
+        self.objects.remove_all_but(exports, &kept)?;
         let rejects = self.objects.list(Folder::Rejects)?;
-        self.objects
-            .remove_all_but(rejects, &self.store.kept_rejects().await?)
+        let kept = self.store.kept_rejects(&job_ids(&rejects)).await?;
+        self.objects.remove_all_but(rejects, &kept)
     }
 
     /// Removes uploads that a crash left before an import named them. Only while nobody uploads.
@@ -105,6 +106,10 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+fn job_ids(listed: &Listed) -> Vec<i64> {
+    listed.files.iter().map(|(_, job_id, _)| *job_id).collect()
 }
 
 fn tell(removed: Result<()>) {
