@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -101,7 +102,7 @@ class Server:
 def submits_and_claims(binary, folder):
     """Submits while one job holds the only worker, and then how soon the worker begins the next of them.
     Every id is on disk when it is answered: WAL, `synchronous=normal`, and an fdatasync that those share who wait."""
-    server = Server(binary, folder, "--workers", "1")
+    server = Server(binary, folder, "--workers", "1", "--log", "info,holistics::worker=debug")
     connection = server.connect()
     slow = server.ask(connection, "/queries/1/submit_query.json")["job_id"]
     while server.ask(connection, f"/jobs/{slow}.json")["status"] != "running":
@@ -115,7 +116,10 @@ def submits_and_claims(binary, folder):
         times = metadata.execute("select started_at, ended_at from jobs where report_id = 2 order by started_at").fetchall()
     # While the queue is long.
     gaps = sorted((after[0] - before[1]) / 1000 for before, after in zip(times[:1000], times[1:1001]))
-    return QUEUED / seconds, gaps[len(gaps) // 2], gaps[len(gaps) * 99 // 100]
+    log = (folder / "log").read_text()
+    # The first is of the job that held the worker.
+    claims = sorted(int(us) / 1000 for us in re.findall(r"job claimed .*claim_us=(\d+)", log)[1:1001])
+    return QUEUED / seconds, *(each[len(each) * percent // 100] for each in (gaps, claims) for percent in (50, 99))
 
 
 def long_polls(binary, folder):

@@ -560,10 +560,10 @@ book.close()
         """The queue, on a server of its own."""
         holistics, folder = self.environment.holistics, WORK / "queue"
         if self.wanted("submits") or self.wanted("claim"):
-            rate, middle, p99 = queue_figures.submits_and_claims(holistics, folder)
+            rate, gap, gap_p99, claim, claim_p99 = queue_figures.submits_and_claims(holistics, folder)
             self.figure("submits", 1 / rate, 1 / 500, f"{rate:.0f} submits a second, durable, 16 clients (goal: 500)")
-            self.figure("claim", p99, 2, f"from a job's end to the next one's begin, 9,000 or more queued: p50 {middle:.2f} ms, "
-                        f"p99 {p99:.2f} ms (goal: 2 ms for the claim alone)")
+            self.figure("claim", claim_p99, 2, f"taking the next of 9,000 or more queued jobs: p50 {claim:.2f} ms, p99 {claim_p99:.2f} ms "
+                        f"(goal: 2 ms); from a job's end to the next one's begin: p50 {gap:.2f} ms, p99 {gap_p99:.2f} ms")
         if self.wanted("long_polls"):
             percent = queue_figures.long_polls(holistics, folder)
             self.figure("long_polls", percent, 5, f"200 long polls: {percent:.1f} % of a core (goal: 5 %)")

@@ -147,8 +147,10 @@ impl KeyTerms {
 #[derive(Clone, Debug)]
 pub(crate) struct Sight {
     pub(crate) user_id: i64,
-    /// What everybody else has, too.
+    /// Every report.
     pub(crate) sees_all: bool,
+    /// Everybody's jobs.
+    pub(crate) sees_all_jobs: bool,
     /// No other reports and their jobs, as a JSON array.
     pub(crate) reports: Option<String>,
     /// No other jobs than those with these pinned values, as JSON.
@@ -161,6 +163,7 @@ impl Sight {
         Self {
             user_id: 0,
             sees_all: true,
+            sees_all_jobs: true,
             reports: None,
             pins: None,
         }

@@ -120,6 +120,14 @@ impl Job {
     }
 }
 
+/// A key, and what of the queue is its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyShare {
+    pub(crate) id: i64,
+    /// How many jobs of it may be under way, queued ones among them.
+    pub(crate) jobs_max: Option<u32>,
+}
+
 /// What a submit asks for.
 pub(crate) struct NewJob {
     pub(crate) kind: JobKind,
@@ -139,7 +147,7 @@ pub(crate) struct NewJob {
     /// Whether a result over its limit of rows is to be cut instead of refused.
     pub(crate) truncate: bool,
     /// The key that it came with; `None` for a feed.
-    pub(crate) key_id: Option<i64>,
+    pub(crate) key: Option<KeyShare>,
     /// The values that the key pins, as JSON.
     pub(crate) pins: String,
 }

@@ -7,6 +7,9 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+/// Longer texts are not remembered, or a thousand of them would take much memory.
+const TEXT_BYTES_MAX: usize = 16 << 10;
+
 /// How many things are remembered; then all are forgotten, which costs each of them one look more.
 const KNOWN_MAX: usize = 1_000;
 
@@ -15,6 +18,14 @@ pub(crate) struct Memo<K, V>(Mutex<HashMap<K, V>>);
 impl<K, V> Default for Memo<K, V> {
     fn default() -> Self {
         Self(Mutex::default())
+    }
+}
+
+impl<V: Clone> Memo<String, V> {
+    pub(crate) fn set_by_text(&self, text: &str, value: V) {
+        if text.len() <= TEXT_BYTES_MAX {
+            self.set(text.to_owned(), value);
+        }
     }
 }
 

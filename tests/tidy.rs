@@ -27,7 +27,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
     ("exports", &["arrow_types"]),
     ("bench", &["exports"]),
     ("fuzzing", &["query", "http", "imports"]),
-    ("query", &["report", "source"]),
+    ("query", &["report", "source", "access"]),
     ("job", &["query", "hex"]),
     (
         "store",

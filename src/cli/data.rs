@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::objects::keep_new_files_private;
 use crate::objects::make_private_folder;
 use crate::store::Store;
 
@@ -22,6 +23,7 @@ pub(super) struct DataArgs {
 impl DataArgs {
     /// Opens the metadata, making the folder if need be.
     pub(super) async fn open_or_make(&self) -> Result<Store> {
+        keep_new_files_private();
         make_private_folder(self.folder())?;
         Store::open(&Config::in_folder(self.folder())?.metadata_file()).await
     }
@@ -41,6 +43,7 @@ impl DataArgs {
 
     /// Opens the metadata of a folder that must be there: one cannot list what is nowhere.
     pub(super) async fn open(&self) -> Result<Store> {
+        keep_new_files_private();
         let path = Config::in_folder(self.folder())?.metadata_file();
         if !path.exists() {
             return Err(Error::new(

@@ -24,6 +24,7 @@ use crate::cli::tpch;
 use crate::config::Config;
 use crate::error::Error;
 use crate::error::Result;
+use crate::objects::keep_new_files_private;
 use crate::objects::make_private_file;
 use crate::objects::make_private_folder;
 use crate::store::Store;
@@ -88,6 +89,7 @@ pub(super) fn run(args: DemoArgs) -> Result<()> {
         ..Config::in_folder(&args.data_dir)?
     };
     start_log(&config)?;
+    keep_new_files_private();
     make_private_folder(&args.data_dir)?;
     make_warehouse(&config.warehouse_file(), args.scale)?;
     with_runtime(async {

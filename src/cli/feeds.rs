@@ -16,6 +16,7 @@ use crate::cli::output::unless_json;
 use crate::cli::profile::CSV_PROFILES;
 use crate::cli::profile::ServerArgs;
 use crate::cli::submit::by_name;
+use crate::cli::submit::report_id;
 use crate::error::Result;
 
 #[derive(Args)]
@@ -34,9 +35,9 @@ pub(super) struct FeedsArgs {
 enum Command {
     /// Make a link and print it, alone, on standard output; it is never shown again
     Create {
-        /// The report's number
-        #[arg(long, value_name = "ID")]
-        report: i64,
+        /// The report's number or title
+        #[arg(long, value_name = "REPORT")]
+        report: String,
         /// csv, json, xlsx, parquet, ndjson or arrow
         #[arg(long, default_value = "csv")]
         format: String,
@@ -102,7 +103,7 @@ pub(super) fn run(args: FeedsArgs) -> Result<()> {
         } => {
             let values = by_name(&filters)?;
             let asked = json!({
-                "report_id": report,
+                "report_id": report_id(&client, &report)?,
                 "format": format,
                 "filters": values,
                 "max_age": max_age.as_secs(),

@@ -126,8 +126,7 @@ pub(crate) fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let word = console::style("error:").for_stderr().red().bold();
-            eprintln!("{word} {error}");
+            output::say_error(&error);
             ExitCode::from(status(error.code))
         }
     }

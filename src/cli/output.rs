@@ -30,7 +30,7 @@ macro_rules! say {
 
 #[derive(Args)]
 pub(super) struct OutputArgs {
-    /// Print JSON: objects as the API has them, and other lines as {"message":"…"}
+    /// Print JSON: objects as the API has them, other lines as {"message":"…"}, an error as {"error":{…}}
     #[arg(long, global = true, help_heading = "Output")]
     json: bool,
     /// When to use colours
@@ -83,6 +83,20 @@ pub(super) fn say_object(object: &impl Serialize, line: &str) -> Result<()> {
         true => print(&serde_json::to_string(object)?),
         false => print(line),
     }
+}
+
+/// Prints an error on standard error.
+pub(super) fn say_error(error: &Error) {
+    if is_json() {
+        let message = error.to_string();
+        eprintln!(
+            "{}",
+            json!({"error": {"code": error.code.name(), "message": message}})
+        );
+        return;
+    }
+    let word = console::style("error:").for_stderr().red().bold();
+    eprintln!("{word} {error}");
 }
 
 /// What a server answered, read; or nothing, because `--json` had it printed as it came.

@@ -23,6 +23,7 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::http;
+use crate::objects::keep_new_files_private;
 use crate::report::Report;
 use crate::worker::Worker;
 
@@ -47,6 +48,7 @@ pub(super) fn run(args: ServeArgs) -> Result<()> {
     };
     let config = settings.resolve()?;
     start_log(&config)?;
+    keep_new_files_private();
     let reports = config.reports.as_deref().map(reports::read_folder).transpose()?;
     with_runtime(async {
         let server = Server::start(config, &reports.unwrap_or_default()).await?;

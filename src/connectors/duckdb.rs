@@ -250,7 +250,7 @@ fn run(
         }
     };
     if passed == Passed::ByText && remembered != Some(exact) {
-        known.set(statement.sql.clone(), exact);
+        known.set_by_text(&statement.sql, exact);
     }
     let plain = Arc::new(plain_schema(&schema));
     if let Some(waiting) = schema_sender.take()

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
+use tracing::warn;
 
 use crate::connectors::BatchStream;
 use crate::connectors::CancelOnDrop;
@@ -23,6 +24,9 @@ use crate::query::Statement;
 
 /// A connection that nobody uses for so long is closed.
 const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// How long a database has to say that it stopped a query.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A kind of database server: how to reach it, ask it and stop it.
 pub(super) trait Server: Send + Sync + 'static {
@@ -185,7 +189,11 @@ async fn do_order<S: Server>(
     let is_done = outcome.is_ok();
     rows.end(outcome).await;
     if !is_done && let Some(connection) = connection.take() {
-        server.stop(connection).await;
+        // Where nothing comes through, its place is not kept from others for that.
+        let stopped = tokio::time::timeout(STOP_TIMEOUT, server.stop(connection)).await;
+        if stopped.is_err() {
+            warn!("a database has not answered that it stopped a query");
+        }
     }
     drop(permit);
     connection

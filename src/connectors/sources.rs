@@ -15,14 +15,12 @@ use crate::connectors::Purpose;
 use crate::connectors::duckdb::Warehouse;
 use crate::connectors::duckdb_file::DuckdbFile;
 use crate::connectors::duckdb_file::EngineSettings;
-use crate::connectors::duckdb_file::file_id;
 use crate::connectors::load::Destination;
 use crate::connectors::mysql::MySql;
 use crate::connectors::permits::Permits;
 use crate::connectors::postgres::Postgres;
 use crate::connectors::sessions::Sessions;
 use crate::connectors::sqlite::Sqlite;
-use crate::connectors::unreachable;
 use crate::error::Error;
 use crate::error::Result;
 use crate::query::Statement;
@@ -61,14 +59,12 @@ impl Connector {
                 )))))
             }
             (SourceKind::Sqlite, Address::File(path)) => {
-                let own = file_id(&engine.metadata_file);
-                if own.is_ok_and(|own| file_id(&path).is_ok_and(|id| id == own)) {
-                    return Err(unreachable(&source.name, "it is the server's own metadata"));
-                }
+                engine.refuse_own(&source.name, &path)?;
                 let sqlite = Sqlite::new(source, &path, query_timeout);
                 Ok(Self(Database::Sqlite(Arc::new(sqlite))))
             }
             (SourceKind::Duckdb, Address::File(path)) => {
+                engine.refuse_own(&source.name, &path)?;
                 let file = DuckdbFile::new(source, &path, query_timeout, engine);
                 Ok(Self(Database::Duckdb(Arc::new(file))))
             }

@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 
 use crate::access::KeyTerms;
 use crate::access::Role;
+use crate::access::Scope;
 use crate::access::Sight;
 use crate::api_key::HashedKey;
 use crate::error::Error;
@@ -21,6 +22,7 @@ use crate::http::App;
 use crate::http::access;
 use crate::http::audit::Trail;
 use crate::http::error::Rejection;
+use crate::job::KeyShare;
 use crate::store::api_keys::Holder;
 use crate::user::User;
 
@@ -51,7 +53,7 @@ impl FromRequestParts<App> for Caller {
         let holder = app.store.holder_of_key(&HashedKey::of(&key)).await?;
         let holder = holder.filter(Holder::is_in_time);
         let Some(holder) = holder else {
-            if let Some(address) = address {
+            if let Some(address) = address.or_else(|| peer_of(parts)) {
                 app.limits.count_wrong_key(address)?;
             }
             trail.note(|record| "wrong key".clone_into(&mut record.action));
@@ -87,14 +89,15 @@ pub(super) fn check_terms(
     key_id: i64,
     address: Option<IpAddr>,
 ) -> Result<(), Rejection> {
+    // First, so that refusals have a rate too.
+    if let Some(max) = terms.rate_max {
+        app.limits.count_request(key_id, max)?;
+    }
     if !terms.may_come_from(address) {
         let message = "this key cannot be used from this address";
         return Err(Error::new(ErrorCode::Forbidden, message).into());
     }
-    match terms.rate_max {
-        Some(max) => app.limits.count_request(key_id, max),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 impl Caller {
@@ -120,8 +123,20 @@ impl Caller {
         }
     }
 
+    /// Whose share of the queue a job takes.
+    pub(super) fn key(&self) -> Option<KeyShare> {
+        let jobs_max = self.terms.jobs_max;
+        self.key_id.map(|id| KeyShare { id, jobs_max })
+    }
+
     pub(crate) fn is_administrator(&self) -> bool {
         self.user.role == Role::Administrator
+    }
+
+    /// Whether jobs, feeds and imports of others are the caller's to see and to stop:
+    /// an administrator's, with a key that is for that.
+    pub(crate) fn manages_all(&self) -> bool {
+        self.is_administrator() && self.terms.has_scope(Scope::Admin) && !self.terms.is_of_reports()
     }
 
     pub(crate) fn sight(&self) -> Result<Sight, Error> {
@@ -129,6 +144,7 @@ impl Caller {
         Ok(Sight {
             user_id: self.user.id,
             sees_all: self.is_administrator(),
+            sees_all_jobs: self.manages_all(),
             reports: self.terms.reports.as_ref().map(json).transpose()?,
             pins: match self.terms.pins.is_empty() {
                 true => None,
@@ -143,10 +159,15 @@ impl Caller {
     }
 }
 
+/// The other end of the connection.
+pub(super) fn peer_of(parts: &Parts) -> Option<IpAddr> {
+    Some(parts.extensions.get::<Peer>()?.0.to_canonical())
+}
+
 /// Where a request comes from: the other end of the connection, or whom a proxy names that is trusted.
 /// `None` where a trusted proxy names something else than an address.
 pub(super) fn address_of(parts: &Parts, app: &App) -> Option<IpAddr> {
-    let peer = parts.extensions.get::<Peer>()?.0.to_canonical();
+    let peer = peer_of(parts)?;
     let trusted = |address: &IpAddr| {
         let networks = &app.config.trusted_proxies;
         networks.iter().any(|network| network.contains(address))

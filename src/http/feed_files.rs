@@ -25,6 +25,7 @@ use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::auth::address_of;
 use crate::http::auth::check_terms;
+use crate::http::auth::peer_of;
 use crate::http::download::file_of;
 use crate::http::error::Rejection;
 use crate::http::new_job::Asked;
@@ -37,6 +38,8 @@ use crate::http::poll::find_job;
 use crate::http::wait::job_after;
 use crate::job::Job;
 use crate::job::JobStatus;
+use crate::job::KeyShare;
+use crate::job::NewJob;
 use crate::query::raw_values::RawValues;
 use crate::store::api_keys::Holder;
 use crate::store::now_us;
@@ -79,7 +82,7 @@ pub(crate) async fn get_feed_file(
     let address = address_of(&parts, &app);
     let feed = opened(&app, &feed, params.get("token").unwrap_or_default()).await?;
     let Some(feed) = feed else {
-        if let Some(address) = address {
+        if let Some(address) = address.or_else(|| peer_of(&parts)) {
             app.limits.count_wrong_key(address)?;
         }
         let trail = Trail::of(&parts.extensions);
@@ -103,9 +106,13 @@ pub(crate) async fn get_feed_file(
         return Err(Error::new(ErrorCode::Forbidden, "this feed is paused").into());
     }
     check_terms(&app, &holder.terms, holder.key_id, address)?;
+    let key = KeyShare {
+        id: holder.key_id,
+        jobs_max: holder.terms.jobs_max,
+    };
     let caller = Caller::of_feed(holder.user, &feed);
     may_export(&caller)?;
-    fetch(&app, &caller, &feed, &parts.method, &parts.headers, &trail).await
+    fetch(&app, &caller, key, &feed, &parts.method, &parts.headers, &trail).await
 }
 
 /// The feed of this address, unless it is over or the token is another's.
@@ -133,6 +140,7 @@ fn same(one: &[u8], other: &[u8]) -> bool {
 async fn fetch(
     app: &App,
     caller: &Caller,
+    key: KeyShare,
     feed: &Feed,
     method: &Method,
     headers: &HeaderMap,
@@ -150,7 +158,10 @@ async fn fetch(
         cache: Some(max_age),
         truncate: false,
     };
-    let new = new_job(app, caller, &found, &raw_values(&feed.filter_values), asked).await?;
+    let new = NewJob {
+        key: Some(key),
+        ..new_job(app, caller, &found, &raw_values(&feed.filter_values), asked).await?
+    };
     let job_id = queue(app, new, None).await?.job_id();
     let job = job_after(app, caller, job_id, app.config.feed_wait).await?;
     if job.status == JobStatus::Success {
@@ -191,7 +202,6 @@ async fn aged(
     let age = (now_us() - read_at).max(0) / 1_000_000;
     let headers = response.headers_mut();
     headers.insert(header::AGE, HeaderValue::from(age));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if is_stale {
         headers.insert(WARNING, HeaderValue::from_static("110 - \"Response is Stale\""));
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Deserialize;
@@ -11,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::access::Scope;
+use crate::access::Sight;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::exports::Format;
@@ -21,6 +21,7 @@ use crate::feed::Token;
 use crate::http::App;
 use crate::http::audit::Trail;
 use crate::http::auth::Caller;
+use crate::http::body::WholeBody;
 use crate::http::error::Rejection;
 use crate::http::feed_files::id_of;
 use crate::http::feed_files::raw_values;
@@ -31,6 +32,7 @@ use crate::http::new_job::new_job;
 use crate::http::params::Segments;
 use crate::http::params::base_url;
 use crate::http::reports::parse;
+use crate::report::Filter;
 use crate::report::slug;
 use crate::store::now_us;
 
@@ -113,11 +115,13 @@ pub(crate) async fn list_feeds(
     caller: Caller,
 ) -> Result<Json<Vec<FeedShown>>, Rejection> {
     may_manage(&caller)?;
-    let of = (!caller.is_administrator()).then_some(caller.user.id);
+    let of = (!caller.manages_all()).then_some(caller.user.id);
     let feeds = app.store.feeds(of).await?;
-    Ok(Json(
-        feeds.into_iter().map(|feed| FeedShown::of(feed, None)).collect(),
-    ))
+    let mut all = Vec::with_capacity(feeds.len());
+    for feed in feeds {
+        all.push(shown(&app, &caller, feed, None).await?);
+    }
+    Ok(Json(all))
 }
 
 /// Makes a feed; its address is told now and never again.
@@ -137,7 +141,7 @@ pub(crate) async fn add_feed(
     caller: Caller,
     trail: Trail,
     headers: HeaderMap,
-    body: Bytes,
+    WholeBody(body): WholeBody,
 ) -> Result<Json<FeedShown>, Rejection> {
     may_manage(&caller)?;
     may_export(&caller)?;
@@ -212,14 +216,16 @@ pub(crate) async fn change_feed(
     caller: Caller,
     trail: Trail,
     Segments(feed): Segments<String>,
-    body: Bytes,
+    WholeBody(body): WholeBody,
 ) -> Result<Json<FeedShown>, Rejection> {
     let feed = own_feed(&app, &caller, &trail, &feed).await?;
     let asked: FeedChange = parse(&body, "{\"is_paused\":true}")?;
     app.store.pause_feed(feed.id, asked.is_paused).await?;
     app.store.sync().await?;
     let is_paused = asked.is_paused;
-    Ok(Json(FeedShown::of(Feed { is_paused, ..feed }, None)))
+    Ok(Json(
+        shown(&app, &caller, Feed { is_paused, ..feed }, None).await?,
+    ))
 }
 
 /// Gives a feed another address; the one before opens nothing any more.
@@ -267,7 +273,22 @@ pub(crate) async fn delete_feed(
     let feed = own_feed(&app, &caller, &trail, &feed).await?;
     app.store.remove_feed(feed.id).await?;
     app.store.sync().await?;
-    Ok(Json(FeedShown::of(feed, None)))
+    Ok(Json(shown(&app, &caller, feed, None).await?))
+}
+
+/// Values of secret filters are told to the feed's owner alone; of a report that is gone nobody knows which they are.
+async fn shown(app: &App, caller: &Caller, mut feed: Feed, url: Option<String>) -> Result<FeedShown, Error> {
+    if feed.user_id != caller.user.id {
+        let all = Sight::of_the_server();
+        let report = app.store.report_seen_by(feed.report_id, &all).await?;
+        let filters = report.iter().flat_map(|found| &found.report.filters);
+        let plain: Vec<String> = filters
+            .filter(|filter| !filter.secret)
+            .flat_map(Filter::names)
+            .collect();
+        feed.filter_values.retain(|name, _| plain.contains(name));
+    }
+    Ok(FeedShown::of(feed, url))
 }
 
 /// A key makes no addresses that open more than it does itself.
@@ -287,8 +308,8 @@ async fn own_feed(app: &App, caller: &Caller, trail: &Trail, segment: &str) -> R
     let id = id_of(segment).ok_or(Rejection::NotFound)?;
     trail.target("feed", id);
     let feed = app.store.feed(id).await?;
-    feed.filter(|feed| caller.is_administrator() || feed.user_id == caller.user.id)
-        .ok_or(Rejection::NotFound)
+    let feed = feed.filter(|feed| caller.manages_all() || feed.user_id == caller.user.id);
+    feed.ok_or(Rejection::NotFound)
 }
 
 async fn shown_with_url(
@@ -311,5 +332,5 @@ async fn shown_with_url(
         feed.format,
         token.reveal()
     );
-    Ok(Json(FeedShown::of(feed, Some(url))))
+    Ok(Json(shown(app, caller, feed, Some(url)).await?))
 }

@@ -114,9 +114,12 @@ pub(crate) async fn import_csv(
     let once = once(&caller, &headers, &(sorted, &file.sha256))?;
     // Even if the client goes away now: whoever names the file keeps it.
     let adding = tokio::spawn({
-        let app = app.clone();
+        let (app, key) = (app.clone(), caller.key());
         async move {
-            let (import_id, job_id, is_new) = app.store.add_import(&new, once.as_ref()).await?;
+            let (import_id, job_id, is_new) = app
+                .store
+                .add_import(&new, key, app.config.queue_max, once.as_ref())
+                .await?;
             if is_new {
                 file.keep();
                 app.queued.notify_one();
@@ -191,7 +194,10 @@ pub(crate) async fn execute_import(
         source
             .ok_or_else(|| Error::new(ErrorCode::Conflict, "the source of this import has been removed"))?,
     )?;
-    let submitted = app.store.execute_import(&import, caller.user.id).await?;
+    let submitted = app
+        .store
+        .execute_import(&import, caller.user.id, caller.key(), app.config.queue_max)
+        .await?;
     let status = match submitted {
         Submitted::Joined(_) => "already_existed",
         Submitted::Created(_) | Submitted::Done(_) | Submitted::Repeated(_) => "created",
@@ -232,7 +238,7 @@ pub(crate) async fn list_imports(
     }
     let imports = app
         .store
-        .imports_seen_by(caller.user.id, caller.is_administrator(), limit, offset)
+        .imports_seen_by(caller.user.id, caller.manages_all(), limit, offset)
         .await?;
     Ok(Json(shown(&app, imports).await?))
 }
@@ -265,7 +271,7 @@ async fn find_import(app: &App, caller: &Caller, id: &str) -> Result<DataImport,
     let id = digits.parse().map_err(|_| Rejection::NotFound)?;
     let import = app.store.import(id).await?;
     import
-        .filter(|import| caller.is_administrator() || import.user_id == caller.user.id)
+        .filter(|import| caller.manages_all() || import.user_id == caller.user.id)
         .filter(|_| !caller.terms.is_of_reports())
         .ok_or(Rejection::NotFound)
 }

@@ -21,7 +21,7 @@ use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
 use crate::http::job_logs::JobLogLine;
-use crate::http::limits::OpenStream;
+use crate::http::limits::Counted;
 use crate::http::params::Segments;
 use crate::http::poll::find_job;
 use crate::job::JobStatus;
@@ -59,7 +59,7 @@ pub(crate) async fn get_events(
     find_job(&app, &caller, job_id).await?;
     let known = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let watch = Watch {
-        _counted: OpenStream::of(&app.limits, caller.user.id)?,
+        _counted: Counted::stream(&app.limits, caller.user.id)?,
         sight: caller.sight()?,
         began: Instant::now(),
         watcher: app.store.waiter(job_id),
@@ -77,7 +77,7 @@ pub(crate) async fn get_events(
 
 struct Watch {
     app: App,
-    _counted: OpenStream,
+    _counted: Counted,
     began: Instant,
     /// Of the caller: what they may see no more, they are told no more of.
     sight: Sight,

@@ -122,7 +122,7 @@ pub(crate) async fn cancel_job(
     let job_id = job_id.parse().map_err(|_| Rejection::NotFound)?;
     let job = find_job(&app, &caller, job_id).await?;
     trail.note(|record| record.job_id = Some(job_id));
-    if job.user_id != caller.user.id && !caller.is_administrator() {
+    if job.user_id != caller.user.id && !caller.manages_all() {
         let message =
             format!("job `{job_id}` can be cancelled by who submitted it first, or by an administrator");
         return Err(Error::new(ErrorCode::Forbidden, message).into());

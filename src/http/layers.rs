@@ -8,7 +8,9 @@ use axum::extract::State;
 use axum::http::HeaderName;
 use axum::http::HeaderValue;
 use axum::http::Uri;
+use axum::http::header::CACHE_CONTROL;
 use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::http::header::REFERRER_POLICY;
 use axum::http::header::X_CONTENT_TYPE_OPTIONS;
 use axum::http::header::X_FRAME_OPTIONS;
 use axum::middleware::Next;
@@ -98,6 +100,12 @@ pub(crate) async fn answer(State(app): State<App>, mut request: Request, next: N
     }
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
+    // A cache in between does not know that a key was asked for.
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    // An address may have a token in it.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     // Data is shown by nobody else's pages, and never taken for what it does not say it is.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

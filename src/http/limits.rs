@@ -21,6 +21,9 @@ const WRONG_KEYS_MAX: u32 = 30;
 /// Streams of events that one user may have open: each looks at its job every second.
 const STREAMS_MAX: u32 = 100;
 
+/// Requests of one user that may wait for jobs: others find a place among the server's connections.
+const WAITS_MAX: u32 = 300;
+
 /// More than this many are forgotten once their minute is over.
 const TIDY_AT: usize = 1_024;
 const TIDY_EVERY: Duration = Duration::from_secs(1);
@@ -36,8 +39,8 @@ struct Count {
 pub(crate) struct Limits {
     of_keys: Counts<i64>,
     of_addresses: Counts<IpAddr>,
-    /// By user.
-    streams: Mutex<HashMap<i64, u32>>,
+    streams: Open,
+    waits: Open,
 }
 
 type Counts<K> = Mutex<(HashMap<K, Count>, Option<Instant>)>;
@@ -71,39 +74,54 @@ impl Limits {
     }
 }
 
-/// A stream of events, which counts until it is dropped.
-pub(super) struct OpenStream {
-    limits: Arc<Limits>,
+/// How many things of a kind each user has under way.
+pub(super) type Open = Arc<Mutex<HashMap<i64, u32>>>;
+
+/// One of them, which counts until it is dropped.
+pub(super) struct Counted {
+    open: Open,
     user_id: i64,
 }
 
-impl OpenStream {
-    pub(super) fn of(limits: &Arc<Limits>, user_id: i64) -> Result<Self, Error> {
-        let mut streams = limits.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = streams.entry(user_id).or_default();
-        if *count >= STREAMS_MAX {
-            return Err(Error::new(
-                ErrorCode::Busy,
-                format!(
-                    "you have {STREAMS_MAX} streams of events open: close one, or ask for the job's logs"
-                ),
-            ));
+impl Counted {
+    /// `None` where the user has as many as that.
+    fn new(open: &Open, user_id: i64, max: u32) -> Option<Self> {
+        let mut counts = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(user_id).or_default();
+        if *count >= max {
+            return None;
         }
         *count += 1;
-        Ok(Self {
-            limits: limits.clone(),
+        Some(Self {
+            open: open.clone(),
             user_id,
+        })
+    }
+
+    pub(super) fn stream(limits: &Limits, user_id: i64) -> Result<Self, Error> {
+        Self::new(&limits.streams, user_id, STREAMS_MAX).ok_or_else(|| {
+            let message = format!(
+                "you have {STREAMS_MAX} streams of events open: close one, or ask for the job's logs"
+            );
+            Error::new(ErrorCode::Busy, message)
+        })
+    }
+
+    pub(super) fn wait(limits: &Limits, user_id: i64) -> Result<Self, Error> {
+        Self::new(&limits.waits, user_id, WAITS_MAX).ok_or_else(|| {
+            let message = format!("{WAITS_MAX} requests of yours wait for jobs already: ask without `_wait`");
+            Error::new(ErrorCode::Busy, message)
         })
     }
 }
 
-impl Drop for OpenStream {
+impl Drop for Counted {
     fn drop(&mut self) {
-        let mut streams = self.limits.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = streams.get_mut(&self.user_id) {
+        let mut counts = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.user_id) {
             *count -= 1;
             if *count == 0 {
-                streams.remove(&self.user_id);
+                counts.remove(&self.user_id);
             }
         }
     }
@@ -146,14 +164,14 @@ mod tests {
 
     #[test]
     fn streams_count_until_they_end() {
-        let limits = Arc::default();
+        let limits = Limits::default();
         let mut open: Vec<_> = (0..STREAMS_MAX)
-            .map(|_| OpenStream::of(&limits, 1).unwrap())
+            .map(|_| Counted::stream(&limits, 1).unwrap())
             .collect();
-        assert!(OpenStream::of(&limits, 1).is_err());
-        assert!(OpenStream::of(&limits, 2).is_ok());
+        assert!(Counted::stream(&limits, 1).is_err());
+        assert!(Counted::stream(&limits, 2).is_ok());
         open.pop();
-        assert!(OpenStream::of(&limits, 1).is_ok());
+        assert!(Counted::stream(&limits, 1).is_ok());
         drop(open);
         assert!(limits.streams.lock().unwrap().is_empty());
     }

@@ -5,6 +5,7 @@ mod access;
 mod answers;
 pub(crate) mod audit;
 pub(crate) mod auth;
+mod body;
 mod cors;
 mod download;
 mod encoding;

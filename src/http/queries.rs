@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::FromRequest;
 use axum::extract::RawQuery;
 use axum::extract::Request;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use axum::http::HeaderName;
 use axum::http::HeaderValue;
@@ -28,6 +25,7 @@ use crate::exports::options::Options;
 use crate::http::App;
 use crate::http::audit::Trail;
 use crate::http::auth::Caller;
+use crate::http::body::read_body;
 use crate::http::error::Rejection;
 use crate::http::idempotency::once;
 use crate::http::new_job::Asked;
@@ -45,9 +43,6 @@ use crate::http::wait::parse_wait;
 use crate::job::JobKind;
 use crate::job::Submitted;
 use crate::query::raw_values::RawValues;
-
-/// How long a client may take to send a body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a submit answers.
 #[derive(Serialize, ToSchema)]
@@ -211,13 +206,6 @@ async fn submit(
     if format.is_some() {
         may_export(caller)?;
     }
-    if let Some(max) = caller.terms.jobs_max
-        && let Some(key_id) = caller.key_id
-        && app.store.live_jobs_of_key(key_id).await? >= i64::from(max)
-    {
-        let message = format!("this key has {max} jobs under way, which is as many as it may");
-        return Err(Error::new(ErrorCode::Busy, message).into());
-    }
     let mut raw = RawValues::from_query_string(query.as_deref().unwrap_or_default())?;
     let headers = request.headers().clone();
     let trail = Trail::of(request.extensions());
@@ -266,6 +254,8 @@ async fn submit(
         &headers,
         &(id, format.map(Format::extension), raw.given(), words),
     )?;
+    // It may be large, and nobody asks for it any more.
+    drop(raw);
     let submitted = queue(app, new, once).await?;
     let status = match submitted {
         Submitted::Created(_) | Submitted::Done(_) | Submitted::Repeated(_) => "created",
@@ -334,25 +324,6 @@ fn with_job_id(mut response: Response, job_id: i64) -> Response {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(JOB_ID, HeaderValue::from(job_id));
     response
-}
-
-async fn read_body(app: &App, request: Request) -> Result<Bytes, Rejection> {
-    let reading = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &()));
-    let late = format!(
-        "the body did not arrive within {} seconds",
-        BODY_TIMEOUT.as_secs()
-    );
-    reading
-        .await
-        .map_err(|_| Error::invalid(late))?
-        .map_err(|rejection| match rejection {
-            BytesRejection::FailedToBufferBody(_) if rejection.status() == 413 => {
-                let max = app.config.request_bytes_max;
-                let message = format!("the body is over the limit of {max} (setting `request_bytes_max`)");
-                Error::new(ErrorCode::TooLarge, message).into()
-            }
-            _ => Error::invalid("the body could not be read").into(),
-        })
 }
 
 /// A form is read as one; any other body is JSON, whatever its content type says: many clients do not say,

@@ -1,7 +1,6 @@
 //! Reports as such: listed, shown, made, changed, shared, deleted.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse as _;
@@ -10,11 +9,13 @@ use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::access::Scope;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::http::App;
 use crate::http::audit::Trail;
 use crate::http::auth::Caller;
+use crate::http::body::WholeBody;
 use crate::http::error::Rejection;
 use crate::http::new_job::source_of;
 use crate::http::params::Params;
@@ -174,7 +175,7 @@ pub(crate) async fn apply_report(
     State(app): State<App>,
     caller: Caller,
     trail: Trail,
-    body: Bytes,
+    WholeBody(body): WholeBody,
 ) -> Result<Json<ReportChanged>, Rejection> {
     let asked: ReportFile = parse(&body, "{\"file\":\"---\\nid: 7\\n…\"}")?;
     let report = parse_report("file", &asked.file)?;
@@ -201,7 +202,7 @@ pub(crate) async fn change_report(
     caller: Caller,
     trail: Trail,
     Segments(report): Segments<String>,
-    body: Bytes,
+    WholeBody(body): WholeBody,
 ) -> Result<Json<ReportChanged>, Rejection> {
     let id = own_report(&app, &caller, &trail, &report).await?;
     let asked: ReportFile = parse(&body, "{\"file\":\"---\\nid: 7\\n…\"}")?;
@@ -259,7 +260,7 @@ pub(crate) async fn share_report(
     caller: Caller,
     trail: Trail,
     Segments(report): Segments<String>,
-    body: Bytes,
+    WholeBody(body): WholeBody,
 ) -> Result<Json<Shares>, Rejection> {
     let id = own_report(&app, &caller, &trail, &report).await?;
     let asked: Shares = parse(&body, "{\"shared_with\":[\"everyone\"]}")?;
@@ -311,7 +312,9 @@ fn may_change(caller: &Caller, found: &VersionedReport) -> bool {
 }
 
 async fn info(app: &App, caller: &Caller, found: &VersionedReport) -> Result<ReportInfo, Error> {
-    let shared_with = match may_change(caller, found) {
+    // What is behind a report is for keys that may change it, not for those that may run it.
+    let is_open = caller.terms.has_scope(Scope::ReportsWrite) && !caller.terms.is_of_reports();
+    let shared_with = match is_open && may_change(caller, found) {
         true => Some(app.store.shares(found.report.id).await?),
         false => None,
     };

@@ -1,17 +1,16 @@
 //! The databases that reports run on. Nobody sees a password; administrators alone see where a database is.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use serde::Deserialize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access::Scope;
 use crate::error::Error;
 use crate::http::App;
 use crate::http::audit::Trail;
 use crate::http::auth::Caller;
+use crate::http::body::WholeBody;
 use crate::http::error::Rejection;
 use crate::http::params::Segments;
 use crate::secret::SecretKey;
@@ -39,8 +38,7 @@ pub(crate) struct DataSource {
 
 impl DataSource {
     fn of(source: Source, caller: &Caller) -> Self {
-        let is_open = caller.terms.has_scope(Scope::Admin) && !caller.terms.is_of_reports();
-        Self::new(source, caller.is_administrator() && is_open)
+        Self::new(source, caller.manages_all())
     }
 
     /// Where it is and how it is set, for who sees all.
@@ -127,7 +125,7 @@ pub(crate) async fn add_data_source(
     State(app): State<App>,
     caller: Caller,
     trail: Trail,
-    body: Bytes,
+    WholeBody(body): WholeBody,
 ) -> Result<Json<DataSource>, Rejection> {
     let asked: NewDataSource = serde_json::from_slice(&body).map_err(|error| {
         // The words of the parser name keys and places, and may quote a value; the password is no place for that.

@@ -1,13 +1,25 @@
 //! Multipart uploads: small fields, and one file that goes to disk as it comes.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
 use std::time::Duration;
 
+use axum::BoxError;
+use axum::body::BodyDataStream;
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use bytesize::ByteSize;
+use futures::StreamExt as _;
 use multer::Field;
 use multer::Multipart;
 use sha2::Digest as _;
@@ -26,6 +38,10 @@ use crate::random::random;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long what is left of a refused upload is read, so that its sender comes to hear why.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// As many bytes of the body are held that are not yet a part, or a piece of one.
+const UNREAD_MAX: u64 = 1 << 20;
+/// What a field takes beside its name and its text.
+const FIELD_BYTES: u64 = 64;
 const FILE: &str = "file";
 const CHUNKS_IN_FLIGHT: usize = 16;
 const NAME_BYTES: usize = 16;
@@ -65,6 +81,7 @@ impl Drop for UploadedFile {
 pub(super) struct Upload {
     app: App,
     parts: Multipart<'static>,
+    body: Arc<Body>,
     /// Bytes of the small fields so far.
     text_bytes: u64,
 }
@@ -73,7 +90,40 @@ pub(super) struct Upload {
 pub(super) enum Part {
     Text(String, String),
     /// The file, yet to be received.
-    File(Box<Field<'static>>),
+    File(Box<FileField>),
+}
+
+/// The file of an upload while it comes.
+pub(super) struct FileField {
+    field: Field<'static>,
+    body: Arc<Body>,
+}
+
+/// The body of an upload, of which the parser holds no more than a little before it makes something of it.
+struct Body {
+    stream: Mutex<BodyDataStream>,
+    /// Bytes since a part began, or a piece of one was handed on.
+    unread: AtomicU64,
+}
+
+impl Body {
+    fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = ready!(stream.poll_next_unpin(context));
+        Poll::Ready(next.map(|bytes| bytes.map_err(BoxError::from)))
+    }
+
+    fn poll_bounded(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        let next = ready!(self.poll_next(context));
+        let Some(Ok(bytes)) = &next else {
+            return Poll::Ready(next);
+        };
+        let unread = self.unread.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Poll::Ready(match unread > UNREAD_MAX {
+            true => Some(Err("the headers of a part are too long, or no part begins".into())),
+            false => next,
+        })
+    }
 }
 
 impl Upload {
@@ -85,20 +135,34 @@ impl Upload {
         let boundary = content_type
             .and_then(|text| multer::parse_boundary(text).ok())
             .ok_or_else(|| Error::invalid("the body must be multipart/form-data with a field `file`"))?;
+        let body = Arc::new(Body {
+            stream: Mutex::new(request.into_body().into_data_stream()),
+            unread: AtomicU64::new(0),
+        });
+        let stream = {
+            let body = body.clone();
+            futures::stream::poll_fn(move |context| body.poll_bounded(context))
+        };
         Ok(Self {
             app: app.clone(),
-            parts: Multipart::new(request.into_body().into_data_stream(), boundary),
+            parts: Multipart::new(stream, boundary),
+            body,
             text_bytes: 0,
         })
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<Part>, Error> {
+        self.body.unread.store(0, Ordering::Relaxed);
         let Some(field) = in_time(self.parts.next_field()).await? else {
             return Ok(None);
         };
+        self.body.unread.store(0, Ordering::Relaxed);
         let name = field.name().unwrap_or_default().to_owned();
         Ok(Some(match name.as_str() {
-            FILE => Part::File(Box::new(field)),
+            FILE => Part::File(Box::new(FileField {
+                field,
+                body: self.body.clone(),
+            })),
             _ => {
                 let text = self.receive_text(&name, field).await?;
                 Part::Text(name, text)
@@ -107,29 +171,32 @@ impl Upload {
     }
 
     async fn receive_text(&mut self, name: &str, mut field: Field<'static>) -> Result<String, Error> {
-        let max = self.app.config.request_bytes_max;
         let mut text = Vec::new();
-        self.text_bytes += name.len() as u64;
+        self.count(name.len() as u64 + FIELD_BYTES)?;
         while let Some(chunk) = in_time(field.chunk()).await? {
+            self.body.unread.store(0, Ordering::Relaxed);
+            self.count(chunk.len() as u64)?;
             text.extend_from_slice(&chunk);
-            self.text_bytes += chunk.len() as u64;
-            if self.text_bytes > max.as_u64() {
-                let message = format!(
-                    "the fields beside `file` are over the limit of {max} (setting `request_bytes_max`)"
-                );
-                return Err(Error::new(ErrorCode::TooLarge, message));
-            }
         }
         String::from_utf8(text).map_err(|_| Error::invalid(format!("the field `{name}` is not UTF-8")))
     }
 
+    fn count(&mut self, bytes: u64) -> Result<(), Error> {
+        let max = self.app.config.request_bytes_max;
+        self.text_bytes += bytes;
+        if self.text_bytes > max.as_u64() {
+            let message =
+                format!("the fields beside `file` are over the limit of {max} (setting `request_bytes_max`)");
+            return Err(Error::new(ErrorCode::TooLarge, message));
+        }
+        Ok(())
+    }
+
     /// Reads what is left of an upload that is refused:
     /// whoever is still sending would else see a broken connection instead of the answer.
-    pub(super) async fn drain(mut self) {
+    pub(super) async fn drain(self) {
         let drained = tokio::time::timeout(DRAIN_TIMEOUT, async {
-            while let Ok(Some(mut field)) = self.parts.next_field().await {
-                while let Ok(Some(_)) = field.chunk().await {}
-            }
+            while let Some(Ok(_)) = poll_fn(|context| self.body.poll_next(context)).await {}
         });
         if drained.await.is_err() {
             tracing::debug!("a refused upload was not read to its end");
@@ -137,8 +204,8 @@ impl Upload {
     }
 }
 
-pub(super) async fn receive_file(app: &App, field: Box<Field<'static>>) -> Result<UploadedFile, Error> {
-    let mut field = field;
+pub(super) async fn receive_file(app: &App, file: Box<FileField>) -> Result<UploadedFile, Error> {
+    let FileField { mut field, body } = *file;
     let name = hex(&random::<NAME_BYTES>()?);
     let file_name = plain_name(field.file_name().unwrap_or("upload.csv"));
     let max = app.config.upload_bytes_max;
@@ -161,6 +228,7 @@ pub(super) async fn receive_file(app: &App, field: Box<Field<'static>>) -> Resul
     });
     let mut bytes = 0;
     while let Some(chunk) = in_time(field.chunk()).await? {
+        body.unread.store(0, Ordering::Relaxed);
         bytes += chunk.len() as u64;
         if bytes > max.as_u64() {
             let message = format!("the file is over the limit of {max} (setting `upload_bytes_max`)");
@@ -207,7 +275,10 @@ async fn in_time<T>(reading: impl Future<Output = multer::Result<T>>) -> Result<
             IDLE_TIMEOUT.as_secs()
         ))
     })?;
-    read.map_err(|error| Error::invalid(format!("the body cannot be read: {error}")))
+    read.map_err(|error| match error {
+        multer::Error::StreamReadFailed(cause) => Error::invalid(format!("the body cannot be read: {cause}")),
+        error => Error::invalid(format!("the body cannot be read: {error}")),
+    })
 }
 
 /// The last part of a path, without what could forge a line.

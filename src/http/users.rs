@@ -1,7 +1,6 @@
 //! Users and groups, and who the caller is.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -16,6 +15,7 @@ use crate::error::Error;
 use crate::http::App;
 use crate::http::audit::Trail;
 use crate::http::auth::Caller;
+use crate::http::body::WholeBody;
 use crate::http::error::Rejection;
 use crate::http::jobs::iso_time;
 use crate::http::params::Segments;
@@ -186,7 +186,7 @@ pub(crate) async fn add_user(
     State(app): State<App>,
     _caller: Caller,
     trail: Trail,
-    body: Bytes,
+    WholeBody(body): WholeBody,
 ) -> Result<Json<UserShown>, Rejection> {
     let asked: UserChange = parse(&body, USER)?;
     let email = asked.email.clone().unwrap_or_default();
@@ -218,7 +218,7 @@ pub(crate) async fn change_user(
     _caller: Caller,
     trail: Trail,
     Segments(id): Segments<String>,
-    body: Bytes,
+    WholeBody(body): WholeBody,
 ) -> Result<Json<UserShown>, Rejection> {
     let id = id_of(&id)?;
     trail.target("user", id);
@@ -314,7 +314,7 @@ pub(crate) async fn set_group(
     State(app): State<App>,
     _caller: Caller,
     trail: Trail,
-    body: Bytes,
+    WholeBody(body): WholeBody,
 ) -> Result<Json<GroupShown>, Rejection> {
     let asked: GroupSet = parse(&body, "{\"name\":\"sales\",\"users\":[\"ann@example.com\"]}")?;
     let id = app.store.set_group(&asked.name, &asked.users).await?;

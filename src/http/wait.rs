@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
+use crate::http::limits::Counted;
 use crate::http::poll::find_job;
 use crate::job::Job;
 
@@ -31,6 +32,7 @@ pub(super) async fn job_after(app: &App, caller: &Caller, id: i64, wait: Duratio
     if wait.is_zero() {
         return find_job(app, caller, id).await;
     }
+    let _counted = Counted::wait(&app.limits, caller.user.id)?;
     let waiter = app.store.waiter(id);
     let mut stop = app.stop.clone();
     let mut over = std::pin::pin!(tokio::time::sleep(wait));

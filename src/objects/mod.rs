@@ -2,6 +2,7 @@
 //! A file is written aside and appears under its name whole or not at all; it never changes after that.
 //! Every name is made here. There is one backend, the local folder, so there is no interface to choose one.
 
+mod private;
 mod room;
 mod writer;
 
@@ -22,6 +23,10 @@ use tracing::info;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+pub(crate) use crate::objects::private::keep_new_files_private;
+pub(crate) use crate::objects::private::make_private_file;
+pub(crate) use crate::objects::private::make_private_folder;
+use crate::objects::private::private_folder;
 use crate::objects::room::Room;
 pub(crate) use crate::objects::writer::Object;
 pub(crate) use crate::objects::writer::ObjectWriter;
@@ -277,32 +282,6 @@ fn lock(root: &Path) -> Result<File> {
         }
         Err(TryLockError::Error(error)) => Err(error.into()),
     }
-}
-
-/// Makes a folder that only its owner can look into; one that is there stays as it is.
-fn private_folder(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
-/// The same for a folder that an operator has named: the error says where.
-pub(crate) fn make_private_folder(path: &Path) -> Result<()> {
-    private_folder(path).map_err(|error| {
-        Error::new(
-            ErrorCode::InvalidRequest,
-            format!("cannot make the folder `{}`: {error}", path.display()),
-        )
-    })
-}
-
-/// Takes a file that is there from everybody but its owner.
-pub(crate) fn make_private_file(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    Ok(())
 }
 
 /// Where the files of one kind are.

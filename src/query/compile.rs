@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
+use crate::access::Pins;
 use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::query::Bind;
 use crate::query::Dialect;
@@ -52,7 +54,19 @@ const CLAUSE_WORDS: [&str; 15] = [
 ];
 
 /// Makes the statement. A report that was read from a file fails only for its values.
+#[cfg(any(test, fuzzing))]
 pub(crate) fn compile(report: &Report, values: &Values, dialect: Dialect) -> Result<Statement> {
+    compile_pinned(report, values, dialect, &Pins::new())
+}
+
+/// The same, refused where a pinned filter decides nothing: a condition on it that an optional block
+/// takes along, or a branch that is not chosen, would let all rows out.
+pub(crate) fn compile_pinned(
+    report: &Report,
+    values: &Values,
+    dialect: Dialect,
+    pins: &Pins,
+) -> Result<Statement> {
     let nodes = checked(report).map_err(|fault| fault.into_error(&report.sql))?;
     let mut writer = Writer {
         filters: &report.filters,
@@ -61,10 +75,18 @@ pub(crate) fn compile(report: &Report, values: &Values, dialect: Dialect) -> Res
         sql: String::with_capacity(report.sql.len()),
         binds: Vec::new(),
         placeholders: HashMap::new(),
+        used: Vec::new(),
         missing: None,
         edge: Edge::None,
     };
     writer.nodes(&nodes)?;
+    if let Some(unused) = pins.keys().find(|pinned| !writer.used.contains(&pinned.as_str())) {
+        let message = format!(
+            "this key pins filter `{unused}`, which report `{}` does not use with these values",
+            report.id
+        );
+        return Err(Error::new(ErrorCode::Forbidden, message));
+    }
     if let Some(filter) = writer.missing {
         let message = format!(
             "filter `{}` must be {}, got no value",
@@ -98,37 +120,6 @@ fn value_checks(report: &Report, values: &Values) -> Vec<ValueCheck> {
     checks
 }
 
-impl Dialect {
-    fn placeholder(self, number: usize) -> String {
-        match self {
-            Self::DuckDb | Self::Postgres => format!("${number}"),
-            Self::MySql => "?".to_owned(),
-            Self::Sqlite => format!("?{number}"),
-        }
-    }
-
-    fn as_text(self, expression: &str) -> String {
-        match self {
-            Self::DuckDb => format!("CAST({expression} AS VARCHAR)"),
-            Self::Postgres | Self::Sqlite => format!("CAST({expression} AS TEXT)"),
-            Self::MySql => format!("CAST({expression} AS CHAR)"),
-        }
-    }
-
-    /// Whether a placeholder says which value it stands for, so that it can stand twice.
-    fn has_numbers(self) -> bool {
-        !matches!(self, Self::MySql)
-    }
-
-    fn joined(self, parts: &[String]) -> String {
-        match (self, parts) {
-            (_, [part]) => part.clone(),
-            (Self::MySql, parts) => format!("CONCAT({})", parts.join(", ")),
-            (_, parts) => format!("({})", parts.join(" || ")),
-        }
-    }
-}
-
 /// What was written last; the next text must not run into it.
 #[derive(Clone, Copy, PartialEq)]
 enum Edge {
@@ -145,6 +136,8 @@ struct Writer<'a> {
     binds: Vec<Bind>,
     /// The numbers that a name's values have in the SQL, from the first one on.
     placeholders: HashMap<&'a str, usize>,
+    /// The filters that what is written depends on.
+    used: Vec<&'a str>,
     /// A filter without a value whose key the SQL cannot do without.
     missing: Option<&'a Filter>,
     edge: Edge,
@@ -163,6 +156,7 @@ impl<'a> Writer<'a> {
                     then,
                     otherwise,
                 } => {
+                    self.used.push(condition.name);
                     let branch = if self.holds(condition) { then } else { otherwise };
                     self.nodes(branch)?;
                 }
@@ -194,6 +188,7 @@ impl<'a> Writer<'a> {
         let Some(filter) = find(self.filters, value.name) else {
             return Err(Error::invalid(format!("unknown filter `{}`", value.name)));
         };
+        self.used.push(value.name);
         let given = self.values.get(value.name);
         match single_choices(filter) {
             Some(choices) if value.noquote => {
@@ -253,6 +248,7 @@ impl<'a> Writer<'a> {
             match piece {
                 Piece::Text(text) => parts.push(format!("'{text}'")),
                 Piece::Value(value) => {
+                    self.used.push(value.name);
                     let number = *self.bind(value.name).start();
                     parts.push(self.dialect.as_text(&self.dialect.placeholder(number)));
                 }
@@ -273,7 +269,7 @@ impl<'a> Writer<'a> {
 
     /// Writes the block, and takes it back if a value is missing or nothing came of it.
     fn block(&mut self, nodes: &[Node<'a>]) -> Result<()> {
-        let (sql_length, binds_length) = (self.sql.len(), self.binds.len());
+        let (sql_length, binds_length, used_length) = (self.sql.len(), self.binds.len(), self.used.len());
         let missing_before = self.missing;
         self.edge = Edge::Block;
         self.nodes(nodes)?;
@@ -286,6 +282,7 @@ impl<'a> Writer<'a> {
             let replacement = without_value(written);
             self.sql.truncate(sql_length);
             self.binds.truncate(binds_length);
+            self.used.truncate(used_length);
             self.missing = missing_before;
             self.placeholders.retain(|_, first| *first <= binds_length);
             self.edge = Edge::Block;

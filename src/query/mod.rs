@@ -77,4 +77,33 @@ impl Dialect {
             SourceKind::Sqlite => Self::Sqlite,
         }
     }
+
+    fn placeholder(self, number: usize) -> String {
+        match self {
+            Self::DuckDb | Self::Postgres => format!("${number}"),
+            Self::MySql => "?".to_owned(),
+            Self::Sqlite => format!("?{number}"),
+        }
+    }
+
+    fn as_text(self, expression: &str) -> String {
+        match self {
+            Self::DuckDb => format!("CAST({expression} AS VARCHAR)"),
+            Self::Postgres | Self::Sqlite => format!("CAST({expression} AS TEXT)"),
+            Self::MySql => format!("CAST({expression} AS CHAR)"),
+        }
+    }
+
+    /// Whether a placeholder says which value it stands for, so that it can stand twice.
+    fn has_numbers(self) -> bool {
+        !matches!(self, Self::MySql)
+    }
+
+    fn joined(self, parts: &[String]) -> String {
+        match (self, parts) {
+            (_, [part]) => part.clone(),
+            (Self::MySql, parts) => format!("CONCAT({})", parts.join(", ")),
+            (_, parts) => format!("({})", parts.join(" || ")),
+        }
+    }
 }

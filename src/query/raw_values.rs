@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use crate::error::Error;
 use crate::error::Result;
 use crate::query::scalar::shown;
+use crate::query::values::VALUES_MAX;
 
 /// Under this name old clients send their key.
 const KEY: &str = "_utoken";
@@ -24,6 +25,9 @@ pub(crate) struct RawValues {
     given: BTreeMap<String, Given>,
     /// By reserved name; the last of several counts.
     reserved: BTreeMap<String, String>,
+    /// How many texts there are.
+    #[serde(skip)]
+    count: usize,
 }
 
 /// What was given for one name.
@@ -41,7 +45,7 @@ impl RawValues {
         let mut values = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
-            values.add(&decode(name)?, Given::Texts(vec![decode(text)?]));
+            values.add(&decode(name)?, Given::Texts(vec![decode(text)?]))?;
         }
         Ok(values)
     }
@@ -65,7 +69,7 @@ impl RawValues {
         })?;
         let mut values = Self::default();
         for (name, value) in fields.0 {
-            values.add(&name, json_given(&name, value.get())?);
+            values.add(&name, json_given(&name, value.get())?)?;
         }
         self.replace_with(values);
         Ok(())
@@ -91,10 +95,13 @@ impl RawValues {
         self.reserved.get(name).map(String::as_str)
     }
 
-    fn add(&mut self, name: &str, given: Given) {
+    fn add(&mut self, name: &str, given: Given) -> Result<()> {
         let name = without_index(name);
         if name == KEY {
-            return;
+            return Ok(());
+        }
+        if let Given::Texts(texts) = &given {
+            self.count = check_count(self.count + texts.len())?;
         }
         if name.starts_with('_') || name == "job_id" {
             if let Given::Texts(texts) = given
@@ -102,7 +109,7 @@ impl RawValues {
             {
                 self.reserved.insert(name.to_owned(), text);
             }
-            return;
+            return Ok(());
         }
         match (self.given.get_mut(name), given) {
             (Some(Given::Texts(texts)), Given::Texts(more)) => texts.extend(more),
@@ -110,11 +117,23 @@ impl RawValues {
                 self.given.insert(name.to_owned(), given);
             }
         }
+        Ok(())
     }
 
     fn replace_with(&mut self, other: Self) {
         self.given.extend(other.given);
         self.reserved.extend(other.reserved);
+        self.count += other.count;
+    }
+}
+
+/// Values of names that no filter has count as well: all of them are held.
+fn check_count(count: usize) -> Result<usize> {
+    match count {
+        0..=VALUES_MAX => Ok(count),
+        _ => Err(Error::invalid(format!(
+            "the request has {count} values; at most {VALUES_MAX} are allowed"
+        ))),
     }
 }
 
@@ -156,6 +175,7 @@ fn broken_escape() -> Error {
 fn json_given(name: &str, json: &str) -> Result<Given> {
     if json.starts_with('[') {
         let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|error| unreadable(name, &error))?;
+        check_count(items.len())?;
         let mut texts = Vec::with_capacity(items.len());
         for item in items {
             match json_text(name, item.get())? {

@@ -8,11 +8,13 @@ use chrono::NaiveDate;
 use chrono::NaiveDateTime;
 use serde::Deserialize;
 
+use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::query::Bind;
 use crate::query::Dialect;
 use crate::query::Statement;
 use crate::query::compile::compile;
+use crate::query::compile::compile_pinned;
 use crate::query::file::parse_report;
 use crate::query::raw_values::RawValues;
 use crate::query::values::parse_values;
@@ -235,8 +237,91 @@ fn reserved_names_are_no_filters_and_the_key_is_forgotten() {
             "_page": "2",
             "job_id": "5",
         },
+        count: 3,
     }
     "#);
+}
+
+#[test]
+fn values_that_no_filter_takes_count_as_well() {
+    let many = vec!["1"; 20_001].join(",");
+    let error = RawValues::default()
+        .merge_json(format!("{{\"zz\": [{many}]}}").as_bytes())
+        .unwrap_err();
+    assert_eq!(
+        error.message,
+        "the request has 20001 values; at most 20000 are allowed"
+    );
+    let pairs = vec!["zz=1"; 20_001].join("&");
+    assert!(RawValues::from_query_string(&pairs).is_err());
+}
+
+#[test]
+fn a_pinned_filter_decides_something_or_nothing_runs() {
+    let pins = [("tenant".to_owned(), vec!["7".to_owned()])].into();
+    let filters = "tenant: {type: number}\nsince: {type: date}\nmode: {type: text}";
+    for (sql, query, runs) in [
+        ("select 1 where t = {{ tenant }}", "", true),
+        ("select 1 where 1=1 [[and t = {{ tenant }}]]", "", true),
+        ("select 1 where t = 'tenant {{tenant}}'", "", true),
+        ("select 1 {{#if tenant == '7'}} where t = 7 {{#endif}}", "", true),
+        // What its other filter takes along.
+        (
+            "select 1 where 1=1 [[and t = {{ tenant }} and d >= {{ since }}]]",
+            "",
+            false,
+        ),
+        (
+            "select 1 where 1=1 [[and t = {{ tenant }} and d >= {{ since }}]]",
+            "since=2026-01-31",
+            true,
+        ),
+        (
+            "select 1 where 1=1 [[and t = 'of {{ tenant }}' and d >= {{ since }}]]",
+            "",
+            false,
+        ),
+        (
+            "select 1 {{#if mode == 'x'}} where t = {{ tenant }} {{#endif}}",
+            "",
+            false,
+        ),
+        (
+            "select 1 {{#if mode == 'x'}} where t = {{ tenant }} {{#endif}}",
+            "mode=x",
+            true,
+        ),
+        // Twice, of which one is left.
+        (
+            "select {{ tenant }} [[where t = {{ tenant }} and d >= {{ since }}]]",
+            "",
+            true,
+        ),
+        (
+            "select 1 where d = {{ since }} and m = {{ mode }}",
+            "since=2026-01-31&mode=x",
+            false,
+        ),
+    ] {
+        // Not each of them uses all filters, which a file has to.
+        let unused = "-- {{ tenant }} {{ since }} {{ mode }}";
+        let report = parse_report(FILE_NAME, &report_file(filters, &format!("{sql} {unused}")));
+        let Ok(report) = report else {
+            panic!("{sql}: {report:?}")
+        };
+        let raw = RawValues::from_query_string(&format!("tenant=7&{query}")).unwrap();
+        let values = parse_values(&report, &raw, now()).unwrap();
+        for dialect in [Dialect::DuckDb, Dialect::MySql] {
+            let compiled = compile_pinned(&report, &values, dialect, &pins);
+            match compiled {
+                Ok(_) => assert!(runs, "{sql} {query}"),
+                Err(error) => {
+                    assert!(!runs, "{sql} {query}: {error}");
+                    assert_eq!(error.code, ErrorCode::Forbidden);
+                }
+            }
+        }
+    }
 }
 
 #[test]

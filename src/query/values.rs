@@ -21,7 +21,7 @@ use crate::report::Report;
 use crate::report::ValueType;
 
 /// Every value becomes a placeholder; databases take some tens of thousands.
-const VALUES_MAX: usize = 20_000;
+pub(super) const VALUES_MAX: usize = 20_000;
 /// How many of a fixed list's values a message names.
 const NAMED_CHOICES_MAX: usize = 10;
 

@@ -11,7 +11,7 @@ use crate::error::Result;
 /// Whether the report of this column is the user's, shared with them, or they see all; and the key lets them.
 pub(super) fn report_is_seen(report: &str) -> String {
     format!(
-        "(($1
+        "(($1 > 0
            or exists (select 1 from reports as own where own.id = {report} and own.owner_id = $2)
            or exists (select 1 from report_shares as share where share.report_id = {report}
                       and (share.user_id = $2
@@ -26,7 +26,7 @@ pub(super) fn report_is_seen(report: &str) -> String {
 pub(super) fn job_is_seen(own: &str) -> String {
     let of_report = report_is_seen("jobs.report_id");
     format!(
-        "(($1 or {own})
+        "(($1 > 1 or {own})
           and (case when jobs.report_id is null then $3 is null else {of_report} end)
           and ($4 is null or jobs.pins = $4))"
     )
@@ -35,7 +35,7 @@ pub(super) fn job_is_seen(own: &str) -> String {
 pub(super) fn sight_arguments(sight: &Sight) -> Result<SqliteArguments> {
     let mut arguments = SqliteArguments::default();
     let added = arguments
-        .add(sight.sees_all)
+        .add(i64::from(sight.sees_all) + i64::from(sight.sees_all && sight.sees_all_jobs))
         .and_then(|()| arguments.add(sight.user_id))
         .and_then(|()| arguments.add(sight.reports.clone()))
         .and_then(|()| arguments.add(sight.pins.clone()));

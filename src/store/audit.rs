@@ -13,6 +13,9 @@ use crate::store::now_us;
 /// More than these are not kept while nothing can be written.
 const WAITING_MAX: usize = 100_000;
 
+/// Values that take more are not written down here once more; the job has them.
+const VALUES_BYTES_MAX: usize = 4 << 10;
+
 /// One use of a key, a feed or a link, or one that was refused.
 #[derive(Clone, Debug, Default, Serialize, sqlx::FromRow)]
 pub(crate) struct Record {
@@ -55,7 +58,9 @@ impl Store {
 
     /// Forgets records that are older than this.
     pub(crate) async fn forget_records(&self, older_than_us: i64) -> Result<u64> {
-        let sql = "delete from audit where id in (select id from audit where at < $1 order by id limit $2)";
+        // The oldest have the lowest ids: whether they are too old is seen without reading all the others.
+        let sql = "delete from audit where id in (
+                       select id from (select id, at from audit order by id limit $2) where at < $1)";
         self.delete_in_steps(sql, older_than_us).await
     }
 
@@ -82,7 +87,7 @@ impl Store {
                                     filter_values, status, rows, bytes, path, target, target_id)
                  values ($1, $2, $3, $4, $5, $6, coalesce($7, (select report_id from jobs where id = $9)),
                          coalesce($8, (select report_version from jobs where id = $9)), $9,
-                         coalesce($10, (select filter_values from jobs where id = $9)), $11, $12, $13, $14, $15, $16)",
+                         coalesce($10, (select filter_values from jobs where id = $9 and length(filter_values) <= $17)), $11, $12, $13, $14, $15, $16)",
             )
             .bind(record.at)
             .bind(record.user_id)
@@ -93,13 +98,14 @@ impl Store {
             .bind(record.report_id)
             .bind(record.report_version)
             .bind(record.job_id)
-            .bind(&record.filter_values)
+            .bind(record.filter_values.as_ref().filter(|values| values.len() <= VALUES_BYTES_MAX))
             .bind(record.status)
             .bind(record.rows)
             .bind(record.bytes)
             .bind(&record.path)
             .bind(&record.target)
             .bind(record.target_id)
+            .bind(i64::try_from(VALUES_BYTES_MAX).map_err(Error::internal)?)
             .execute(&mut *transaction)
             .await?;
         }

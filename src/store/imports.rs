@@ -12,12 +12,15 @@ use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::job::Job;
 use crate::job::JobStatus;
+use crate::job::KeyShare;
 use crate::job::Submitted;
 use crate::store::Store;
 use crate::store::idempotency::Idempotency;
 use crate::store::idempotency::job_of_key;
 use crate::store::idempotency::keep_key;
 use crate::store::now_us;
+use crate::store::submits::check_room;
+use crate::store::submits::check_share;
 
 /// Imports with the names of their owners.
 const IMPORT: &str =
@@ -38,6 +41,8 @@ impl Store {
     pub(crate) async fn add_import(
         &self,
         new: &NewDataImport,
+        key: Option<KeyShare>,
+        queue_max: i64,
         once: Option<&Idempotency>,
     ) -> Result<(i64, i64, bool)> {
         let mut transaction = self.begin_write().await?;
@@ -50,6 +55,8 @@ impl Store {
                 .await?;
             return Ok((import_id.unwrap_or_default(), job_id, false));
         }
+        check_share(&mut transaction, key).await?;
+        check_room(&mut transaction, new.user_id, queue_max).await?;
         let now = now_us();
         let import_id: i64 = sqlx::query_scalar(
             "insert into data_imports (title, user_id, source_id, schema_name, table_name, mode, options, file_name,
@@ -72,7 +79,7 @@ impl Store {
         .bind(now.saturating_add(new.lifetime_us))
         .fetch_one(&mut *transaction)
         .await?;
-        let job_id = insert_job(&mut transaction, import_id, new.source_id, new.user_id).await?;
+        let job_id = insert_job(&mut transaction, import_id, new.source_id, new.user_id, key).await?;
         if let Some(once) = once {
             keep_key(&mut transaction, once, job_id).await?;
         }
@@ -81,7 +88,13 @@ impl Store {
     }
 
     /// Queues a job that does an import once more, unless one is live.
-    pub(crate) async fn execute_import(&self, import: &DataImport, user_id: i64) -> Result<Submitted> {
+    pub(crate) async fn execute_import(
+        &self,
+        import: &DataImport,
+        user_id: i64,
+        key: Option<KeyShare>,
+        queue_max: i64,
+    ) -> Result<Submitted> {
         let mut transaction = self.begin_write().await?;
         let expires_at: Option<i64> = sqlx::query_scalar("select expires_at from data_imports where id = $1")
             .bind(import.id)
@@ -108,7 +121,9 @@ impl Store {
             transaction.commit().await?;
             return Ok(Submitted::Joined(id));
         }
-        let job_id = insert_job(&mut transaction, import.id, import.source_id, user_id).await?;
+        check_share(&mut transaction, key).await?;
+        check_room(&mut transaction, user_id, queue_max).await?;
+        let job_id = insert_job(&mut transaction, import.id, import.source_id, user_id, key).await?;
         transaction.commit().await?;
         Ok(Submitted::Created(job_id))
     }
@@ -218,16 +233,18 @@ async fn insert_job(
     import_id: i64,
     source_id: i64,
     user_id: i64,
+    key: Option<KeyShare>,
 ) -> Result<i64> {
     Ok(sqlx::query_scalar(
         "insert into jobs (kind, format, status, user_id, import_id, source_id, result_key, live_key, statement,
-                           created_at)
-         values ('import', '', 'queued', $1, $2, $3, 'import ' || $2, 'import ' || $2, '', $4) returning id",
+                           created_at, key_id)
+         values ('import', '', 'queued', $1, $2, $3, 'import ' || $2, 'import ' || $2, '', $4, $5) returning id",
     )
     .bind(user_id)
     .bind(import_id)
     .bind(source_id)
     .bind(now_us())
+    .bind(key.map(|key| key.id))
     .fetch_one(database)
     .await?)
 }

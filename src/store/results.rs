@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use sqlx::AssertSqlSafe;
 
 use crate::error::Result;
+use crate::store::DELETE_AT_ONCE;
 use crate::store::Store;
 use crate::store::now_us;
 
@@ -101,9 +102,10 @@ pub(crate) enum Summed {
 }
 
 /// What has expired.
+#[derive(Default)]
 pub(crate) struct Forgotten {
     /// Of results.
-    pub(crate) count: u64,
+    pub(crate) count: usize,
     /// The jobs and attempts whose rows are files.
     pub(crate) results: Vec<(i64, i64)>,
     /// The same of exports, with their formats.
@@ -229,35 +231,42 @@ impl Store {
         Ok(kept.into_iter().collect())
     }
 
-    /// Forgets the results that have expired, and their exports, and says whose files may go.
-    /// A result that a live job is to read stays until that job is done.
+    /// Forgets some of the results that have expired, and their exports, and says whose files may go.
+    /// A result that a live job is to read stays until that job is done. Some: nobody else can write meanwhile.
     pub(crate) async fn forget_expired(&self) -> Result<Forgotten> {
         let mut transaction = self.begin_write().await?;
-        let now = now_us();
-        let expired = "expires_at <= $1
-             and id not in (select result_id from jobs
-                            where status in ('queued', 'running', 'cancelling') and result_id is not null)";
-        let exports = sqlx::query_as(AssertSqlSafe(format!(
+        let expired: Vec<i64> = sqlx::query_scalar(
+            "select id from results where expires_at <= $1
+                and id not in (select result_id from jobs
+                               where status in ('queued', 'running', 'cancelling') and result_id is not null)
+             order by expires_at limit $2",
+        )
+        .bind(now_us())
+        .bind(DELETE_AT_ONCE)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let ids = serde_json::to_string(&expired)?;
+        let exports = sqlx::query_as(
             "select job_id, attempt, format from exports
-             where content is null and result_id in (select id from results where {expired})"
-        )))
-        .bind(now)
+             where content is null and result_id in (select value from json_each($1))",
+        )
+        .bind(&ids)
         .fetch_all(&mut *transaction)
         .await?;
-        let results = sqlx::query_as(AssertSqlSafe(format!(
-            "select job_id, attempt from results where rows_kept = 'file' and {expired}"
-        )))
-        .bind(now)
+        let results = sqlx::query_as(
+            "select job_id, attempt from results
+             where rows_kept = 'file' and id in (select value from json_each($1))",
+        )
+        .bind(&ids)
         .fetch_all(&mut *transaction)
         .await?;
-        let count = sqlx::query(AssertSqlSafe(format!("delete from results where {expired}")))
-            .bind(now)
+        sqlx::query("delete from results where id in (select value from json_each($1))")
+            .bind(&ids)
             .execute(&mut *transaction)
-            .await?
-            .rows_affected();
+            .await?;
         transaction.commit().await?;
         Ok(Forgotten {
-            count,
+            count: expired.len(),
             results,
             exports,
         })

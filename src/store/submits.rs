@@ -1,5 +1,6 @@
 //! What is asked for: a job of its own, a live one that does the same, or one that is done already.
 
+use sqlx::AssertSqlSafe;
 use sqlx::SqliteConnection;
 use sqlx::SqliteExecutor;
 
@@ -7,6 +8,7 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::job::JobKind;
+use crate::job::KeyShare;
 use crate::job::NewJob;
 use crate::job::Submitted;
 use crate::store::Store;
@@ -16,6 +18,10 @@ use crate::store::idempotency::keep_key;
 use crate::store::now_us;
 use crate::store::reuse::Fresh;
 use crate::store::reuse::fresh;
+
+/// How many jobs of a key are not over.
+const LIVE_OF_KEY: &str =
+    "(select count(*) from jobs where key_id = $1 and status in ('queued', 'running', 'cancelling'))";
 
 impl Store {
     /// Queues a job, joins the live one that does the same, or finishes it at once from a fresh result.
@@ -36,48 +42,23 @@ impl Store {
         transaction.commit().await?;
         match placed {
             Some(submitted) => Ok(submitted),
-            None => Err(self.no_room(new.user_id, queue_max).await),
+            None => Err(self.no_room(new, queue_max).await),
         }
     }
 
-    /// How many jobs of a key are not over.
-    pub(crate) async fn live_jobs_of_key(&self, key_id: i64) -> Result<i64> {
-        let sql =
-            "select count(*) from jobs where key_id = $1 and status in ('queued', 'running', 'cancelling')";
-        Ok(sqlx::query_scalar(sql)
-            .bind(key_id)
-            .fetch_one(&self.reads)
-            .await?)
-    }
-
-    /// Refused where so many jobs wait already, of all or of this user.
+    /// The same before anything is sent in.
     pub(crate) async fn check_room(&self, user_id: i64, queue_max: i64) -> Result<()> {
-        let sql = "select (select count(*) from (select 1 from jobs where status = 'queued' limit $1)) >= $1,
-                          (select count(*) from (select 1 from jobs where status = 'queued' and user_id = $3 limit $2)) >= $2";
-        let (all, own): (bool, bool) = sqlx::query_as(sql)
-            .bind(queue_max)
-            .bind(share_of(queue_max))
-            .bind(user_id)
-            .fetch_one(&self.reads)
-            .await?;
-        match (all, own) {
-            (true, _) => Err(is_full(queue_max)),
-            (false, true) => {
-                let message = format!(
-                    "{} jobs of yours are queued already (half of the setting `queue_max`): try again later",
-                    share_of(queue_max)
-                );
-                Err(Error::new(ErrorCode::Busy, message))
-            }
-            (false, false) => Ok(()),
-        }
+        check_room(&mut *self.reads.acquire().await?, user_id, queue_max).await
     }
 
     /// Why a job found no place.
-    async fn no_room(&self, user_id: i64, queue_max: i64) -> Error {
+    async fn no_room(&self, new: &NewJob, queue_max: i64) -> Error {
         // There may be room again by now; there was none.
-        let refused = self.check_room(user_id, queue_max).await;
-        refused.err().unwrap_or_else(|| is_full(queue_max))
+        let refused = self.check_room(new.user_id, queue_max).await.err();
+        refused.unwrap_or_else(|| match new.key.and_then(|key| key.jobs_max) {
+            Some(max) => has_its_share(max),
+            None => is_full(queue_max),
+        })
     }
 
     /// The same for a submit that its client may send again.
@@ -94,7 +75,7 @@ impl Store {
         }
         let Some(submitted) = place(&mut transaction, new, &key, queue_max).await? else {
             transaction.commit().await?;
-            return Err(self.no_room(new.user_id, queue_max).await);
+            return Err(self.no_room(new, queue_max).await);
         };
         keep_key(&mut transaction, once, submitted.job_id()).await?;
         transaction.commit().await?;
@@ -128,6 +109,55 @@ async fn place(
         Live::Joined(id) => Ok(Some(Submitted::Joined(id))),
         Live::Stale => insert(connection, new, key, fresh.as_ref(), false, queue_max).await,
     }
+}
+
+/// Refused where so many jobs wait already, of all or of this user.
+pub(super) async fn check_room(
+    connection: &mut SqliteConnection,
+    user_id: i64,
+    queue_max: i64,
+) -> Result<()> {
+    let sql = "select (select count(*) from (select 1 from jobs where status = 'queued' limit $1)) >= $1,
+                      (select count(*) from (select 1 from jobs where status = 'queued' and user_id = $3 limit $2)) >= $2";
+    let (all, own): (bool, bool) = sqlx::query_as(sql)
+        .bind(queue_max)
+        .bind(share_of(queue_max))
+        .bind(user_id)
+        .fetch_one(connection)
+        .await?;
+    match (all, own) {
+        (true, _) => Err(is_full(queue_max)),
+        (false, true) => {
+            let message = format!(
+                "{} jobs of yours are queued already (half of the setting `queue_max`): try again later",
+                share_of(queue_max)
+            );
+            Err(Error::new(ErrorCode::Busy, message))
+        }
+        (false, false) => Ok(()),
+    }
+}
+
+/// Refused where the key has as many jobs under way as it may. In the transaction that queues one more.
+pub(super) async fn check_share(connection: &mut SqliteConnection, key: Option<KeyShare>) -> Result<()> {
+    let Some(KeyShare {
+        id,
+        jobs_max: Some(max),
+    }) = key
+    else {
+        return Ok(());
+    };
+    let sql = format!("select {LIVE_OF_KEY} >= $2");
+    let is_full = sqlx::query_scalar(AssertSqlSafe(sql)).bind(id).bind(max);
+    match is_full.fetch_one(connection).await? {
+        true => Err(has_its_share(max)),
+        false => Ok(()),
+    }
+}
+
+fn has_its_share(max: u32) -> Error {
+    let message = format!("this key has {max} jobs under way, which is as many as it may");
+    Error::new(ErrorCode::Busy, message)
 }
 
 fn is_full(queue_max: i64) -> Error {
@@ -193,18 +223,20 @@ async fn insert(
         JobKind::Export | JobKind::Import => fresh.export_id.is_some(),
     });
     let now = now_us();
-    let id: Vec<i64> = sqlx::query_scalar(
+    let id: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
         "insert into jobs (kind, format, options, status, user_id, report_id, report_version, result_key, live_key,
                            statement, created_at, started_at, ended_at, result_id, export_id, source_id, filter_values,
                            truncate, key_id, pins)
          select $1, $2, $3, $4, $5, $6, $7, $8, case when $15 then $8 else hex(randomblob(16)) end,
                 $9, $10, $11, $11, $12, $13, $14, $17, $18, $19, $20
          where $4 <> 'queued'
-            or (select count(*) from (select 1 from jobs where status = 'queued' limit $16)) < $16
+            or ($22 is null or {} < $22)
+           and (select count(*) from (select 1 from jobs where status = 'queued' limit $16)) < $16
            and (select count(*) from (select 1 from jobs where status = 'queued' and user_id = $5 limit $21)) < $21
          on conflict (live_key, kind, format, options) where status in ('queued', 'running') do nothing
          returning id",
-    )
+        LIVE_OF_KEY.replace("$1", "$19"),
+    )))
     .bind(new.kind)
     .bind(&new.format)
     .bind(&new.options)
@@ -226,9 +258,10 @@ async fn insert(
     .bind(queue_max)
     .bind(&new.filter_values)
     .bind(new.truncate)
-    .bind(new.key_id)
+    .bind(new.key.map(|key| key.id))
     .bind(&new.pins)
     .bind(share_of(queue_max))
+    .bind(new.key.and_then(|key| key.jobs_max))
     .fetch_all(database)
     .await?;
     Ok(id.first().map(|id| match done {

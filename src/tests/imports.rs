@@ -1,10 +1,14 @@
 //! Imports as clients see them: what is refused, what is told, what is kept.
 
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::http::Method;
 use bytesize::ByteSize;
+use futures::StreamExt as _;
 use serde_json::Value;
 use serde_json::json;
 
@@ -226,15 +230,48 @@ async fn fields_over_the_limit_are_refused() {
     allow(&app).await;
     let long = "x".repeat(40_000);
     let names = "n".repeat(70_000);
+    // Empty ones take room too.
+    let many: Vec<String> = (0..1_000).map(|number| format!("name{number}")).collect();
     for fields in [
         // Each alone would do.
         vec![("null", long.as_str()), ("schema", long.as_str())],
         vec![(names.as_str(), "")],
+        many.iter().map(|name| (name.as_str(), "")).collect(),
     ] {
         let answer = app.upload(&fields, b"id\n1\n").await;
         assert_eq!(answer.status, 413, "{}", answer.text());
         assert!(answer.text().contains("`request_bytes_max`"), "{}", answer.text());
         assert_eq!(uploads(&app), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_in_which_no_part_begins_is_not_gathered() {
+    let app = TestApp::new().await;
+    for allowed in [false, true] {
+        if allowed {
+            allow(&app).await;
+        }
+        let taken = Arc::new(AtomicU64::new(0));
+        let counted = taken.clone();
+        let pieces = futures::stream::iter(0..64).map(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(vec![b'x'; 1 << 20])
+        });
+        let answer = app.send_upload(Body::from_stream(pieces)).await;
+        assert_eq!(
+            answer.status,
+            if allowed { 422 } else { 403 },
+            "{}",
+            answer.text()
+        );
+        // What is left is read, and not kept.
+        assert_eq!(taken.load(Ordering::Relaxed), 64);
+        assert!(
+            !allowed || answer.text().contains("no part begins"),
+            "{}",
+            answer.text()
+        );
     }
 }
 

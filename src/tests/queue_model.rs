@@ -277,7 +277,7 @@ impl Tested {
             cache_us: 0,
             may_join,
             truncate: false,
-            key_id: None,
+            key: None,
             pins: "{}".to_owned(),
         };
         let same = self

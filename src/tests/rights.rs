@@ -238,6 +238,199 @@ async fn pinned_values_cannot_be_changed_and_keep_rows_apart() {
 }
 
 #[tokio::test]
+async fn a_pinned_value_stays_where_an_optional_block_goes() {
+    let app = TestApp::new().await;
+    app.report(
+        "---\nid: 1\ntitle: Orders\nfilters:\n  tenant: {type: number}\n  since: {type: number, default: 0}\n---\n\
+         select n from range(10) t(n) where 1=1 [[and n = {{ tenant }} and n >= {{ since }}]]",
+    )
+    .await;
+    let key = app.key_with(app.user.id, pinned("7")).await;
+    let submit = "/queries/1/submit_query.json";
+    app.submit_as(&key, submit).await;
+    let answer = app.get_as(&key, &format!("{submit}?since=")).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    assert!(
+        answer
+            .text()
+            .contains("this key pins filter `tenant`, which report `1` does not use"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[tokio::test]
+async fn what_is_behind_a_report_is_for_keys_that_may_change_it() {
+    let app = TestApp::new().await;
+    app.report(TENANTS).await;
+    let admin = app.user("root@example.com", Role::Administrator).await;
+    let scoped = |scopes: &[Scope]| KeyTerms {
+        scopes: Some(scopes.to_vec()),
+        ..KeyTerms::default()
+    };
+    for (terms, open) in [
+        (scoped(&[Scope::Run, Scope::Read]), false),
+        (pinned("1"), false),
+        (scoped(&[Scope::Read, Scope::ReportsWrite]), true),
+    ] {
+        let key = app.key_with(admin, terms).await;
+        for report in [
+            app.get_as(&key, "/queries/1.json").await.json(),
+            app.get_as(&key, "/queries.json").await.json()[0].clone(),
+        ] {
+            assert_eq!(
+                report.get("sql").is_some_and(|sql| sql.is_string()),
+                open,
+                "{report}"
+            );
+            assert_eq!(
+                report.get("shared_with").is_some_and(|with| with.is_array()),
+                open
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_administrators_key_is_for_others_only_with_its_scope() {
+    let app = TestApp::new().await;
+    app.report(TENANTS).await;
+    let job = app.submit("/queries/1/submit_query.json?tenant=1").await;
+    let feed = app
+        .post(
+            "/feeds.json",
+            r#"{"report_id":1,"format":"csv","filters":{"tenant":["1"]}}"#,
+        )
+        .await;
+    assert_eq!(feed.status, 200, "{}", feed.text());
+    let admin = app.user("root@example.com", Role::Administrator).await;
+    let scopes = |scopes: &[Scope]| KeyTerms {
+        scopes: Some(scopes.to_vec()),
+        ..KeyTerms::default()
+    };
+    let of_report = KeyTerms {
+        reports: Some(vec![1]),
+        ..KeyTerms::default()
+    };
+    for (terms, sees) in [
+        (scopes(&[Scope::Run, Scope::Read]), false),
+        (of_report, false),
+        (KeyTerms::default(), true),
+    ] {
+        let key = app.key_with(admin, terms.clone()).await;
+        let status = if sees { 200 } else { 404 };
+        for path in [format!("/jobs/{job}.json"), format!("/jobs/{job}/manifest.json")] {
+            let answer = app.get_as(&key, &path).await;
+            assert_eq!(answer.status == 404, !sees, "{path} {}", answer.text());
+        }
+        assert_eq!(
+            app.get_as(&key, "/jobs.json")
+                .await
+                .json()
+                .as_array()
+                .unwrap()
+                .len(),
+            usize::from(sees)
+        );
+        if terms.reports.is_none() {
+            let feeds = app.get_as(&key, "/feeds.json").await.json();
+            assert_eq!(feeds.as_array().unwrap().len(), usize::from(sees));
+            let rotated = app
+                .send(
+                    Method::POST,
+                    "/feeds/1/rotate.json",
+                    &[("X-Holistics-Key", &key)],
+                    "{}",
+                )
+                .await;
+            assert_eq!(rotated.status, status, "{}", rotated.text());
+        }
+        let cancelled = app
+            .send(
+                Method::PUT,
+                &format!("/jobs/{job}/cancel.json"),
+                &[("X-Holistics-Key", &key)],
+                "",
+            )
+            .await;
+        assert_eq!(cancelled.status, status, "{}", cancelled.text());
+    }
+}
+
+#[tokio::test]
+async fn secret_values_of_a_feed_are_its_owners() {
+    let app = TestApp::new().await;
+    app.report(
+        "---\nid: 1\ntitle: T\nfilters:\n  code: {type: text, secret: true}\n  plain: {type: text}\n---\n\
+         select {{ code }} as a, {{ plain }} as b",
+    )
+    .await;
+    let asked = r#"{"report_id":1,"format":"csv","filters":{"code":["s3cret"],"plain":["p"]}}"#;
+    assert_eq!(app.post("/feeds.json", asked).await.status, 200);
+    assert!(app.get("/feeds.json").await.text().contains("s3cret"));
+    let admin = app.user("root@example.com", Role::Administrator).await;
+    let admin = app.key_with(admin, KeyTerms::default()).await;
+    let listed = app.get_as(&admin, "/feeds.json").await;
+    assert_eq!(listed.json()[0]["filters"], serde_json::json!({"plain": ["p"]}));
+    let change = [("X-Holistics-Key", admin.as_str())];
+    let changed = app
+        .send(Method::PUT, "/feeds/1.json", &change, r#"{"is_paused":true}"#)
+        .await;
+    assert!(
+        changed.status == 200 && !changed.text().contains("s3cret"),
+        "{}",
+        changed.text()
+    );
+}
+
+#[tokio::test]
+async fn long_values_are_not_written_down_again_with_every_use() {
+    let app = TestApp::new().await;
+    app.report("---\nid: 1\ntitle: T\nfilters:\n  x: {type: text}\n---\nselect {{ x }} as x")
+        .await;
+    let long = format!(r#"{{"x": "{}"}}"#, "x".repeat(100_000));
+    let answer = app.post("/queries/1/submit_query.json", &long).await;
+    let job = answer.json()["job_id"].as_i64().unwrap();
+    app.put(&format!("/jobs/{job}/cancel.json")).await;
+    app.submit("/queries/1/submit_query.json?x=short").await;
+    app.worker.store.write_records().await.unwrap();
+    let records: Vec<Option<String>> =
+        sqlx::query_scalar("select filter_values from audit where job_id is not null order by id")
+            .fetch_all(&mut app.metadata().await)
+            .await
+            .unwrap();
+    assert_eq!(records, [None, None, Some(r#"{"x":"short"}"#.to_owned())]);
+}
+
+#[tokio::test]
+async fn refusals_of_json_routes_are_json_and_kept_by_no_cache() {
+    let app = TestApp::with_config(|config| config.request_bytes_max = bytesize::ByteSize::kib(64)).await;
+    let answer = app.post("/feeds.json", &" ".repeat(70_000)).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("cache-control")),
+        (413, "no-store")
+    );
+    assert!(
+        answer.json()["errors"][0]
+            .as_str()
+            .unwrap()
+            .contains("`request_bytes_max`"),
+        "{}",
+        answer.text()
+    );
+    for path in [
+        "/queries.json",
+        "/jobs.json",
+        "/queries/99/submit_export.csv",
+        "/nowhere",
+    ] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_of_some_reports_opens_no_others() {
     let app = TestApp::new().await;
     app.report("---\nid: 1\ntitle: One\n---\nselect 1").await;
@@ -290,8 +483,21 @@ async fn keys_have_a_rate_jobs_and_an_end() {
     app.submit_as(&jobs, "/queries/1/submit_query.json?n=1").await;
     let second = app.get_as(&jobs, "/queries/1/submit_query.json?n=2").await;
     assert_eq!((second.status.as_u16(), second.header("retry-after")), (429, "5"));
+    assert!(
+        second.text().contains("this key has 1 jobs under way"),
+        "{}",
+        second.text()
+    );
+    // One that is under way can be asked for again.
+    app.submit_as(&jobs, "/queries/1/submit_query.json?n=1").await;
     app.run_pending_jobs().await;
-    app.submit_as(&jobs, "/queries/1/submit_query.json?n=2").await;
+    // At the same moment too.
+    let paths: Vec<String> = (2..10)
+        .map(|n| format!("/queries/1/submit_query.json?n={n}"))
+        .collect();
+    let answers = futures::future::join_all(paths.iter().map(|path| app.get_as(&jobs, path))).await;
+    let taken = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(taken, 1);
 
     let store = &app.worker.store;
     let old = PlainKey::generate().unwrap();

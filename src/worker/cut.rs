@@ -43,9 +43,15 @@ impl Worker {
             match encoder.encode_stored(stored, rows).await {
                 Err(_) if rows > 0 && is_full.load(Ordering::Relaxed) => {
                     // A little less than was read until the file was full, part of which was on its way.
-                    rows = rows.min(read.load(Ordering::Relaxed)) / 8 * 7;
+                    rows = rows.min(read.load(Ordering::Relaxed));
+                    rows -= rows.div_ceil(8);
                 }
-                file => break file?,
+                Err(error) => {
+                    // Another try stores them again.
+                    self.objects.remove(&name)?;
+                    return Err(error);
+                }
+                Ok(file) => break file,
             }
         };
         let rows = i64::try_from(rows).map_err(Error::internal)?;

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::debug;
 use tracing::error;
 use tracing::info;
 use tracing::warn;
@@ -54,6 +55,9 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the server's stop waits for databases to stop queries.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often an attempt begins anew with what was found out before.
+const TRIES_MAX: u32 = 4;
 
 /// Everything a job needs. Cheap to clone.
 #[derive(Clone)]
@@ -150,6 +154,8 @@ impl Worker {
                 Ok(Ran::QueueEmpty) => {
                     tokio::select! {
                         () = self.queued.notified() => {}
+                        // Should nobody have told, as where who queued a job went away at that moment.
+                        () = tokio::time::sleep(self.config.job_lease) => {}
                         _ = draining.changed() => {}
                     }
                 }
@@ -176,11 +182,17 @@ impl Worker {
     /// Does the next job of the queue, if there is one that may run.
     pub(crate) async fn run_next(&self, stop: &mut watch::Receiver<bool>) -> Result<Ran> {
         kill_point("claim");
+        let asked = Instant::now();
         let Some(claimed) = self.claim().await? else {
             return Ok(Ran::QueueEmpty);
         };
         kill_point("claimed");
         let job = &claimed.job;
+        debug!(
+            job_id = job.id,
+            claim_us = asked.elapsed().as_micros(),
+            "job claimed"
+        );
         // Where two jobs were queued at once, the next worker may not have heard of the second.
         self.queued.notify_one();
         info!(job_id = job.id, attempt = job.attempt, "job started");
@@ -270,18 +282,21 @@ impl Worker {
         done
     }
 
-    /// Once more where another attempt is known to go better.
+    /// Once more where another attempt is known to go better; what each has found out may be one thing of several.
     async fn run_with_care(&self, claimed: &Claimed, run: &Run) -> Result<()> {
-        match self.run_once(claimed, run).await {
-            Err(error) if error.again => {
-                run.rows.store(0, Ordering::Relaxed);
-                // What has expired makes room.
-                if error.code == ErrorCode::TooLarge && self.sweep().await.ok() != Some(true) {
-                    return Err(error);
+        let mut tries = 1;
+        loop {
+            match self.run_once(claimed, run).await {
+                Err(error) if error.again && tries < TRIES_MAX => {
+                    tries += 1;
+                    run.rows.store(0, Ordering::Relaxed);
+                    // What has expired makes room.
+                    if error.code == ErrorCode::TooLarge && self.sweep().await.ok() != Some(true) {
+                        return Err(error);
+                    }
                 }
-                self.run_once(claimed, run).await
+                done => return done,
             }
-            done => done,
         }
     }
 

@@ -6,11 +6,13 @@ use tokio::sync::watch;
 use tracing::error;
 use tracing::info;
 
+use crate::error::Error;
 use crate::error::Result;
 use crate::objects::Folder;
-use crate::objects::Listed;
 use crate::objects::ObjectName;
+use crate::objects::Objects;
 use crate::store::now_us;
+use crate::store::results::Forgotten;
 use crate::worker::Worker;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
@@ -47,23 +49,20 @@ impl Worker {
     /// First forgets, then removes: a crash in between leaves orphans, never a name without a file.
     /// Whether that made room for results.
     pub(crate) async fn sweep(&self) -> Result<bool> {
-        let forgotten = self.store.forget_expired().await?;
-        // What cannot be removed now is an orphan, which the next sweep removes.
-        for (job_id, attempt, format) in &forgotten.exports {
-            tell(self.objects.remove(&ObjectName::Export {
-                job_id: *job_id,
-                attempt: *attempt,
-                format,
-            }));
-        }
-        for (job_id, attempt) in &forgotten.results {
-            tell(self.objects.remove(&ObjectName::Result {
-                job_id: *job_id,
-                attempt: *attempt,
-            }));
-        }
-        if forgotten.count > 0 {
-            info!(results = forgotten.count, "removed expired results");
+        let mut made_room = false;
+        loop {
+            let forgotten = self.store.forget_expired().await?;
+            if forgotten.count == 0 {
+                break;
+            }
+            info!(results = forgotten.count, "removing expired results");
+            made_room |= !forgotten.results.is_empty() || !forgotten.exports.is_empty();
+            let objects = self.objects.clone();
+            blocking(move || {
+                remove_files(&objects, &forgotten);
+                Ok(())
+            })
+            .await?;
         }
         for name in self.store.forget_uploads().await? {
             tell(self.objects.remove(&ObjectName::Upload { name: &name }));
@@ -78,21 +77,25 @@ impl Worker {
         self.store
             .forget_records(now_us().saturating_sub(lifetime_us))
             .await?;
-        Ok(!forgotten.results.is_empty() || !forgotten.exports.is_empty())
+        Ok(made_room)
     }
 
     /// Removes files that a crash or a late writer left between writing and naming them.
     pub(super) async fn remove_orphans(&self) -> Result<()> {
         // First the files, then what is kept: a file that comes in between is left alone.
-        let results = self.objects.list(Folder::Results)?;
-        let kept = self.store.kept_results(&job_ids(&results)).await?;
-        self.objects.remove_all_but(results, &kept)?;
-        let exports = self.objects.list(Folder::Exports)?;
-        let kept = self.store.kept_exports(&job_ids(&exports)).await?;
-        self.objects.remove_all_but(exports, &kept)?;
-        let rejects = self.objects.list(Folder::Rejects)?;
-        let kept = self.store.kept_rejects(&job_ids(&rejects)).await?;
-        self.objects.remove_all_but(rejects, &kept)
+        for folder in [Folder::Results, Folder::Exports, Folder::Rejects] {
+            let objects = self.objects.clone();
+            let listed = blocking(move || objects.list(folder)).await?;
+            let job_ids: Vec<i64> = listed.files.iter().map(|(_, job_id, _)| *job_id).collect();
+            let kept = match folder {
+                Folder::Results => self.store.kept_results(&job_ids).await?,
+                Folder::Exports => self.store.kept_exports(&job_ids).await?,
+                Folder::Rejects => self.store.kept_rejects(&job_ids).await?,
+            };
+            let objects = self.objects.clone();
+            blocking(move || objects.remove_all_but(listed, &kept)).await?;
+        }
+        Ok(())
     }
 
     /// Removes uploads that a crash left before an import named them. Only while nobody uploads.
@@ -108,8 +111,26 @@ impl Worker {
     }
 }
 
-fn job_ids(listed: &Listed) -> Vec<i64> {
-    listed.files.iter().map(|(_, job_id, _)| *job_id).collect()
+/// Removing a large file takes its time.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
+}
+
+/// What cannot be removed now is an orphan, which the next sweep removes.
+fn remove_files(objects: &Objects, forgotten: &Forgotten) {
+    for (job_id, attempt, format) in &forgotten.exports {
+        tell(objects.remove(&ObjectName::Export {
+            job_id: *job_id,
+            attempt: *attempt,
+            format,
+        }));
+    }
+    for (job_id, attempt) in &forgotten.results {
+        tell(objects.remove(&ObjectName::Result {
+            job_id: *job_id,
+            attempt: *attempt,
+        }));
+    }
 }
 
 fn tell(removed: Result<()>) {

@@ -300,7 +300,20 @@ fn disk_that_is_full_keeps_no_half_file() {
             .unwrap()
     };
     for arguments in [&["run", "1"][..], &["jobs", "list"], &["run", "1", "--json"]] {
-        is_one_line(&to_full(arguments), 1, "cannot write to standard output: ");
+        let output = to_full(arguments);
+        if arguments.contains(&"--json") {
+            let told: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+            assert_eq!(told["error"]["code"], "internal");
+            assert!(
+                told["error"]["message"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("cannot write to standard output: ")
+            );
+            assert_eq!(output.status.code(), Some(1));
+            continue;
+        }
+        is_one_line(&output, 1, "cannot write to standard output: ");
     }
 }
 

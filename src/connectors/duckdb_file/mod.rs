@@ -230,11 +230,8 @@ impl DuckdbFile {
             }
             Err(error) => return Err(wrong(format!("cannot read `{path}`: {error}"))),
         };
-        if file_id(&self.engine.warehouse_file).is_ok_and(|own| own == id) {
-            return Err(wrong(format!(
-                "`{path}` is the server's own warehouse: its reports name the source `warehouse`"
-            )));
-        }
+        // It may have been put there meanwhile.
+        self.engine.refuse_own(&self.name, &self.path)?;
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = open.get(&id) {
             let fits = open.is_writable || !self.is_writable;
@@ -265,6 +262,29 @@ impl DuckdbFile {
         };
         open.insert(id, opened);
         Ok(Some(warehouse))
+    }
+}
+
+impl EngineSettings {
+    /// Refuses the server's own files, and opens neither: closing one would take away the locks that the server has on it.
+    pub(super) fn refuse_own(&self, source: &str, path: &Path) -> Result<()> {
+        let Ok(id) = file_id(path) else {
+            return Ok(());
+        };
+        let is = |own: &Path| file_id(own).is_ok_and(|own| own == id);
+        let path = path.display();
+        if is(&self.warehouse_file) {
+            let why =
+                format!("`{path}` is the server's own warehouse: its reports name the source `warehouse`");
+            return Err(unreachable(source, &why));
+        }
+        match is(&self.metadata_file) {
+            true => Err(unreachable(
+                source,
+                &format!("`{path}` is the server's own metadata"),
+            )),
+            false => Ok(()),
+        }
     }
 }
 

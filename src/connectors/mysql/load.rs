@@ -192,7 +192,7 @@ impl MySql {
     async fn remove_old_leftovers(&self, client: &mut Client, destination: &Destination) -> Result<()> {
         let sql = format!(
             "select table_name from information_schema.tables
-             where table_schema = {} and table_name like 'holistics\\_import\\_%' and table_name <> '{ONCE_TABLE}'
+             where table_schema = {} and table_name regexp '^holistics_import_[0-9a-f]{{24}}(_old)?$'
                and create_time < now() - interval 1 day",
             schema_of(destination)
         );
@@ -270,7 +270,12 @@ impl MySql {
             &Self::mark(destination),
             "commit",
         ] {
-            self.heard(client.command(sql).await)?;
+            let heard = self.heard(client.command(sql).await);
+            // Whether the database has heard it, it knows itself: the next try asks for the mark.
+            heard.map_err(|error| match sql {
+                "commit" if !client.is_open() => error.worth_another_try(),
+                _ => error,
+            })?;
         }
         self.forget(client, destination).await;
         Ok(rows)

@@ -112,7 +112,12 @@ impl Postgres {
             let sql = format!("insert into {once} (run) values ({})", literal(&destination.run));
             self.execute(client, &sql).await?;
         }
-        self.execute(client, "commit").await?;
+        let committed = self.execute(client, "commit").await;
+        // Whether the database has heard it, it knows itself: the next try asks for the mark.
+        committed.map_err(|error| match destination.is_once() && client.is_closed() {
+            true => error.worth_another_try(),
+            false => error,
+        })?;
         if destination.is_once() {
             let sql = format!("delete from {once} where finished_at < now() - interval '{ONCE_DAYS} days'");
             // The next import will.

@@ -180,7 +180,7 @@ impl Sqlite {
             }
         }
         if let Some(learned) = columns.learned() {
-            self.known.set(statement.sql.clone(), Arc::new(learned));
+            self.known.set_by_text(&statement.sql, Arc::new(learned));
             return Err(Error::new(
                 ErrorCode::SourceFailed,
                 "a column got values of yet another kind while the query ran: cast it to text in the report's SQL",
