@@ -1,14 +1,13 @@
 //! What was found out before, kept in memory as far as there is not too much of it.
 
-use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
-/// Longer texts are not remembered, or a thousand of them would take much memory.
-const TEXT_BYTES_MAX: usize = 16 << 10;
+use sha2::Digest as _;
+use sha2::Sha256;
 
 /// How many things are remembered; then all are forgotten, which costs each of them one look more.
 const KNOWN_MAX: usize = 1_000;
@@ -21,19 +20,21 @@ impl<K, V> Default for Memo<K, V> {
     }
 }
 
-impl<V: Clone> Memo<String, V> {
-    pub(crate) fn set_by_text(&self, text: &str, value: V) {
-        if text.len() <= TEXT_BYTES_MAX {
-            self.set(text.to_owned(), value);
-        }
+/// What was found out about texts, which may be long: by their SHA-256.
+pub(crate) type OfText<V> = Memo<[u8; 32], V>;
+
+impl<V: Clone> OfText<V> {
+    pub(crate) fn get_of(&self, text: &str) -> Option<V> {
+        self.get(&Sha256::digest(text).into())
+    }
+
+    pub(crate) fn set_of(&self, text: &str, value: V) {
+        self.set(Sha256::digest(text).into(), value);
     }
 }
 
 impl<K: Eq + Hash, V: Clone> Memo<K, V> {
-    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
-    where
-        K: Borrow<Q>,
-    {
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
         self.lock().get(key).cloned()
     }
 

@@ -43,7 +43,7 @@ use crate::connectors::with_text_columns;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
-use crate::memo::Memo;
+use crate::memo::OfText;
 use crate::query::Bind;
 use crate::query::Statement;
 use crate::query::ValueCheck;
@@ -74,7 +74,7 @@ pub(crate) struct Warehouse {
 }
 
 /// Texts that the guard always lets through, and whether Arrow could hold all of their columns last time.
-type Known = Memo<String, bool>;
+type Known = OfText<bool>;
 
 impl Warehouse {
     /// Opens the file, making it if need be, with every way out of it closed for good.
@@ -220,7 +220,7 @@ fn run(
     schema_sender: &mut Option<SchemaSender>,
     sender: &mpsc::Sender<Result<Made>>,
 ) -> Result<()> {
-    let remembered = known.get(statement.sql.as_str());
+    let remembered = known.get_of(&statement.sql);
     let passed = match remembered {
         Some(_) => Passed::ByText,
         None => guard::check(connection, &statement.sql)?,
@@ -250,7 +250,7 @@ fn run(
         }
     };
     if passed == Passed::ByText && remembered != Some(exact) {
-        known.set_by_text(&statement.sql, exact);
+        known.set_of(&statement.sql, exact);
     }
     let plain = Arc::new(plain_schema(&schema));
     if let Some(waiting) = schema_sender.take()

@@ -136,9 +136,9 @@ impl ResultWriter {
         while rows > 0 && !self.fits(&batch.slice(0, rows))? {
             rows /= 2;
         }
-        let fitting = batch.slice(0, rows);
-        self.waiting_bytes_max += bytes_max(&fitting)?;
-        self.write(fitting)?;
+        self.write(batch.slice(0, rows))?;
+        // Of a large batch a part may be written by now.
+        self.waiting_bytes_max = self.waiting.iter().map(bytes_max).sum::<Result<u64>>()?;
         Ok(rows)
     }
 

@@ -210,7 +210,7 @@ impl Store {
 }
 
 /// Databases quote statements, which can be long.
-fn shortened(message: &str) -> &str {
+pub(crate) fn shortened(message: &str) -> &str {
     &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)]
 }
 

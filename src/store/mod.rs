@@ -86,7 +86,9 @@ impl Store {
             .busy_timeout(BUSY_TIMEOUT);
         // A connection to a file does not go stale, and looking costs as much as a statement.
         let pool = || SqlitePoolOptions::new().test_before_acquire(false);
-        let writes = pool().max_connections(1).connect_with(options.clone()).await?;
+        // Who commits when the log is that long brings it into the file: rarely, as that takes some milliseconds.
+        let writer = options.clone().pragma("wal_autocheckpoint", "4000");
+        let writes = pool().max_connections(1).connect_with(writer).await?;
         sqlx::migrate!("migrations/sqlite")
             .run(&writes)
             .await

@@ -117,8 +117,8 @@ pub(super) async fn check_room(
     user_id: i64,
     queue_max: i64,
 ) -> Result<()> {
-    let sql = "select (select count(*) from (select 1 from jobs where status = 'queued' limit $1)) >= $1,
-                      (select count(*) from (select 1 from jobs where status = 'queued' and user_id = $3 limit $2)) >= $2";
+    let sql = "select coalesce((select sum(count) from queued_counts where user_id = 0), 0) >= $1,
+                      coalesce((select sum(count) from queued_counts where user_id = $3), 0) >= $2";
     let (all, own): (bool, bool) = sqlx::query_as(sql)
         .bind(queue_max)
         .bind(share_of(queue_max))
@@ -231,8 +231,8 @@ async fn insert(
                 $9, $10, $11, $11, $12, $13, $14, $17, $18, $19, $20
          where $4 <> 'queued'
             or ($22 is null or {} < $22)
-           and (select count(*) from (select 1 from jobs where status = 'queued' limit $16)) < $16
-           and (select count(*) from (select 1 from jobs where status = 'queued' and user_id = $5 limit $21)) < $21
+           and coalesce((select sum(count) from queued_counts where user_id = 0), 0) < $16
+           and coalesce((select sum(count) from queued_counts where user_id = $5), 0) < $21
          on conflict (live_key, kind, format, options) where status in ('queued', 'running') do nothing
          returning id",
         LIVE_OF_KEY.replace("$1", "$19"),

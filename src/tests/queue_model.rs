@@ -371,6 +371,18 @@ impl Tested {
             .map(|job| (job.id, job.status.name().to_owned(), job.attempt, job.losses))
             .collect();
         assert_eq!(rows, wanted, "after {step:?}");
+        let miscounted = "select count(*) from
+            (select user_id, priority, count from queued_counts where count > 0
+             except select * from (select 0, priority, count(*) from jobs where status = 'queued' group by priority
+                                   union all select user_id, priority, count(*) from jobs
+                                   where status = 'queued' group by user_id, priority))";
+        let queued =
+            "select coalesce(sum(count), 0) - 2 * (select count(*) from jobs where status = 'queued')
+             from queued_counts";
+        for sql in [miscounted, queued] {
+            let found: i64 = self.metadata.query_row(sql, [], |row| row.get(0)).unwrap();
+            assert_eq!(found, 0, "after {step:?}: {sql}");
+        }
     }
 }
 

@@ -125,7 +125,7 @@ impl Worker {
                 .await;
         }
         kill_point("file_published");
-        self.store.keep_export(job, &export, &made_of).await
+        self.keep(|| self.store.keep_export(job, &export, &made_of)).await
     }
 
     /// Encodes while the query runs. The rows are stored too if a later job may be given them.

@@ -42,6 +42,7 @@ use crate::objects::make_private_file;
 use crate::store::Store;
 use crate::store::jobs::Claimed;
 use crate::store::jobs::Terms;
+use crate::store::jobs::shortened;
 use crate::store::logs::Level;
 use crate::store::results::Place;
 use crate::store::results::StoredResult;
@@ -49,6 +50,9 @@ use crate::worker::query::microseconds;
 
 /// How soon a write to the metadata database that failed is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is tried with what a job has made.
+const KEEPS_MAX: u32 = 5;
 
 /// How often a job tells how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -251,6 +255,20 @@ impl Worker {
         }
     }
 
+    /// Writes down what a job has made. What cannot be written for a moment is tried again: hours may be in it.
+    async fn keep<W: Future<Output = Result<()>>>(&self, write: impl Fn() -> W) -> Result<()> {
+        for _ in 1..KEEPS_MAX {
+            match write().await {
+                Err(error) if error.code == ErrorCode::Internal => {
+                    error!(%error, "cannot write down what a job has made");
+                    tokio::time::sleep(RETRY_EVERY).await;
+                }
+                done => return done,
+            }
+        }
+        write().await
+    }
+
     /// Tries until it is written down, or the server stops: a job that stays `running` in the database
     /// would be joined by every equal submit until its lease is over.
     async fn fail(&self, job: &Job, error: &Error, stop: &mut watch::Receiver<bool>) -> Result<()> {
@@ -276,7 +294,7 @@ impl Worker {
     async fn run(&self, claimed: &Claimed, run: &Run) -> Result<()> {
         let done = self.run_with_care(claimed, run).await;
         if let (JobKind::Import, Err(error)) = (claimed.job.kind, &done) {
-            let lines: Vec<String> = error.message.lines().map(str::to_owned).collect();
+            let lines: Vec<String> = shortened(&error.message).lines().map(str::to_owned).collect();
             self.tell(&claimed.job, Level::Error, &lines).await;
         }
         done

@@ -38,7 +38,7 @@ impl Worker {
             .await?;
         kill_point("result_written");
         let result = self.new_result(&report, written, &schema, began.elapsed())?;
-        self.store.keep_result(job, &result).await
+        self.keep(|| self.store.keep_result(job, &result)).await
     }
 
     pub(super) async fn report_of(&self, job: &Job) -> Result<Arc<Report>> {

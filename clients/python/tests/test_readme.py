@@ -1,5 +1,9 @@
 import doctest
 import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import reference  # noqa: E402  # A script beside the package.
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
@@ -12,3 +16,8 @@ def test_the_examples_are_true(key, url, tmp_path, monkeypatch):
     assert len(examples.examples) > 10
     results = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples)
     assert results.failed == 0
+
+
+def test_the_page_of_docs_is_what_the_docstrings_say():
+    page = README.parents[2] / "docs/python.md"
+    assert page.read_text() == reference.page(), "python clients/python/reference.py > docs/python.md"

@@ -31,6 +31,7 @@ pub(super) async fn tables_conform(tested: &Tested) {
     match tested.subject.kind {
         SourceKind::Postgres => {
             owner_and_rights_stay(tested).await;
+            given_up_statement_is_stopped(tested).await;
             nothing_of_a_report_stays(tested, "select set_config('datestyle', 'german', false), pg_advisory_lock(7)",
                 "select current_setting('datestyle'), (select count(*) from pg_locks where locktype = 'advisory')",
                 json!([["ISO, MDY", "0"]])).await;
@@ -222,6 +223,40 @@ async fn given_up_import_leaves_nothing(tested: &Tested, mode: Mode) {
         tested.values("select id from left_alone order by id").await,
         json!([["-2"], ["-1"]])
     );
+}
+
+/// What it does there, it does no longer.
+async fn given_up_statement_is_stopped(tested: &Tested) {
+    let admin = &tested.subject.admin;
+    admin(
+        "create table slowly (id bigint);
+         create function wait() returns trigger language plpgsql as $$ begin perform pg_sleep(3600); return new; end $$;
+         create trigger wait before insert on slowly for each row execute function wait()",
+    );
+    let source = tested.app.worker.store.source(tested.target_id).await.unwrap();
+    let connector = tested.app.worker.connector(&source.unwrap()).unwrap();
+    let batch =
+        RecordBatch::try_from_iter([("id", Arc::new(Int64Array::from_iter_values(0..3)) as _)]).unwrap();
+    let (sender, batches) = Batches::channel();
+    let (schema, destination) = (batch.schema(), destination("slowly", Mode::Append));
+    let sending = tokio::task::spawn_blocking(move || {
+        sender.blocking_send(batch).unwrap();
+        sender.end(Ok(())).unwrap();
+    });
+    let loading = tokio::spawn(async move { connector.load(&destination, schema, batches).await });
+    let until = async |count: &str| {
+        let began = Instant::now();
+        let active = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+        while admin(active).trim() != count {
+            assert!(began.elapsed() < PATIENCE);
+            tokio::task::yield_now().await;
+        }
+    };
+    until("1").await;
+    sending.await.unwrap();
+    loading.abort();
+    assert!(loading.await.unwrap_err().is_cancelled());
+    until("0").await;
 }
 
 async fn owner_and_rights_stay(tested: &Tested) {

@@ -49,7 +49,7 @@ use crate::connectors::wanted_values;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
-use crate::memo::Memo;
+use crate::memo::OfText;
 use crate::query::Bind;
 use crate::query::ValueCheck;
 use crate::source::Password;
@@ -77,7 +77,7 @@ pub(super) struct MySql {
     time_zone: String,
     statement_timeout: Duration,
     /// SQL that had a value once which fits no other type than text.
-    inexact: Memo<String, AsText>,
+    inexact: OfText<AsText>,
 }
 
 impl MySql {
@@ -102,7 +102,7 @@ impl MySql {
                 false => time_zone.clone(),
             },
             statement_timeout: timeout_of(source, query_timeout),
-            inexact: Memo::default(),
+            inexact: OfText::default(),
         })
     }
 
@@ -176,13 +176,13 @@ impl MySql {
         let sql = format!("{comment}{}", statement.sql);
         let prepared = self.prepare(client, &sql, &statement.binds).await?;
         let described = self.heard(client.execute(&prepared, &statement.binds).await)?;
-        let as_text = self.inexact.get(statement.sql.as_str()).unwrap_or_default();
+        let as_text = self.inexact.get_of(&statement.sql).unwrap_or_default();
         let mut columns = Columns::new(&described, as_text)?;
         let schema = rows.schema(Arc::new(Schema::new(columns.fields())))?;
         while let Some(row) = self.heard(client.row().await)? {
             if let Err(error) = columns.push(row) {
                 if error.again {
-                    self.inexact.set(statement.sql.clone(), columns.as_text());
+                    self.inexact.set_of(&statement.sql, columns.as_text());
                 }
                 return Err(error);
             }

@@ -24,10 +24,12 @@ use crate::connectors::load::count_changed;
 use crate::connectors::load::list;
 use crate::connectors::load::names;
 use crate::connectors::load::would_round;
+use crate::connectors::postgres::Connection;
 use crate::connectors::postgres::Postgres;
 use crate::connectors::postgres::copy::HEADER;
 use crate::connectors::postgres::copy::TRAILER;
 use crate::connectors::postgres::copy::write_rows;
+use crate::connectors::postgres::given_up::GivenUp;
 use crate::connectors::postgres::tables::Column;
 use crate::connectors::postgres::tables::Table;
 use crate::connectors::quoted;
@@ -77,6 +79,19 @@ impl Postgres {
         batches: Batches,
     ) -> Result<u64> {
         let connection = self.connect().await?;
+        let mut given_up = GivenUp::new(connection.cancel.clone(), self.tls.clone());
+        let loaded = self.load_by(&connection, destination, schema, batches).await;
+        given_up.disarm();
+        loaded
+    }
+
+    async fn load_by(
+        &self,
+        connection: &Connection,
+        destination: &Destination,
+        schema: SchemaRef,
+        batches: Batches,
+    ) -> Result<u64> {
         let client = &connection.client;
         let destination = &self.resolved(client, destination).await?;
         let once = destination.qualified(ONCE_TABLE, quoted);

@@ -5,6 +5,7 @@ mod check;
 mod columns;
 mod connect;
 mod copy;
+mod given_up;
 mod load;
 mod numeric;
 mod tables;
@@ -46,7 +47,7 @@ use crate::connectors::with_text_columns;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
-use crate::memo::Memo;
+use crate::memo::OfText;
 use crate::query::Bind;
 use crate::query::ValueCheck;
 use crate::source::Password;
@@ -68,7 +69,7 @@ pub(super) struct Postgres {
     time_zone: String,
     statement_timeout: Duration,
     /// SQL whose decimals were no numbers once; they are read as text from then on.
-    inexact: Memo<String, ()>,
+    inexact: OfText<()>,
 }
 
 /// A connection, and how to stop what it does.
@@ -101,7 +102,7 @@ impl Postgres {
             tls: MakeRustlsConnect::new(tls::config(address)?),
             time_zone: source.settings.time_zone.clone(),
             statement_timeout: timeout_of(source, query_timeout),
-            inexact: Memo::default(),
+            inexact: OfText::default(),
         })
     }
 
@@ -231,7 +232,7 @@ impl Postgres {
             Some(sql) => self.prepare(connection, &comment, &sql, &statement.binds).await?,
             None => asked,
         };
-        let decimals = match self.inexact.get(statement.sql.as_str()) {
+        let decimals = match self.inexact.get_of(&statement.sql) {
             Some(()) => Decimals::Text,
             None => Decimals::Exact,
         };
@@ -241,7 +242,7 @@ impl Postgres {
         while let Some(row) = self.next(stream.try_next().await)? {
             columns.push(&row).inspect_err(|error| {
                 if error.again {
-                    self.inexact.set(statement.sql.clone(), ());
+                    self.inexact.set_of(&statement.sql, ());
                 }
             })?;
             if columns.is_full() {

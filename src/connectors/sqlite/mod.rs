@@ -46,7 +46,7 @@ use crate::connectors::wanted_values;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
-use crate::memo::Memo;
+use crate::memo::OfText;
 use crate::query::Bind;
 use crate::query::Statement;
 use crate::query::ValueCheck;
@@ -66,7 +66,7 @@ pub(super) struct Sqlite {
     permits: Permits,
     threads: Threads,
     /// The columns of SQL whose values were of another kind once than was thought.
-    known: Memo<String, Arc<Vec<Known>>>,
+    known: OfText<Arc<Vec<Known>>>,
 }
 
 /// Where all of SQLite in this process keeps what does not fit its memory; else it would be `/var/tmp`.
@@ -88,7 +88,7 @@ impl Sqlite {
             mismatch: source.settings.mismatch,
             permits: Permits::of(source),
             threads: Threads::default(),
-            known: Memo::default(),
+            known: OfText::default(),
         }
     }
 
@@ -180,7 +180,7 @@ impl Sqlite {
             }
         }
         if let Some(learned) = columns.learned() {
-            self.known.set_by_text(&statement.sql, Arc::new(learned));
+            self.known.set_of(&statement.sql, Arc::new(learned));
             return Err(Error::new(
                 ErrorCode::SourceFailed,
                 "a column got values of yet another kind while the query ran: cast it to text in the report's SQL",
@@ -199,7 +199,7 @@ impl Sqlite {
 
     /// The columns of a statement, as far as their values are known.
     fn known(&self, prepared: &Prepared<'_>, sql: &str) -> Vec<Known> {
-        let earlier = self.known.get(sql).unwrap_or_default();
+        let earlier = self.known.get_of(sql).unwrap_or_default();
         let columns = prepared.columns();
         let columns = columns.iter().enumerate().map(|(index, column)| {
             let known = Known::new(column.name(), column.decl_type(), self.mismatch);
