@@ -159,6 +159,7 @@ impl Client {
             .timeout_global(None)
             .timeout_connect(Some(self.timeout))
             .timeout_recv_response(Some(self.timeout))
+            .timeout_recv_body(Some(self.timeout))
             .build()
             .header("X-Holistics-Key", &self.key)
             .header("Content-Type", content_type);

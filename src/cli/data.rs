@@ -37,6 +37,12 @@ impl DataArgs {
         self.data_dir.is_some()
     }
 
+    /// Whether that was an option, and not the environment.
+    pub(super) fn is_option(&self) -> bool {
+        let variable = std::env::var_os("HOLISTICS_DATA_DIR").map(PathBuf::from);
+        self.data_dir.is_some() && self.data_dir != variable
+    }
+
     pub(super) fn is_there(&self) -> bool {
         Config::in_folder(self.folder()).is_ok_and(|config| config.metadata_file().exists())
     }

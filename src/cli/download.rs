@@ -6,7 +6,6 @@ use std::io::ErrorKind;
 use std::io::Read as _;
 use std::io::Write;
 use std::path::Path;
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -22,9 +21,12 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::hex::hex;
+use crate::random::random;
 
 /// How often in a row a download may break off.
 const BREAKS_MAX: u32 = 5;
+/// As many characters of a file's name are in that of its part.
+const NAME_CHARACTERS: usize = 40;
 const PIECE_BYTES: usize = 256 << 10;
 
 /// What the file is by the server's word.
@@ -47,17 +49,24 @@ pub(super) struct Download<'a> {
 impl Download<'_> {
     /// Writes beside the file, which appears when it is whole. A pipe or a device stays what it is.
     pub(super) fn save(&self, path: &Path, interrupt: &Interrupt) -> Result<()> {
-        let mut aside = path.as_os_str().to_owned();
-        aside.push(format!(".{}.part", std::process::id()));
-        let aside = PathBuf::from(aside);
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let path = target.as_path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let start: String = name.chars().take(NAME_CHARACTERS).collect();
+        let aside = path.with_file_name(format!(".{start}.{}.part", hex(&random::<4>()?)));
         let place = format!("`{}`", path.display());
         if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
             let device = File::options().write(true).open(path);
             let mut device = device.map_err(|error| unwritable(&place, &error))?;
             return self.write(&mut device, &place);
         }
-        interrupt.set_part(Some(aside.clone()));
         let mut file = File::create_new(&aside).map_err(|error| unwritable(&place, &error))?;
+        interrupt.set_part(Some(aside.clone()));
+        if let Ok(there) = fs::metadata(path) {
+            // Who may read the file that this one replaces may read this one, and nobody else.
+            let kept = file.set_permissions(there.permissions());
+            kept.map_err(|error| unwritable(&place, &error))?;
+        }
         let done = self
             .write(&mut file, &place)
             .and_then(|()| file.sync_all().map_err(|error| unwritable(&place, &error)))

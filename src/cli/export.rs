@@ -100,7 +100,9 @@ impl Export<'_> {
     pub(super) fn run(&self, client: &Client) -> Result<()> {
         let bar = spinner()?;
         let interrupt = Interrupt::watch(client, &bar)?;
-        let (job_id, link) = self.make(client, &interrupt, &bar)?;
+        let (job_id, _) = self.make(client, &interrupt, &bar)?;
+        // Not the link, which may name another host: the key is for this one.
+        let link = client.url(&format!("/exports/download?job_id={job_id}"));
         let told: Value = client.get_json(&format!("/jobs/{job_id}/manifest.json"))?;
         let manifest: Manifest = serde_json::from_value(told.clone()).map_err(|_| client.is_no_server())?;
         bar.set_length(manifest.bytes);

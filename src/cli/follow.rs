@@ -11,6 +11,7 @@ use crate::cli::client::Client;
 use crate::cli::output::is_json;
 use crate::cli::output::print;
 use crate::cli::output::say_object;
+use crate::cli::output::shown;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -132,6 +133,6 @@ fn end(job_id: i64, client: &Client) -> Result<()> {
 fn tell(line: &str) -> Result<()> {
     match is_json() {
         true => Ok(()),
-        false => print(line),
+        false => print(&shown(line)),
     }
 }

@@ -149,10 +149,11 @@ fn import(args: &CsvArgs) -> Result<()> {
     let upload = Upload::new(fields(args), open(&args.filepath)?, &file_name(&args.filepath));
     let submitted: Submitted = client.upload("/data_imports/import_csv.json", upload)?;
     let followed = follow(&client, submitted.job_id);
-    if args.max_errors > 0 {
-        save_rejects(&client, submitted.job_id, args)?;
-    }
-    followed
+    let saved = match args.max_errors {
+        0 => Ok(()),
+        _ => save_rejects(&client, submitted.job_id, args),
+    };
+    followed.and(saved)
 }
 
 fn fields(args: &CsvArgs) -> Vec<(&'static str, String)> {
@@ -195,9 +196,17 @@ fn file_name(path: &Path) -> String {
 }
 
 fn save_rejects(client: &Client, job_id: i64, args: &CsvArgs) -> Result<()> {
-    let mut response = client.get(&client.url(&format!("/jobs/{job_id}/rejects.csv")))?;
-    if response.status() != 200 {
+    let mut response = client.get_part(&client.url(&format!("/jobs/{job_id}/rejects.csv")), 0, "")?;
+    // There are none.
+    if response.status() == 404 {
         return Ok(());
+    }
+    if response.status() != 200 {
+        let message = format!(
+            "the rows that were left out cannot be fetched (status {}): `/jobs/{job_id}/rejects.csv` has them",
+            response.status()
+        );
+        return Err(Error::new(ErrorCode::Unreachable, message));
     }
     let path = args.rejects.clone().unwrap_or_else(|| {
         let mut name = match args.filepath == Path::new(STANDARD_INPUT) {

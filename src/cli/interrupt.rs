@@ -33,6 +33,7 @@ pub(super) struct Interrupt {
 #[derive(Default)]
 struct State {
     is_submitting: bool,
+    is_left: bool,
     job_id: Option<i64>,
     part: Option<PathBuf>,
 }
@@ -46,9 +47,11 @@ impl Interrupt {
         let (watching, bar) = (interrupt.clone(), bar.clone());
         let client = client.with_timeout(CANCEL_TIMEOUT)?;
         thread::spawn(move || {
-            if runtime.block_on(stop_signal()).is_ok() {
-                bar.finish_and_clear();
-                watching.stop(&client);
+            while runtime.block_on(stop_signal()).is_ok() {
+                if !watching.lock().is_left {
+                    bar.finish_and_clear();
+                    watching.stop(&client);
+                }
             }
         });
         Ok(interrupt)
@@ -78,15 +81,24 @@ impl Interrupt {
         self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A job is being submitted that `submit` says the id of.
-    pub(super) fn submitting(&self, submit: impl FnOnce() -> Result<i64>) -> Result<i64> {
+    /// A job is being submitted that `submit` says the id of, and whether it is a new one:
+    /// a job that somebody else waits for is not stopped.
+    pub(super) fn submitting(&self, submit: impl FnOnce() -> Result<(i64, bool)>) -> Result<i64> {
         self.lock().is_submitting = true;
-        let job_id = submit();
+        let submitted = submit();
         let mut state = self.lock();
         state.is_submitting = false;
-        state.job_id = job_id.as_ref().ok().copied();
+        state.job_id = submitted
+            .as_ref()
+            .ok()
+            .and_then(|(job_id, is_new)| is_new.then_some(*job_id));
         self.state.1.notify_all();
-        job_id
+        submitted.map(|(job_id, _)| job_id)
+    }
+
+    /// From now on Ctrl-C is for the program that shows what came.
+    pub(super) fn leave_to_pager(&self) {
+        self.lock().is_left = true;
     }
 
     /// The job is over: there is nothing to stop any more. If it is over because of Ctrl-C, this never returns.

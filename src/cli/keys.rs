@@ -27,6 +27,9 @@ use crate::http::jobs::iso_time;
 use crate::http::users::KeyShown;
 use crate::store::now_us;
 
+/// A hundred years.
+const EXPIRES_DAYS_MAX: u64 = 36_525;
+
 #[derive(Args)]
 pub(super) struct KeysArgs {
     #[command(flatten)]
@@ -105,10 +108,19 @@ impl TermsArgs {
             }
             pins.entry(name.to_owned()).or_default().push(value.to_owned());
         }
+        // A key that is never over is made without the option, not by a slip of it.
         let expires_at = self.expires.map(|expires| {
-            let expires = i64::try_from(expires.as_micros()).unwrap_or(i64::MAX);
-            now_us().saturating_add(expires)
+            let days = expires.as_secs() / 86_400;
+            match expires.is_zero() || days > EXPIRES_DAYS_MAX {
+                true => Err(Error::must_be(
+                    "--expires",
+                    &format!("more than nothing and at most {EXPIRES_DAYS_MAX}d"),
+                    &humantime::format_duration(expires).to_string(),
+                )),
+                false => Ok(now_us() + i64::try_from(expires.as_micros()).map_err(Error::internal)?),
+            }
         });
+        let expires_at = expires_at.transpose()?;
         Ok(KeyTerms {
             scopes: Some(self.scope),
             reports: self.reports,

@@ -14,6 +14,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::cli::table::Table;
+use crate::cli::table::plain;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -73,8 +74,17 @@ pub(super) fn is_json() -> bool {
 pub(super) fn say_line(line: Arguments) -> Result<()> {
     match is_json() {
         true => print(&json!({"message": line.to_string()}).to_string()),
-        false => print(&line.to_string()),
+        false => print(&shown(&line.to_string())),
     }
+}
+
+/// What is printed on a terminal does nothing to it: other control characters than ends of lines and tabs are written out.
+pub(super) fn shown(text: &str) -> String {
+    let lines = text.split('\n').map(|line| {
+        let parts: Vec<_> = line.split('\t').map(plain).collect();
+        parts.join("\t")
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Prints an object; without `--json` the line that tells the same.
@@ -96,7 +106,7 @@ pub(super) fn say_error(error: &Error) {
         return;
     }
     let word = console::style("error:").for_stderr().red().bold();
-    eprintln!("{word} {error}");
+    eprintln!("{word} {}", shown(&error.to_string()));
 }
 
 /// What a server answered, read; or nothing, because `--json` had it printed as it came.
@@ -157,7 +167,7 @@ pub(super) fn unwritable(place: &str, error: &dyn std::fmt::Display) -> Error {
 /// Prints an object, a member a line.
 pub(super) fn say_members(object: serde_json::Map<String, serde_json::Value>) -> Result<()> {
     object.into_iter().try_for_each(|(name, value)| match value {
-        serde_json::Value::String(text) => print(&format!("{name}: {text}")),
+        serde_json::Value::String(text) => print(&shown(&format!("{name}: {text}"))),
         other => print(&format!("{name}: {other}")),
     })
 }

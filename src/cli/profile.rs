@@ -26,14 +26,8 @@ pub(super) const CSV_PROFILES: [&str; 2] = ["data", "excel"];
 
 #[derive(Args)]
 pub(super) struct ServerArgs {
-    /// Where the server is; else where the profile's is, else http://127.0.0.1:3000
-    #[arg(
-        long,
-        env = "HOLISTICS_HOST",
-        value_name = "URL",
-        global = true,
-        help_heading = "Server"
-    )]
+    /// Where the server is; else where that of --profile is, else $HOLISTICS_HOST, else http://127.0.0.1:3000
+    #[arg(long, value_name = "URL", global = true, help_heading = "Server")]
     host: Option<String>,
     /// Which server of ~/.holistics.yml; else HOLISTICS_PROFILE, else `default`
     #[arg(long, value_name = "NAME", global = true, help_heading = "Server")]
@@ -78,8 +72,17 @@ struct Remembered {
 impl ServerArgs {
     /// Whether an option or the environment says which server.
     pub(super) fn is_named(&self) -> bool {
-        let profile = self.profile.iter().any(|name| !is_of_csv(name));
-        self.host.is_some() || profile || variable("HOLISTICS_PROFILE").is_some()
+        let variables = ["HOLISTICS_HOST", "HOLISTICS_PROFILE"];
+        self.has_option() || variables.iter().any(|name| variable(name).is_some())
+    }
+
+    /// Whether an option says so.
+    pub(super) fn has_option(&self) -> bool {
+        self.host.is_some() || self.names_profile()
+    }
+
+    fn names_profile(&self) -> bool {
+        self.profile.iter().any(|name| !is_of_csv(name))
     }
 
     pub(super) fn profile(&self) -> String {
@@ -99,11 +102,15 @@ impl ServerArgs {
 
     /// Where the server is, whether or not anybody has logged in there.
     pub(super) fn host(&self) -> Result<String> {
-        let remembered = remembered(&file()?)?.of(&self.profile());
         let given = self.host.clone().filter(|host| !host.trim().is_empty());
-        Ok(given
-            .or(remembered.and_then(|login| login.host))
-            .unwrap_or_else(|| HOST_DEFAULT.to_owned()))
+        let remembered = remembered(&file()?)?.of(&self.profile());
+        let remembered = remembered.and_then(|login| login.host);
+        let variable = variable("HOLISTICS_HOST");
+        let host = match self.names_profile() {
+            true => given.or(remembered).or(variable),
+            false => given.or(variable).or(remembered),
+        };
+        Ok(host.unwrap_or_else(|| HOST_DEFAULT.to_owned()))
     }
 
     /// A client with this key.
@@ -128,7 +135,12 @@ impl ServerArgs {
                 ),
             ));
         }
-        let key = variable("HOLISTICS_KEY").or(login.and_then(|login| login.token));
+        // What an option names wins over the environment: no key of one server goes to another.
+        let (token, variable) = (login.and_then(|login| login.token), variable("HOLISTICS_KEY"));
+        let key = match self.names_profile() {
+            true => token.or(variable),
+            false => variable.or(token),
+        };
         let key = key.ok_or_else(|| {
             let message = match is_default {
                 true => "not logged in: run `holistics login` first".to_owned(),

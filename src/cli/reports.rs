@@ -84,7 +84,12 @@ enum Command {
 }
 
 pub(super) fn run(args: ReportsArgs) -> Result<()> {
-    let asks_server = !args.data.is_named();
+    if args.server.has_option() && args.data.is_option() {
+        return Err(Error::invalid(
+            "name a server or a data folder (--data-dir), not both",
+        ));
+    }
+    let asks_server = args.server.has_option() || !args.data.is_named();
     match &args.command {
         Command::List if asks_server => {
             let answer: Box<RawValue> = args.server.client()?.get_json("/queries.json")?;
@@ -101,6 +106,11 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
             return apply_to(&args.server.client()?, dir, *dry_run);
         }
         _ => {}
+    }
+    if args.server.has_option() {
+        return Err(Error::invalid(
+            "this works on the data folder of a server on the same machine (--data-dir), and on no server elsewhere",
+        ));
     }
     block_on(async {
         match args.command {

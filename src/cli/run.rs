@@ -9,6 +9,7 @@ use std::process::Stdio;
 use clap::Args;
 use clap::ValueEnum;
 use console::Term;
+use indicatif::ProgressBar;
 use serde::Deserialize;
 
 use crate::cli::client::Client;
@@ -111,7 +112,9 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         };
         return export.run(&client);
     }
-    let (job_id, text) = page(&client, args)?;
+    let bar = spinner()?;
+    let interrupt = Interrupt::watch(&client, &bar)?;
+    let (job_id, text) = page(&client, args, &bar, &interrupt)?;
     if is_json() {
         return print(&text);
     }
@@ -135,15 +138,15 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     let mut lines = table.lines(width(&terminal));
     lines.push(told);
     match terminal.size_checked() {
-        Some((height, _)) if terminal.is_term() && lines.len() >= usize::from(height) => show_paged(&lines),
+        Some((height, _)) if terminal.is_term() && lines.len() >= usize::from(height) => {
+            show_paged(&lines, &interrupt)
+        }
         _ => lines.iter().try_for_each(|line| print(line)),
     }
 }
 
 /// Runs the report; its job, and the answer that has the page.
-fn page(client: &Client, args: &RunArgs) -> Result<(i64, String)> {
-    let bar = spinner()?;
-    let interrupt = Interrupt::watch(client, &bar)?;
+fn page(client: &Client, args: &RunArgs, bar: &ProgressBar, interrupt: &Interrupt) -> Result<(i64, String)> {
     let asked = Submit {
         report: &args.report,
         action: "submit_query.json",
@@ -154,10 +157,10 @@ fn page(client: &Client, args: &RunArgs) -> Result<(i64, String)> {
             .into_iter()
             .collect(),
     };
-    let job_id = submit(client, &asked, &interrupt)?;
+    let job_id = submit(client, &asked, interrupt)?;
     let (page, size) = (args.page.unwrap_or(1), args.page_size);
     let poll = format!("/queries/get_query_results.json?job_id={job_id}&_page={page}&_page_size={size}");
-    let text = wait(client, job_id, &poll, &bar, &interrupt)?;
+    let text = wait(client, job_id, &poll, bar, interrupt)?;
     bar.finish_and_clear();
     Ok((job_id, text))
 }
@@ -221,7 +224,7 @@ fn csv_line<'a>(cells: impl Iterator<Item = Option<&'a str>>) -> String {
 }
 
 /// Shows lines through what `$PAGER` names, or less; where there is none, as they are.
-fn show_paged(lines: &[String]) -> Result<()> {
+fn show_paged(lines: &[String], interrupt: &Interrupt) -> Result<()> {
     let pager = env::var("PAGER").unwrap_or_else(|_| "less".to_owned());
     let mut command = Command::new("sh");
     command.args(["-c", &pager]).stdin(Stdio::piped());
@@ -233,6 +236,7 @@ fn show_paged(lines: &[String]) -> Result<()> {
     if pager.trim().is_empty() || pager.trim() == "cat" {
         return print_all();
     }
+    interrupt.leave_to_pager();
     let Ok(mut process) = command.spawn() else {
         return print_all();
     };

@@ -1,6 +1,7 @@
 //! A report of a server, found, submitted and waited for.
 
 use std::collections::BTreeMap;
+use std::thread;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use crate::cli::client::Client;
 use crate::cli::interrupt::Interrupt;
+use crate::cli::table::plain;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -29,6 +31,7 @@ struct Listed {
 
 #[derive(Deserialize)]
 struct Submitted {
+    status: String,
     job_id: i64,
 }
 
@@ -97,6 +100,10 @@ pub(super) fn by_name(given: &[String]) -> Result<BTreeMap<&str, Vec<&str>>> {
     Ok(values)
 }
 
+/// How often asking may fail before the wait is given up, and how much longer each pause is.
+const FAILURES_MAX: u32 = 10;
+const FAILED_PAUSE: Duration = Duration::from_millis(500);
+
 /// What is asked of a report.
 pub(super) struct Submit<'a> {
     pub(super) report: &'a str,
@@ -118,7 +125,7 @@ pub(super) fn submit(client: &Client, asked: &Submit, interrupt: &Interrupt) -> 
     let path = format!("/queries/{id}/{}?{options}", asked.action);
     interrupt.submitting(|| {
         let submitted: Submitted = client.send_json("POST", &path, &body)?;
-        Ok(submitted.job_id)
+        Ok((submitted.job_id, submitted.status != "already_existed"))
     })
 }
 
@@ -140,7 +147,7 @@ pub(super) fn wait(
 }
 
 fn poll_until_done(client: &Client, job_id: i64, poll: &str, bar: &ProgressBar) -> Result<String> {
-    let mut last_id = 0;
+    let (mut last_id, mut failures) = (0, 0);
     let gone = |error: Error| match error.code {
         ErrorCode::NotFound => Error::new(
             ErrorCode::SourceFailed,
@@ -154,7 +161,20 @@ fn poll_until_done(client: &Client, job_id: i64, poll: &str, bar: &ProgressBar) 
         } else {
             WAIT_SHOWN_SECS
         });
-        let text = client.get_ok(&format!("{poll}&_wait={secs}")).map_err(gone)?;
+        let text = match client.get_ok(&format!("{poll}&_wait={secs}")) {
+            Ok(text) => text,
+            // The job goes on; so does the wait for it, for a while.
+            Err(error)
+                if [ErrorCode::Busy, ErrorCode::Unreachable].contains(&error.code)
+                    && failures < FAILURES_MAX =>
+            {
+                failures += 1;
+                thread::sleep(FAILED_PAUSE * failures);
+                continue;
+            }
+            Err(error) => return Err(gone(error)),
+        };
+        failures = 0;
         let polled: Polled = serde_json::from_str(&text).map_err(|_| client.is_no_server())?;
         match polled.status.as_str() {
             "success" => return Ok(text),
@@ -165,10 +185,12 @@ fn poll_until_done(client: &Client, job_id: i64, poll: &str, bar: &ProgressBar) 
             _ => {}
         }
         if !bar.is_hidden() {
-            let logs: Value = client.get_json(&format!("/jobs/{job_id}/logs.json?last_id={last_id}"))?;
+            // They are but shown.
+            let logs = client.get_json(&format!("/jobs/{job_id}/logs.json?last_id={last_id}"));
+            let logs: Value = logs.unwrap_or_default();
             if let Some(line) = logs["logs"].as_array().and_then(|lines| lines.last()) {
                 last_id = line["id"].as_i64().unwrap_or(last_id);
-                bar.set_message(line["message"].as_str().unwrap_or_default().to_owned());
+                bar.set_message(plain(line["message"].as_str().unwrap_or_default()).into_owned());
             }
         }
     }

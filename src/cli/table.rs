@@ -128,7 +128,7 @@ fn dim_null(cell: &Option<String>, text: &str) -> String {
 }
 
 /// A text that cannot move the cursor nor change the terminal: control characters are written out.
-fn plain(text: &str) -> Cow<'_, str> {
+pub(super) fn plain(text: &str) -> Cow<'_, str> {
     match text.contains(char::is_control) {
         false => Cow::Borrowed(text),
         true => Cow::Owned(text.chars().fold(String::new(), |mut plain, character| {

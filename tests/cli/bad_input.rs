@@ -59,7 +59,7 @@ fn serve(mut stream: TcpStream, answer: Answer) {
     let path = request.split(' ').nth(1).unwrap();
     let host = format!("http://{}", header("host:"));
     stream.write_all(&answer(path, &host)).unwrap();
-    if path.starts_with("/stall") {
+    if path.starts_with("/exports/download") {
         // Until the other side has gone.
         let _ = stream.read(&mut byte);
     }
@@ -231,7 +231,7 @@ fn interrupted_download_leaves_no_half_file() {
             "/queries/1/submit_export.csv" => response("200 OK", "{\"status\":\"created\",\"job_id\":1}"),
             "/queries/get_export_results.json" => response(
                 "200 OK",
-                &format!("{{\"status\":\"success\",\"export\":{{\"http_path\":\"{host}/stall\"}}}}"),
+                &format!("{{\"status\":\"success\",\"export\":{{\"http_path\":\"{host}/elsewhere\"}}}}"),
             ),
             "/jobs/1/manifest.json" => response(
                 "200 OK",

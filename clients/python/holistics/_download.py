@@ -10,6 +10,7 @@ import hashlib
 import io
 import os
 import secrets
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -213,6 +214,9 @@ def aside(path: PathText) -> Iterator[BinaryIO]:
     beside = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(4)}.part")
     try:
         with open(beside, "xb") as file:
+            if os.path.exists(target):
+                # Who may read the file that this one replaces may read this one, and nobody else.
+                os.chmod(beside, stat.S_IMODE(os.stat(target).st_mode))
             yield file
         os.replace(beside, target)
     except BaseException:

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 from typing import Any, Union
 
+import numpy as np
 import pandas as pd
 
 Texts = dict[str, Union[str, list[str]]]
@@ -44,6 +45,8 @@ def _list(name: str, values: Iterable[Any]) -> list[str]:
 def _text(name: str, value: Any) -> str:
     if isinstance(value, (bytes, Mapping)) or _is_list(value) or pd.isna(value):
         raise ValueError(f"filter `{name}` cannot have {value!r} as a value")
+    if isinstance(value, np.datetime64):
+        return str(pd.Timestamp(value).isoformat())  # As a number it would count nanoseconds.
     if hasattr(value, "item"):
         value = value.item()  # NumPy's booleans are not Python's.
     if isinstance(value, bool):

@@ -86,7 +86,7 @@ def _write(table: pa.Table, path: str) -> None:
 
 def _types(schema: pa.Schema) -> dict[str, str]:
     types = {field.name: _type(field.type) for field in schema}
-    return {name: kind for name, kind in types.items() if kind and "," not in name and ":" not in name}
+    return {name: kind for name, kind in types.items() if kind and not set(name) & set(",:()")}
 
 
 def _type(arrow_type: pa.DataType) -> str | None:
