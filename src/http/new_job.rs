@@ -15,7 +15,7 @@ use crate::job::NewJob;
 use crate::job::Submitted;
 use crate::kill_point::kill_point;
 use crate::query::Dialect;
-use crate::query::compile::compile_pinned;
+use crate::query::compile::compile;
 use crate::query::raw_values::Given;
 use crate::query::raw_values::RawValues;
 use crate::query::values::parse_values;
@@ -64,7 +64,7 @@ pub(super) async fn new_job(
         report_version: found.version,
         source_id,
         filter_values: serde_json::to_string(&values.shown(report)).map_err(Error::internal)?,
-        statement: compile_pinned(report, &values, dialect, &caller.terms.pins)?,
+        statement: compile(report, &values, dialect, &caller.terms.pins)?,
         cache_us: i64::try_from(cache.as_micros()).unwrap_or(i64::MAX),
         may_join: asked.cache.is_some(),
         truncate: asked.truncate,

@@ -22,6 +22,7 @@ use crate::query::scalar::canonical;
 use crate::query::tag::Condition;
 use crate::query::tag::ValueTag;
 use crate::query::template::Node;
+use crate::query::template::names;
 use crate::query::values::Values;
 use crate::query::values::one_of;
 use crate::report::Allowed;
@@ -54,19 +55,9 @@ const CLAUSE_WORDS: [&str; 15] = [
 ];
 
 /// Makes the statement. A report that was read from a file fails only for its values.
-#[cfg(any(test, fuzzing))]
-pub(crate) fn compile(report: &Report, values: &Values, dialect: Dialect) -> Result<Statement> {
-    compile_pinned(report, values, dialect, &Pins::new())
-}
-
-/// The same, refused where a pinned filter decides nothing: a condition on it that an optional block
+/// Refused where a pinned filter does not decide wherever it stands: a condition on it that an optional block
 /// takes along, or a branch that is not chosen, would let all rows out.
-pub(crate) fn compile_pinned(
-    report: &Report,
-    values: &Values,
-    dialect: Dialect,
-    pins: &Pins,
-) -> Result<Statement> {
+pub(crate) fn compile(report: &Report, values: &Values, dialect: Dialect, pins: &Pins) -> Result<Statement> {
     let nodes = checked(report).map_err(|fault| fault.into_error(&report.sql))?;
     let mut writer = Writer {
         filters: &report.filters,
@@ -76,13 +67,15 @@ pub(crate) fn compile_pinned(
         binds: Vec::new(),
         placeholders: HashMap::new(),
         used: Vec::new(),
+        dropped: Vec::new(),
         missing: None,
         edge: Edge::None,
     };
     writer.nodes(&nodes)?;
-    if let Some(unused) = pins.keys().find(|pinned| !writer.used.contains(&pinned.as_str())) {
+    let decides = |pinned: &str| writer.used.contains(&pinned) && !writer.dropped.contains(&pinned);
+    if let Some(unused) = pins.keys().find(|pinned| !decides(pinned)) {
         let message = format!(
-            "this key pins filter `{unused}`, which report `{}` does not use with these values",
+            "this key pins filter `{unused}`, which report `{}` does not use, or not everywhere, with these values",
             report.id
         );
         return Err(Error::new(ErrorCode::Forbidden, message));
@@ -138,6 +131,8 @@ struct Writer<'a> {
     placeholders: HashMap<&'a str, usize>,
     /// The filters that what is written depends on.
     used: Vec<&'a str>,
+    /// Those of what was left out, unless what is written in its place has them too.
+    dropped: Vec<&'a str>,
     /// A filter without a value whose key the SQL cannot do without.
     missing: Option<&'a Filter>,
     edge: Edge,
@@ -157,7 +152,13 @@ impl<'a> Writer<'a> {
                     otherwise,
                 } => {
                     self.used.push(condition.name);
-                    let branch = if self.holds(condition) { then } else { otherwise };
+                    let (branch, other) = match self.holds(condition) {
+                        true => (then, otherwise),
+                        false => (otherwise, then),
+                    };
+                    let (kept, other) = (names(branch), names(other));
+                    let is_dropped = |name: &&str| *name != condition.name && !kept.contains(name);
+                    self.dropped.extend(other.into_iter().filter(is_dropped));
                     self.nodes(branch)?;
                 }
             }
@@ -282,7 +283,7 @@ impl<'a> Writer<'a> {
             let replacement = without_value(written);
             self.sql.truncate(sql_length);
             self.binds.truncate(binds_length);
-            self.used.truncate(used_length);
+            self.dropped.extend(self.used.drain(used_length..));
             self.missing = missing_before;
             self.placeholders.retain(|_, first| *first <= binds_length);
             self.edge = Edge::Block;

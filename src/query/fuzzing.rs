@@ -13,6 +13,7 @@ use chrono::DateTime;
 use chrono::NaiveDate;
 use chrono::NaiveDateTime;
 
+use crate::access::Pins;
 use crate::query::Bind;
 use crate::query::Dialect;
 use crate::query::compile::compile;
@@ -85,15 +86,15 @@ pub fn template(data: &[u8]) {
         parse_values(&report, &raw, now()).unwrap()
     };
     for dialect in DIALECTS {
-        let plain = compile(&report, &given("b4e1c0a7f29d"), dialect).unwrap();
-        let hostile = compile(&report, &given("c5'--\\\"; /*$1{{x}}"), dialect).unwrap();
+        let plain = compile(&report, &given("b4e1c0a7f29d"), dialect, &Pins::new()).unwrap();
+        let hostile = compile(&report, &given("c5'--\\\"; /*$1{{x}}"), dialect, &Pins::new()).unwrap();
         assert_eq!(plain.sql, hostile.sql, "of {sql:?}");
         assert!(
             !plain.sql.contains("b4e1c0a7f29d") || sql.contains("b4e1c0a7f29d"),
             "of {sql:?}"
         );
         // A dropdown without a value may be refused.
-        let without = compile(&report, &Values::default(), dialect);
+        let without = compile(&report, &Values::default(), dialect, &Pins::new());
         for statement in without.iter().chain([&plain]) {
             for number in 1..=statement.binds.len() {
                 let placeholder = match dialect {

@@ -27,6 +27,29 @@ pub(crate) enum Node<'a> {
     },
 }
 
+/// The filters that stand anywhere in these nodes.
+pub(crate) fn names<'a>(nodes: &[Node<'a>]) -> Vec<&'a str> {
+    let of_pieces = |pieces: &[Piece<'a>]| -> Vec<&'a str> {
+        let names = pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Value(value) => Some(value.name),
+        });
+        names.collect()
+    };
+    let names = nodes.iter().flat_map(|node| match node {
+        Node::Text(_) => Vec::new(),
+        Node::Value(value) => vec![value.name],
+        Node::Literal(pieces) => of_pieces(pieces),
+        Node::Block(inner) => names(inner),
+        Node::If {
+            condition,
+            then,
+            otherwise,
+        } => [vec![condition.name], names(then), names(otherwise)].concat(),
+    });
+    names.collect()
+}
+
 /// Parses SQL that has no `;` any more.
 pub(crate) fn parse(sql: &str) -> Result<Vec<Node<'_>>, Fault> {
     let tokens = tokens(sql)?;
