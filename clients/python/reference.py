@@ -20,9 +20,10 @@ def signature(function):
         if parameter.kind is parameter.KEYWORD_ONLY and not only_names:
             parts.append("*")
             only_names = True
-        annotation = str(parameter.annotation).replace("'", "")
+        if parameter.kind is parameter.VAR_KEYWORD:
+            name = f"**{name}"
         default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
-        parts.append(f"{name}: {annotation}{default}")
+        parts.append(f"{name}: {parameter.annotation}{default}")
     returned = inspect.signature(function).return_annotation
     arrow = "" if returned in (inspect.Signature.empty, "None") else f" -> {returned}"
     line = f"({', '.join(parts)}){arrow}"

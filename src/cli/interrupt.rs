@@ -13,6 +13,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use serde_json::Value;
 use serde_json::json;
+use tokio::signal::unix::SignalKind;
 
 use crate::cli::client::Client;
 use crate::cli::serve::stop_signal;
@@ -47,11 +48,12 @@ impl Interrupt {
         let (watching, bar) = (interrupt.clone(), bar.clone());
         let client = client.with_timeout(CANCEL_TIMEOUT)?;
         thread::spawn(move || {
-            while runtime.block_on(stop_signal()).is_ok() {
-                if !watching.lock().is_left {
-                    bar.finish_and_clear();
-                    watching.stop(&client);
+            while let Ok(signal) = runtime.block_on(stop_signal()) {
+                if signal == SignalKind::interrupt() && watching.lock().is_left {
+                    continue;
                 }
+                bar.finish_and_clear();
+                watching.stop(&client);
             }
         });
         Ok(interrupt)

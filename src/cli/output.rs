@@ -91,7 +91,7 @@ pub(super) fn shown(text: &str) -> String {
 pub(super) fn say_object(object: &impl Serialize, line: &str) -> Result<()> {
     match is_json() {
         true => print(&serde_json::to_string(object)?),
-        false => print(line),
+        false => print(&shown(line)),
     }
 }
 

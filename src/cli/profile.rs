@@ -135,7 +135,7 @@ impl ServerArgs {
                 ),
             ));
         }
-        // What an option names wins over the environment: no key of one server goes to another.
+        // What an option names wins over the environment, as for the host.
         let (token, variable) = (login.and_then(|login| login.token), variable("HOLISTICS_KEY"));
         let key = match self.names_profile() {
             true => token.or(variable),

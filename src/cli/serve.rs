@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::error;
@@ -181,15 +183,12 @@ impl Server {
     }
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub(super) async fn stop_signal() -> Result<()> {
-    use tokio::signal::unix::SignalKind;
-    use tokio::signal::unix::signal;
+/// Waits for SIGTERM or SIGINT, and says which it was.
+pub(super) async fn stop_signal() -> Result<SignalKind> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        _ = terminate.recv() => Ok(SignalKind::terminate()),
+        _ = interrupt.recv() => Ok(SignalKind::interrupt()),
     }
-    Ok(())
 }

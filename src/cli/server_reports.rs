@@ -12,7 +12,6 @@ use crate::cli::export::Export;
 use crate::cli::export::FORMATS;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::is_json;
-use crate::cli::output::print;
 use crate::cli::output::say_list;
 use crate::cli::output::say_object;
 use crate::cli::output::unless_json;
@@ -80,29 +79,28 @@ pub(super) fn show(answer: &RawValue) -> Result<()> {
     let Some(report) = unless_json::<Shown>(answer)? else {
         return Ok(());
     };
-    print(&format!(
-        "{} ({}, version {})",
-        report.title, report.slug, report.version
-    ))?;
+    say!("{} ({}, version {})", report.title, report.slug, report.version);
     if !report.description.is_empty() {
-        print(&report.description)?;
+        say!("{}", report.description);
     }
-    print(&format!("source: {}", report.source))?;
+    say!("source: {}", report.source);
     if let Some(shared_with) = &report.shared_with {
-        print(&format!("shared with: {}", shared_with.join(", ")))?;
+        say!("shared with: {}", shared_with.join(", "));
     }
     for filter in &report.filters {
         let must = if filter.required { ", required" } else { "" };
         let many = if filter.multiple { ", several values" } else { "" };
-        print(&format!(
+        say!(
             "filter {}: {}{must}{many} ({})",
-            filter.name, filter.filter_type, filter.label
-        ))?;
+            filter.name,
+            filter.filter_type,
+            filter.label
+        );
     }
-    match &report.sql {
-        Some(sql) => print(&format!("\n{}", sql.trim_end())),
-        None => Ok(()),
+    if let Some(sql) = &report.sql {
+        say!("\n{}", sql.trim_end());
     }
+    Ok(())
 }
 
 pub(super) fn open(server: &ServerArgs, args: &OpenArgs) -> Result<()> {

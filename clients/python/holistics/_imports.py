@@ -86,7 +86,9 @@ def _write(table: pa.Table, path: str) -> None:
 
 def _types(schema: pa.Schema) -> dict[str, str]:
     types = {field.name: _type(field.type) for field in schema}
-    return {name: kind for name, kind in types.items() if kind and not set(name) & set(",:()")}
+    # Elsewhere commas part columns, and a colon a name from its type; an open parenthesis would hide both.
+    is_plain = {name: "," not in name and ":" not in name and name.count("(") == name.count(")") for name in types}
+    return {name: kind for name, kind in types.items() if kind and is_plain[name]}
 
 
 def _type(arrow_type: pa.DataType) -> str | None:

@@ -96,6 +96,12 @@ def test_polls_wait_at_the_server(far, proxy):
     assert len(proxy.asked("get_export_results")) == 1
 
 
+def test_a_frame_keeps_its_types_whatever_its_columns_are_called(api):
+    frame = pd.DataFrame({"code (ISO)": ["00100", "200"], "price (EUR)": [1.0, 2.0], "half (open": [1, 2]})
+    result = api.import_csv(frame, "named", "warehouse")
+    assert result.columns == {"code (ISO)": "text", "price (EUR)": "double", "half (open": "integer"}
+
+
 def test_a_frame_comes_back_as_it_was_imported(api):
     frame = pd.DataFrame(
         {
