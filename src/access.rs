@@ -143,14 +143,20 @@ impl KeyTerms {
     }
 }
 
+/// What eyes see beside what is their own and what is shared with them; each sees what the one before does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reach {
+    Nothing = 0,
+    AllReports = 1,
+    /// Everybody's jobs as well.
+    AllJobs = 2,
+}
+
 /// Whose eyes look at jobs and reports.
 #[derive(Clone, Debug)]
 pub(crate) struct Sight {
     pub(crate) user_id: i64,
-    /// Every report.
-    pub(crate) sees_all: bool,
-    /// Everybody's jobs.
-    pub(crate) sees_all_jobs: bool,
+    pub(crate) reach: Reach,
     /// No other reports and their jobs, as a JSON array.
     pub(crate) reports: Option<String>,
     /// No other jobs than those with these pinned values, as JSON.
@@ -162,8 +168,7 @@ impl Sight {
     pub(crate) fn of_the_server() -> Self {
         Self {
             user_id: 0,
-            sees_all: true,
-            sees_all_jobs: true,
+            reach: Reach::AllJobs,
             reports: None,
             pins: None,
         }

@@ -146,7 +146,7 @@ pub(crate) struct NewJob {
     pub(crate) may_join: bool,
     /// Whether a result over its limit of rows is to be cut instead of refused.
     pub(crate) truncate: bool,
-    /// The key that it came with; `None` for a feed.
+    /// The key that it came with, or that a feed was made with.
     pub(crate) key: Option<KeyShare>,
     /// The values that the key pins, as JSON.
     pub(crate) pins: String,

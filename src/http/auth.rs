@@ -11,6 +11,7 @@ use axum::extract::Query;
 use axum::http::request::Parts;
 
 use crate::access::KeyTerms;
+use crate::access::Reach;
 use crate::access::Role;
 use crate::access::Scope;
 use crate::access::Sight;
@@ -37,7 +38,7 @@ pub(crate) struct Peer(pub(crate) IpAddr);
 /// Who makes a request, and what of their rights the key lends to it.
 pub(crate) struct Caller {
     pub(crate) user: User,
-    /// `None` for a feed, which has no key.
+    /// `None` for a signed link, which has no key.
     pub(crate) key_id: Option<i64>,
     pub(crate) terms: Arc<KeyTerms>,
 }
@@ -110,15 +111,16 @@ impl Caller {
         }
     }
 
-    /// Who a feed acts for: its user, on its report alone.
-    pub(super) fn of_feed(user: User, feed: &Feed) -> Self {
+    /// Who a feed acts for: its user, on its report alone, in the share that its key has of the queue.
+    pub(super) fn of_feed(holder: Holder, feed: &Feed) -> Self {
         let terms = KeyTerms {
             reports: Some(vec![feed.report_id]),
+            jobs_max: holder.terms.jobs_max,
             ..KeyTerms::default()
         };
         Self {
-            user,
-            key_id: None,
+            user: holder.user,
+            key_id: Some(holder.key_id),
             terms: Arc::new(terms),
         }
     }
@@ -143,8 +145,11 @@ impl Caller {
         let json = |value: &Vec<i64>| serde_json::to_string(value).map_err(Error::internal);
         Ok(Sight {
             user_id: self.user.id,
-            sees_all: self.is_administrator(),
-            sees_all_jobs: self.manages_all(),
+            reach: match (self.is_administrator(), self.manages_all()) {
+                (_, true) => Reach::AllJobs,
+                (true, false) => Reach::AllReports,
+                (false, false) => Reach::Nothing,
+            },
             reports: self.terms.reports.as_ref().map(json).transpose()?,
             pins: match self.terms.pins.is_empty() {
                 true => None,

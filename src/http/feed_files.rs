@@ -38,8 +38,6 @@ use crate::http::poll::find_job;
 use crate::http::wait::job_after;
 use crate::job::Job;
 use crate::job::JobStatus;
-use crate::job::KeyShare;
-use crate::job::NewJob;
 use crate::query::raw_values::RawValues;
 use crate::store::api_keys::Holder;
 use crate::store::now_us;
@@ -106,13 +104,9 @@ pub(crate) async fn get_feed_file(
         return Err(Error::new(ErrorCode::Forbidden, "this feed is paused").into());
     }
     check_terms(&app, &holder.terms, holder.key_id, address)?;
-    let key = KeyShare {
-        id: holder.key_id,
-        jobs_max: holder.terms.jobs_max,
-    };
-    let caller = Caller::of_feed(holder.user, &feed);
+    let caller = Caller::of_feed(holder, &feed);
     may_export(&caller)?;
-    fetch(&app, &caller, key, &feed, &parts.method, &parts.headers, &trail).await
+    fetch(&app, &caller, &feed, &parts.method, &parts.headers, &trail).await
 }
 
 /// The feed of this address, unless it is over or the token is another's.
@@ -140,7 +134,6 @@ fn same(one: &[u8], other: &[u8]) -> bool {
 async fn fetch(
     app: &App,
     caller: &Caller,
-    key: KeyShare,
     feed: &Feed,
     method: &Method,
     headers: &HeaderMap,
@@ -158,10 +151,7 @@ async fn fetch(
         cache: Some(max_age),
         truncate: false,
     };
-    let new = NewJob {
-        key: Some(key),
-        ..new_job(app, caller, &found, &raw_values(&feed.filter_values), asked).await?
-    };
+    let new = new_job(app, caller, &found, &raw_values(&feed.filter_values), asked).await?;
     let job_id = queue(app, new, None).await?.job_id();
     let job = job_after(app, caller, job_id, app.config.feed_wait).await?;
     if job.status == JobStatus::Success {

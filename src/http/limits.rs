@@ -75,7 +75,7 @@ impl Limits {
 }
 
 /// How many things of a kind each user has under way.
-pub(super) type Open = Arc<Mutex<HashMap<i64, u32>>>;
+type Open = Arc<Mutex<HashMap<i64, u32>>>;
 
 /// One of them, which counts until it is dropped.
 pub(super) struct Counted {

@@ -107,6 +107,25 @@ struct Body {
 }
 
 impl Body {
+    /// A part of the upload, or a piece of one.
+    async fn read<T>(&self, reading: impl Future<Output = multer::Result<T>>) -> Result<T, Error> {
+        let read = tokio::time::timeout(IDLE_TIMEOUT, reading).await;
+        // Handed on, or at its end.
+        self.unread.store(0, Ordering::Relaxed);
+        let read = read.map_err(|_| {
+            Error::invalid(format!(
+                "nothing of the body arrived for {} seconds",
+                IDLE_TIMEOUT.as_secs()
+            ))
+        })?;
+        read.map_err(|error| match error {
+            multer::Error::StreamReadFailed(cause) => {
+                Error::invalid(format!("the body cannot be read: {cause}"))
+            }
+            error => Error::invalid(format!("the body cannot be read: {error}")),
+        })
+    }
+
     fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         let next = ready!(stream.poll_next_unpin(context));
@@ -152,11 +171,9 @@ impl Upload {
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<Part>, Error> {
-        self.body.unread.store(0, Ordering::Relaxed);
-        let Some(field) = in_time(self.parts.next_field()).await? else {
+        let Some(field) = self.body.read(self.parts.next_field()).await? else {
             return Ok(None);
         };
-        self.body.unread.store(0, Ordering::Relaxed);
         let name = field.name().unwrap_or_default().to_owned();
         Ok(Some(match name.as_str() {
             FILE => Part::File(Box::new(FileField {
@@ -173,8 +190,7 @@ impl Upload {
     async fn receive_text(&mut self, name: &str, mut field: Field<'static>) -> Result<String, Error> {
         let mut text = Vec::new();
         self.count(name.len() as u64 + FIELD_BYTES)?;
-        while let Some(chunk) = in_time(field.chunk()).await? {
-            self.body.unread.store(0, Ordering::Relaxed);
+        while let Some(chunk) = self.body.read(field.chunk()).await? {
             self.count(chunk.len() as u64)?;
             text.extend_from_slice(&chunk);
         }
@@ -227,8 +243,7 @@ pub(super) async fn receive_file(app: &App, file: Box<FileField>) -> Result<Uplo
         })
     });
     let mut bytes = 0;
-    while let Some(chunk) = in_time(field.chunk()).await? {
-        body.unread.store(0, Ordering::Relaxed);
+    while let Some(chunk) = body.read(field.chunk()).await? {
         bytes += chunk.len() as u64;
         if bytes > max.as_u64() {
             let message = format!("the file is over the limit of {max} (setting `upload_bytes_max`)");
@@ -265,20 +280,6 @@ fn write(mut writer: ObjectWriter, mut receiver: mpsc::Receiver<Piece>) -> Resul
         }
     }
     Err(Error::invalid("the upload broke off"))
-}
-
-async fn in_time<T>(reading: impl Future<Output = multer::Result<T>>) -> Result<T, Error> {
-    let read = tokio::time::timeout(IDLE_TIMEOUT, reading).await;
-    let read = read.map_err(|_| {
-        Error::invalid(format!(
-            "nothing of the body arrived for {} seconds",
-            IDLE_TIMEOUT.as_secs()
-        ))
-    })?;
-    read.map_err(|error| match error {
-        multer::Error::StreamReadFailed(cause) => Error::invalid(format!("the body cannot be read: {cause}")),
-        error => Error::invalid(format!("the body cannot be read: {error}")),
-    })
 }
 
 /// The last part of a path, without what could forge a line.

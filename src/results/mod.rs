@@ -64,8 +64,6 @@ pub(crate) struct ResultWriter {
     waiting: Vec<RecordBatch>,
     waiting_rows: usize,
     waiting_bytes: usize,
-    /// What they take in the file at most, where that matters.
-    waiting_bytes_max: u64,
     batch_rows: Vec<u64>,
     rows: u64,
     /// How many bytes the schema takes, which is at the file's end once more.
@@ -96,7 +94,6 @@ impl ResultWriter {
             waiting: Vec::new(),
             waiting_rows: 0,
             waiting_bytes: 0,
-            waiting_bytes_max: 0,
             batch_rows: Vec::new(),
             rows: 0,
         })
@@ -137,8 +134,6 @@ impl ResultWriter {
             rows /= 2;
         }
         self.write(batch.slice(0, rows))?;
-        // Of a large batch a part may be written by now.
-        self.waiting_bytes_max = self.waiting.iter().map(bytes_max).sum::<Result<u64>>()?;
         Ok(rows)
     }
 
@@ -147,8 +142,13 @@ impl ResultWriter {
         let written = buffer.buffer().len() as u64;
         // The end has the schema once more, and the place and the rows of each batch.
         let end = self.schema_bytes + HEAD_BYTES + (self.batch_rows.len() as u64 + 2) * BATCH_END_BYTES;
-        let bytes = written + self.waiting_bytes_max + bytes_max(batch)? + end;
-        Ok(bytes <= buffer.get_ref().bytes_left())
+        let rows: u64 = self
+            .waiting
+            .iter()
+            .chain([batch])
+            .map(bytes_max)
+            .sum::<Result<_>>()?;
+        Ok(written + rows + end <= buffer.get_ref().bytes_left())
     }
 
     fn write_waiting(&mut self) -> Result<()> {
@@ -159,7 +159,6 @@ impl ResultWriter {
         self.waiting.clear();
         self.waiting_rows = 0;
         self.waiting_bytes = 0;
-        self.waiting_bytes_max = 0;
         self.batch_rows.push(batch.num_rows() as u64);
         Ok(self.writer.write(&batch)?)
     }
@@ -200,28 +199,21 @@ fn bytes_max(batch: &RecordBatch) -> Result<u64> {
 
 /// A column and all that are nested in it.
 fn columns_in(data_type: &DataType) -> u64 {
-    1 + match data_type {
-        DataType::List(field) | DataType::FixedSizeList(field, _) | DataType::Map(field, _) => {
-            columns_in(field.data_type())
-        }
-        DataType::Struct(fields) => fields.iter().map(|field| columns_in(field.data_type())).sum(),
-        _ => 0,
-    }
+    1 + nested(data_type).into_iter().map(columns_in).sum::<u64>()
 }
 
 fn depth(data_type: &DataType) -> usize {
-    let inner = match data_type {
+    1 + nested(data_type).into_iter().map(depth).max().unwrap_or(0)
+}
+
+fn nested(data_type: &DataType) -> Vec<&DataType> {
+    match data_type {
         DataType::List(field) | DataType::FixedSizeList(field, _) | DataType::Map(field, _) => {
-            depth(field.data_type())
+            vec![field.data_type()]
         }
-        DataType::Struct(fields) => fields
-            .iter()
-            .map(|field| depth(field.data_type()))
-            .max()
-            .unwrap_or(0),
-        _ => 0,
-    };
-    inner + 1
+        DataType::Struct(fields) => fields.iter().map(|field| field.data_type()).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The rows of a stored result, not yet looked into.

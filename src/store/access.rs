@@ -35,7 +35,7 @@ pub(super) fn job_is_seen(own: &str) -> String {
 pub(super) fn sight_arguments(sight: &Sight) -> Result<SqliteArguments> {
     let mut arguments = SqliteArguments::default();
     let added = arguments
-        .add(i64::from(sight.sees_all) + i64::from(sight.sees_all && sight.sees_all_jobs))
+        .add(sight.reach as i64)
         .and_then(|()| arguments.add(sight.user_id))
         .and_then(|()| arguments.add(sight.reports.clone()))
         .and_then(|()| arguments.add(sight.pins.clone()));

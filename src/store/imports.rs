@@ -55,8 +55,6 @@ impl Store {
                 .await?;
             return Ok((import_id.unwrap_or_default(), job_id, false));
         }
-        check_share(&mut transaction, key).await?;
-        check_room(&mut transaction, new.user_id, queue_max).await?;
         let now = now_us();
         let import_id: i64 = sqlx::query_scalar(
             "insert into data_imports (title, user_id, source_id, schema_name, table_name, mode, options, file_name,
@@ -79,7 +77,15 @@ impl Store {
         .bind(now.saturating_add(new.lifetime_us))
         .fetch_one(&mut *transaction)
         .await?;
-        let job_id = insert_job(&mut transaction, import_id, new.source_id, new.user_id, key).await?;
+        let job_id = queue_job(
+            &mut transaction,
+            import_id,
+            new.source_id,
+            new.user_id,
+            key,
+            queue_max,
+        )
+        .await?;
         if let Some(once) = once {
             keep_key(&mut transaction, once, job_id).await?;
         }
@@ -121,9 +127,15 @@ impl Store {
             transaction.commit().await?;
             return Ok(Submitted::Joined(id));
         }
-        check_share(&mut transaction, key).await?;
-        check_room(&mut transaction, user_id, queue_max).await?;
-        let job_id = insert_job(&mut transaction, import.id, import.source_id, user_id, key).await?;
+        let job_id = queue_job(
+            &mut transaction,
+            import.id,
+            import.source_id,
+            user_id,
+            key,
+            queue_max,
+        )
+        .await?;
         transaction.commit().await?;
         Ok(Submitted::Created(job_id))
     }
@@ -228,13 +240,17 @@ impl Store {
     }
 }
 
-async fn insert_job(
+/// Queues a job of an import, if there is room for it.
+async fn queue_job(
     database: &mut SqliteConnection,
     import_id: i64,
     source_id: i64,
     user_id: i64,
     key: Option<KeyShare>,
+    queue_max: i64,
 ) -> Result<i64> {
+    check_share(database, key).await?;
+    check_room(database, user_id, queue_max).await?;
     Ok(sqlx::query_scalar(
         "insert into jobs (kind, format, status, user_id, import_id, source_id, result_key, live_key, statement,
                            created_at, key_id)

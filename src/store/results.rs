@@ -102,7 +102,6 @@ pub(crate) enum Summed {
 }
 
 /// What has expired.
-#[derive(Default)]
 pub(crate) struct Forgotten {
     /// Of results.
     pub(crate) count: usize,

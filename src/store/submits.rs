@@ -19,9 +19,12 @@ use crate::store::now_us;
 use crate::store::reuse::Fresh;
 use crate::store::reuse::fresh;
 
-/// How many jobs of a key are not over.
-const LIVE_OF_KEY: &str =
-    "(select count(*) from jobs where key_id = $1 and status in ('queued', 'running', 'cancelling'))";
+/// How many jobs of the key of this parameter are not over.
+fn live_of_key(parameter: &str) -> String {
+    format!(
+        "(select count(*) from jobs where key_id = {parameter} and status in ('queued', 'running', 'cancelling'))"
+    )
+}
 
 impl Store {
     /// Queues a job, joins the live one that does the same, or finishes it at once from a fresh result.
@@ -147,7 +150,7 @@ pub(super) async fn check_share(connection: &mut SqliteConnection, key: Option<K
     else {
         return Ok(());
     };
-    let sql = format!("select {LIVE_OF_KEY} >= $2");
+    let sql = format!("select {} >= $2", live_of_key("$1"));
     let is_full = sqlx::query_scalar(AssertSqlSafe(sql)).bind(id).bind(max);
     match is_full.fetch_one(connection).await? {
         true => Err(has_its_share(max)),
@@ -235,7 +238,7 @@ async fn insert(
            and coalesce((select sum(count) from queued_counts where user_id = $5), 0) < $21
          on conflict (live_key, kind, format, options) where status in ('queued', 'running') do nothing
          returning id",
-        LIVE_OF_KEY.replace("$1", "$19"),
+        live_of_key("$19"),
     )))
     .bind(new.kind)
     .bind(&new.format)

@@ -31,8 +31,17 @@ impl TestApp {
     }
 
     async fn get_as(&self, key: &str, path: &str) -> Answer {
-        self.send(Method::GET, path, &[("X-Holistics-Key", key)], "")
+        self.send_as(key, Method::GET, path, "").await
+    }
+
+    async fn send_as(&self, key: &str, method: Method, path: &str, body: &str) -> Answer {
+        self.send(method, path, &[("X-Holistics-Key", key)], body.to_owned())
             .await
+    }
+
+    /// How many things a list has for a key.
+    async fn count_as(&self, key: &str, path: &str) -> usize {
+        self.get_as(key, path).await.json().as_array().unwrap().len()
     }
 
     async fn submit_as(&self, key: &str, path: &str) -> i64 {
@@ -189,15 +198,7 @@ async fn pinned_values_cannot_be_changed_and_keep_rows_apart() {
     for (key, job_id) in [(&one, of_two), (&two, of_one), (&one, of_all)] {
         assert_eq!(app.get_as(key, &poll(job_id)).await.status, 404);
     }
-    assert_eq!(
-        app.get_as(&one, "/jobs.json")
-            .await
-            .json()
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(app.count_as(&one, "/jobs.json").await, 1);
     assert_eq!(
         app.get(&poll(of_two)).await.status,
         200,
@@ -323,36 +324,16 @@ async fn an_administrators_key_is_for_others_only_with_its_scope() {
             let answer = app.get_as(&key, &path).await;
             assert_eq!(answer.status == 404, !sees, "{path} {}", answer.text());
         }
-        assert_eq!(
-            app.get_as(&key, "/jobs.json")
-                .await
-                .json()
-                .as_array()
-                .unwrap()
-                .len(),
-            usize::from(sees)
-        );
+        assert_eq!(app.count_as(&key, "/jobs.json").await, usize::from(sees));
         if terms.reports.is_none() {
-            let feeds = app.get_as(&key, "/feeds.json").await.json();
-            assert_eq!(feeds.as_array().unwrap().len(), usize::from(sees));
+            assert_eq!(app.count_as(&key, "/feeds.json").await, usize::from(sees));
             let rotated = app
-                .send(
-                    Method::POST,
-                    "/feeds/1/rotate.json",
-                    &[("X-Holistics-Key", &key)],
-                    "{}",
-                )
+                .send_as(&key, Method::POST, "/feeds/1/rotate.json", "{}")
                 .await;
             assert_eq!(rotated.status, status, "{}", rotated.text());
         }
-        let cancelled = app
-            .send(
-                Method::PUT,
-                &format!("/jobs/{job}/cancel.json"),
-                &[("X-Holistics-Key", &key)],
-                "",
-            )
-            .await;
+        let cancel = format!("/jobs/{job}/cancel.json");
+        let cancelled = app.send_as(&key, Method::PUT, &cancel, "").await;
         assert_eq!(cancelled.status, status, "{}", cancelled.text());
     }
 }
@@ -372,9 +353,8 @@ async fn secret_values_of_a_feed_are_its_owners() {
     let admin = app.key_with(admin, KeyTerms::default()).await;
     let listed = app.get_as(&admin, "/feeds.json").await;
     assert_eq!(listed.json()[0]["filters"], serde_json::json!({"plain": ["p"]}));
-    let change = [("X-Holistics-Key", admin.as_str())];
     let changed = app
-        .send(Method::PUT, "/feeds/1.json", &change, r#"{"is_paused":true}"#)
+        .send_as(&admin, Method::PUT, "/feeds/1.json", r#"{"is_paused":true}"#)
         .await;
     assert!(
         changed.status == 200 && !changed.text().contains("s3cret"),
@@ -445,8 +425,7 @@ async fn a_key_of_some_reports_opens_no_others() {
     assert_eq!(app.get_as(&key, &format!("/jobs/{other}.json")).await.status, 404);
     let own = app.submit_as(&key, "/queries/2/submit_query.json").await;
     assert_eq!(app.get_as(&key, &format!("/jobs/{own}.json")).await.status, 200);
-    let jobs = app.get_as(&key, "/jobs.json").await.json();
-    assert_eq!(jobs.as_array().unwrap().len(), 1);
+    assert_eq!(app.count_as(&key, "/jobs.json").await, 1);
 }
 
 #[tokio::test]
