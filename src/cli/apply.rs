@@ -30,23 +30,18 @@ pub(super) fn apply_to(client: &Client, dir: &Path, dry_run: bool) -> Result<()>
         let sent: Result<Changed> = client.send_json("POST", "/queries.json", &asked);
         sent.map_err(|error| Error::new(error.code, format!("{name}: {error}")))
     };
-    let mut changes = Vec::new();
+    let mut tried = Vec::new();
     for (name, text) in &named {
-        changes.push(send(name, text, true)?);
+        tried.push(send(name, text, true)?.status);
     }
-    if !dry_run {
-        changes.clear();
-        for (name, text) in &named {
-            changes.push(send(name, text, false)?);
-        }
-    }
-    for (report, Changed { status }) in reports.iter().zip(changes) {
-        let would = if dry_run && status != "unchanged" {
-            "would be "
-        } else {
-            ""
+    for ((report, (name, text)), tried) in reports.iter().zip(&named).zip(tried) {
+        // Told one by one: should a later one fail, these are done.
+        let done = match (dry_run, tried.as_str()) {
+            (true, "unchanged") => tried,
+            (true, _) => format!("would be {tried}"),
+            (false, _) => send(name, text, false)?.status,
         };
-        say!("report {} `{}`: {would}{status}", report.id, report.title);
+        say!("report {} `{}`: {done}", report.id, report.title);
     }
     Ok(())
 }

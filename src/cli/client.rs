@@ -1,6 +1,7 @@
 //! The command line's HTTP client.
 
 use std::io::Read as _;
+use std::thread;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use ureq::http::Response;
 use ureq::tls::Certificate;
 use ureq::tls::RootCerts;
 use ureq::tls::TlsConfig;
+use url::Url;
 
 use crate::cli::upload::Upload;
 use crate::error::Error;
@@ -19,6 +21,8 @@ use crate::error::ErrorCode;
 use crate::error::Result;
 
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// How long a busy server is left alone at least.
+const BUSY_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// How much of an address is shown.
 const ADDRESS_CHARS_MAX: usize = 100;
 /// What an API says to a key that opens nothing.
@@ -36,23 +40,26 @@ pub(super) struct Client {
     /// Nobody has said that it speaks TLS.
     is_guessed: bool,
     key: String,
+    /// What to do about a key that is not taken.
+    key_hint: &'static str,
     /// How long it may be silent.
     timeout: Duration,
 }
 
+/// Where a host without a scheme is: behind https.
+pub(super) fn address(host: &str) -> Result<Url> {
+    let given = host.trim().trim_end_matches('/');
+    let url = match given.contains("://") {
+        true => Url::parse(given),
+        false => Url::parse(&format!("https://{given}")),
+    };
+    let url = url.ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    url.ok_or_else(|| Error::must_be("--host", "an address like https://reports.example.com", given))
+}
+
 impl Client {
-    /// A host without a scheme is reached by https.
     pub(super) fn new(host: &str, key: &str, timeout: Duration) -> Result<Self> {
-        let given = host.trim().trim_end_matches('/');
-        let is_guessed = !given.contains("://");
-        let host = match is_guessed {
-            true => format!("https://{given}"),
-            false => given.to_owned(),
-        };
-        let url = url::Url::parse(&host).ok();
-        let url = url.filter(|url| ["http", "https"].contains(&url.scheme()));
-        let url = url
-            .ok_or_else(|| Error::must_be("--host", "an address like https://reports.example.com", given))?;
+        let url = address(host)?;
         // An answer that sends elsewhere is somebody else's, who need not get the key.
         let mut config = Agent::config_builder()
             .timeout_global(Some(timeout))
@@ -64,11 +71,18 @@ impl Client {
         }
         Ok(Self {
             agent: config.build().into(),
-            host,
-            is_guessed,
+            host: url.as_str().trim_end_matches('/').to_owned(),
+            is_guessed: !host.contains("://"),
             key: key.to_owned(),
+            key_hint: "`holistics login` again",
             timeout,
         })
+    }
+
+    /// A client whose key is not that of `holistics login`.
+    pub(super) fn with_key_hint(mut self, hint: &'static str) -> Self {
+        self.key_hint = hint;
+        self
     }
 
     /// The same server, which has to be quicker.
@@ -86,33 +100,49 @@ impl Client {
     }
 
     pub(super) fn get(&self, url: &str) -> Result<Response<Body>> {
-        self.agent
-            .get(url)
-            .header("X-Holistics-Key", &self.key)
-            .call()
-            .map_err(|error| self.unreachable(&error))
+        self.patiently(|| self.agent.get(url).header("X-Holistics-Key", &self.key).call())
     }
 
-    /// A file from this byte on, if it is still the one with this tag. After the timeout it breaks off,
-    /// so that one that is still coming is asked for again, and one that is not comes to an end.
-    pub(super) fn get_part(&self, url: &str, from: u64, etag: &str) -> Result<Response<Body>> {
-        let mut request = self
-            .agent
-            .get(url)
-            .config()
-            .timeout_global(None)
-            .timeout_connect(Some(self.timeout))
-            .timeout_recv_response(Some(self.timeout))
-            .timeout_recv_body(Some(self.timeout))
-            .build()
-            .header("X-Holistics-Key", &self.key)
-            .header("Accept-Encoding", "identity");
-        if from > 0 {
-            request = request
-                .header("Range", format!("bytes={from}-"))
-                .header("If-Range", etag);
+    /// Asks again when a server that has too much to do says that it may be, which it has to within the timeout.
+    fn patiently(
+        &self,
+        ask: impl Fn() -> std::result::Result<Response<Body>, ureq::Error>,
+    ) -> Result<Response<Body>> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let response = ask().map_err(|error| self.unreachable(&error))?;
+            let after = response.headers().get("retry-after");
+            let after = after.and_then(|after| after.to_str().ok()?.parse().ok());
+            let after = Duration::from_secs(after.unwrap_or(1)).max(BUSY_PAUSE_MIN);
+            if response.status() != 429 || waited + after > self.timeout {
+                return Ok(response);
+            }
+            thread::sleep(after);
+            waited += after;
         }
-        request.call().map_err(|error| self.unreachable(&error))
+    }
+
+    /// A file from this byte on, if it is still the one with this tag.
+    pub(super) fn get_part(&self, url: &str, from: u64, etag: &str) -> Result<Response<Body>> {
+        self.patiently(|| {
+            let mut request = self
+                .agent
+                .get(url)
+                .config()
+                .timeout_global(None)
+                .timeout_connect(Some(self.timeout))
+                .timeout_recv_response(Some(self.timeout))
+                .timeout_per_read(Some(self.timeout))
+                .build()
+                .header("X-Holistics-Key", &self.key)
+                .header("Accept-Encoding", "identity");
+            if from > 0 {
+                request = request
+                    .header("Range", format!("bytes={from}-"))
+                    .header("If-Range", etag);
+            }
+            request.call()
+        })
     }
 
     /// A JSON answer with status 200; the words of any other are the error.
@@ -132,24 +162,27 @@ impl Client {
         path: &str,
         body: &serde_json::Value,
     ) -> Result<T> {
-        let request = ureq::http::Request::builder()
-            .method(method)
-            .uri(self.url(path))
-            .header("X-Holistics-Key", &self.key)
-            .header("Content-Type", "application/json")
-            .body(body.to_string())
-            .map_err(|error| Error::invalid(format!("{} is no address of a server: {error}", self.host)))?;
-        // Some methods have no body as a rule.
-        let request = self
-            .agent
-            .configure_request(request)
-            .allow_non_standard_methods(true)
-            .build();
-        let response = self.agent.run(request);
-        self.parse(&self.read(response.map_err(|error| self.unreachable(&error))?)?)
+        let body = body.to_string();
+        // What is refused because there is too much to do has done nothing.
+        let response = self.patiently(|| {
+            let request = ureq::http::Request::builder()
+                .method(method)
+                .uri(self.url(path))
+                .header("X-Holistics-Key", &self.key)
+                .header("Content-Type", "application/json")
+                .body(body.as_str())?;
+            // Some methods have no body as a rule.
+            let request = self
+                .agent
+                .configure_request(request)
+                .allow_non_standard_methods(true)
+                .build();
+            self.agent.run(request)
+        });
+        self.parse(&self.read(response?)?)
     }
 
-    /// Sends an upload, however long that takes.
+    /// Sends an upload, however long that takes while the server takes some of it now and then.
     pub(super) fn upload<T: DeserializeOwned>(&self, path: &str, mut upload: Upload) -> Result<T> {
         let content_type = format!("multipart/form-data; boundary={}", upload.boundary);
         let mut request = self
@@ -159,7 +192,8 @@ impl Client {
             .timeout_global(None)
             .timeout_connect(Some(self.timeout))
             .timeout_recv_response(Some(self.timeout))
-            .timeout_recv_body(Some(self.timeout))
+            .timeout_per_read(Some(self.timeout))
+            .timeout_per_write(Some(self.timeout))
             .build()
             .header("X-Holistics-Key", &self.key)
             .header("Content-Type", content_type);
@@ -186,6 +220,7 @@ impl Client {
                 "the certificate of {host} is not trusted: {words}; \
                  SSL_CERT_FILE names a file of those that are"
             ),
+            ureq::Error::HostNotFound => format!("cannot reach {host}: there is no host of this name{hint}"),
             _ => format!("cannot reach {host}: {words}{hint}"),
         };
         Error::new(ErrorCode::Unreachable, message)
@@ -259,7 +294,7 @@ impl Client {
         let message = match code {
             ErrorCode::NotFound => format!("{told}: {host} has none, or shows it to others alone"),
             ErrorCode::Unauthorized => {
-                format!("{told}: {host} does not take this key; `holistics login` again")
+                format!("{told}: {host} does not take this key; {}", self.key_hint)
             }
             _ => told,
         };

@@ -7,7 +7,6 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::error::Error;
-use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::objects::keep_new_files_private;
 use crate::objects::make_private_folder;
@@ -29,18 +28,25 @@ impl DataArgs {
     }
 
     pub(super) fn folder(&self) -> &Path {
-        self.data_dir.as_deref().unwrap_or(Path::new("holistics-data"))
+        self.named().unwrap_or(Path::new("holistics-data"))
+    }
+
+    /// A variable that is set to nothing names none.
+    fn named(&self) -> Option<&Path> {
+        self.data_dir
+            .as_deref()
+            .filter(|folder| !folder.as_os_str().is_empty())
     }
 
     /// Whether somebody has named the folder, who therefore means it.
     pub(super) fn is_named(&self) -> bool {
-        self.data_dir.is_some()
+        self.named().is_some()
     }
 
     /// Whether that was an option, and not the environment.
     pub(super) fn is_option(&self) -> bool {
         let variable = std::env::var_os("HOLISTICS_DATA_DIR").map(PathBuf::from);
-        self.data_dir.is_some() && self.data_dir != variable
+        self.is_named() && self.data_dir != variable
     }
 
     pub(super) fn is_there(&self) -> bool {
@@ -52,13 +58,10 @@ impl DataArgs {
         keep_new_files_private();
         let path = Config::in_folder(self.folder())?.metadata_file();
         if !path.exists() {
-            return Err(Error::new(
-                ErrorCode::NotFound,
-                format!(
-                    "`{}` is no data folder of a server; name one with --data-dir",
-                    self.folder().display()
-                ),
-            ));
+            return Err(Error::invalid(format!(
+                "`{}` is no data folder of a server; name one with --data-dir",
+                self.folder().display()
+            )));
         }
         Store::open(&path).await
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::fs::File;
+use std::io;
 use std::io::ErrorKind;
 use std::io::Read as _;
 use std::io::Write;
@@ -38,6 +39,42 @@ pub(super) struct Manifest {
     pub(super) truncated: bool,
 }
 
+/// Has a file written beside where it belongs, where it appears once it is whole. A pipe or a device stays what it is.
+pub(super) fn save_aside(
+    path: &Path,
+    interrupt: &Interrupt,
+    write: impl FnOnce(&mut File, &str) -> Result<()>,
+) -> Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = target.as_path();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let start: String = name.chars().take(NAME_CHARACTERS).collect();
+    let aside = path.with_file_name(format!(".{start}.{}.part", hex(&random::<4>()?)));
+    let place = format!("`{}`", path.display());
+    let unwritable = |error: io::Error| unwritable(&place, &error);
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        let mut device = File::options().write(true).open(path).map_err(unwritable)?;
+        return write(&mut device, &place);
+    }
+    let mut file = File::create_new(&aside).map_err(unwritable)?;
+    interrupt.set_part(Some(aside.clone()));
+    let kept = match fs::metadata(path) {
+        // Who may read the file that this one replaces may read this one, and nobody else.
+        Ok(there) => file.set_permissions(there.permissions()),
+        Err(_) => Ok(()),
+    };
+    let done = kept
+        .map_err(unwritable)
+        .and_then(|()| write(&mut file, &place))
+        .and_then(|()| file.sync_all().map_err(unwritable))
+        .and_then(|()| fs::rename(&aside, path).map_err(unwritable));
+    if done.is_err() {
+        let _ = fs::remove_file(&aside);
+    }
+    interrupt.set_part(None);
+    done
+}
+
 /// A file to be fetched.
 pub(super) struct Download<'a> {
     pub(super) client: &'a Client,
@@ -47,35 +84,8 @@ pub(super) struct Download<'a> {
 }
 
 impl Download<'_> {
-    /// Writes beside the file, which appears when it is whole. A pipe or a device stays what it is.
     pub(super) fn save(&self, path: &Path, interrupt: &Interrupt) -> Result<()> {
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let path = target.as_path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let start: String = name.chars().take(NAME_CHARACTERS).collect();
-        let aside = path.with_file_name(format!(".{start}.{}.part", hex(&random::<4>()?)));
-        let place = format!("`{}`", path.display());
-        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-            let device = File::options().write(true).open(path);
-            let mut device = device.map_err(|error| unwritable(&place, &error))?;
-            return self.write(&mut device, &place);
-        }
-        let mut file = File::create_new(&aside).map_err(|error| unwritable(&place, &error))?;
-        interrupt.set_part(Some(aside.clone()));
-        if let Ok(there) = fs::metadata(path) {
-            // Who may read the file that this one replaces may read this one, and nobody else.
-            let kept = file.set_permissions(there.permissions());
-            kept.map_err(|error| unwritable(&place, &error))?;
-        }
-        let done = self
-            .write(&mut file, &place)
-            .and_then(|()| file.sync_all().map_err(|error| unwritable(&place, &error)))
-            .and_then(|()| fs::rename(&aside, path).map_err(|error| unwritable(&place, &error)));
-        if done.is_err() {
-            let _ = fs::remove_file(&aside);
-        }
-        interrupt.set_part(None);
-        done
+        save_aside(path, interrupt, |file, place| self.write(file, place))
     }
 
     /// Fetches the file, goes on where it breaks off, and checks that it is what was made.

@@ -13,6 +13,7 @@ use crate::cli::download::Download;
 use crate::cli::download::Manifest;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::is_json;
+use crate::cli::output::say_note;
 use crate::cli::output::say_object;
 use crate::cli::profile::CSV_PROFILES;
 use crate::cli::profile::ServerArgs;
@@ -105,6 +106,8 @@ impl Export<'_> {
         let link = client.url(&format!("/exports/download?job_id={job_id}"));
         let told: Value = client.get_json(&format!("/jobs/{job_id}/manifest.json"))?;
         let manifest: Manifest = serde_json::from_value(told.clone()).map_err(|_| client.is_no_server())?;
+        // The rate is that of the download alone.
+        bar.reset();
         bar.set_length(manifest.bytes);
         bar.set_style(style(
             "{bytes} of {total_bytes} {wide_bar} {bytes_per_sec}, {eta} left",
@@ -121,24 +124,23 @@ impl Export<'_> {
         }
         bar.finish_and_clear();
         if manifest.truncated {
-            eprintln!(
+            say_note(&format!(
                 "note: the result has more rows than it may: these are the first {}",
                 manifest.rows
-            );
+            ));
         }
-        let Some(path) = self.output else {
-            return Ok(());
-        };
-        eprintln!(
-            "{} rows, {} bytes in `{}`",
-            manifest.rows,
-            manifest.bytes,
-            path.display()
-        );
-        match is_json() {
-            true => say_object(&told, ""),
-            false => Ok(()),
+        match (self.output, is_json()) {
+            // Standard output is the data's.
+            (None, true) => eprintln!("{told}"),
+            (None, false) => {}
+            (Some(_), true) => say_object(&told, "")?,
+            (Some(path), false) => {
+                let rows = if manifest.rows == 1 { "row" } else { "rows" };
+                let (count, bytes) = (manifest.rows, manifest.bytes);
+                eprintln!("{count} {rows}, {bytes} bytes in `{}`", path.display());
+            }
         }
+        Ok(())
     }
 
     /// Has the file made; its job, and where it is.

@@ -11,7 +11,6 @@ use crate::cli::client::Client;
 use crate::cli::output::is_json;
 use crate::cli::output::print;
 use crate::cli::output::say_object;
-use crate::cli::output::shown;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -40,6 +39,18 @@ struct Line {
     message: String,
 }
 
+impl Line {
+    fn say(&self) -> Result<()> {
+        let Self {
+            timestamp,
+            level,
+            message,
+            ..
+        } = self;
+        say_object(self, &format!("{timestamp} {level} {message}"))
+    }
+}
+
 #[derive(Deserialize)]
 struct Job {
     status: String,
@@ -56,10 +67,7 @@ pub(super) fn print_log(client: &Client, job_id: i64) -> Result<()> {
         };
         last_id = last.id;
         for line in &logs.logs {
-            say_object(
-                line,
-                &format!("{} {} {}", line.timestamp, line.level, line.message),
-            )?;
+            line.say()?;
         }
     }
 }
@@ -68,8 +76,18 @@ fn logs_path(job_id: i64, last_id: i64) -> String {
     format!("/jobs/{job_id}/logs.json?last_id={last_id}")
 }
 
+/// How a job is told of.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Told {
+    /// Its statuses and messages.
+    Steps,
+    /// Its log, line by line.
+    Log,
+}
+
 /// Prints what the job tells, and fails if it does. With `--json`, each line of its log, then the job.
-pub(super) fn follow(client: &Client, job_id: i64) -> Result<()> {
+pub(super) fn follow(client: &Client, job_id: i64, told: Told) -> Result<()> {
+    let told = if is_json() { Told::Log } else { told };
     let mut last_id = 0;
     let mut status = String::new();
     let mut pause = LOOK_AGAIN_MIN;
@@ -80,8 +98,8 @@ pub(super) fn follow(client: &Client, job_id: i64) -> Result<()> {
             Ok((job, logs)) => {
                 failures = 0;
                 // The lines that lead to an end come before it.
-                if logs.has_more && job.status != status {
-                    tell(&format!("[job:{job_id}] Status: {}", job.status))?;
+                if told == Told::Steps && logs.has_more && job.status != status {
+                    say!("[job:{job_id}] Status: {}", job.status);
                     status.clone_from(&job.status);
                 }
                 for line in &logs.logs {
@@ -89,17 +107,22 @@ pub(super) fn follow(client: &Client, job_id: i64) -> Result<()> {
                     pause = LOOK_AGAIN_MIN;
                     // An error comes once more, as the job's, and a status is told already.
                     let is_told = line.level == "ERROR" || STATUSES.contains(&line.message.as_str());
-                    if is_json() {
-                        say_object(line, "")?;
-                    } else if !is_told {
-                        say!("[job:{job_id}] {}", line.message);
+                    match told {
+                        Told::Log => line.say()?,
+                        Told::Steps if !is_told => say!("[job:{job_id}] {}", line.message),
+                        Told::Steps => {}
                     }
                 }
                 if !logs.has_more {
-                    return end(job_id, client);
+                    return end(job_id, client, told);
                 }
             }
-            Err(error) if error.code == ErrorCode::Unreachable && failures < FAILURES_MAX => failures += 1,
+            Err(error)
+                if [ErrorCode::Busy, ErrorCode::Unreachable].contains(&error.code)
+                    && failures < FAILURES_MAX =>
+            {
+                failures += 1;
+            }
             Err(error) => return Err(error),
         }
         thread::sleep(pause);
@@ -113,26 +136,22 @@ fn look(client: &Client, job_id: i64, last_id: i64) -> Result<(Job, Logs)> {
     Ok((job, logs))
 }
 
-fn end(job_id: i64, client: &Client) -> Result<()> {
+fn end(job_id: i64, client: &Client, told: Told) -> Result<()> {
     let answer: Box<RawValue> = client.get_json(&format!("/jobs/{job_id}.json"))?;
     let job: Job = serde_json::from_str(answer.get()).map_err(|_| client.is_no_server())?;
     if is_json() {
         print(answer.get())?;
     }
-    tell(&format!("[job:{job_id}] Status: {}", job.status))?;
-    match job.status.as_str() {
-        "success" => tell(&format!("[job:{job_id}] Done.")),
-        _ => Err(Error::new(
-            ErrorCode::SourceFailed,
-            format!("[job:{job_id}] {}: {}", job.status, job.error.unwrap_or_default()),
-        )),
+    if told == Told::Steps {
+        say!("[job:{job_id}] Status: {}", job.status);
     }
-}
-
-/// What the log or the job say too, where these are printed whole.
-fn tell(line: &str) -> Result<()> {
-    match is_json() {
-        true => Ok(()),
-        false => print(&shown(line)),
+    if job.status != "success" {
+        let why = job.error.map(|error| format!(": {error}")).unwrap_or_default();
+        let message = format!("[job:{job_id}] {}{why}", job.status);
+        return Err(Error::new(ErrorCode::SourceFailed, message));
     }
+    if told == Told::Steps {
+        say!("[job:{job_id}] Done.");
+    }
+    Ok(())
 }

@@ -11,10 +11,18 @@ use arrow::record_batch::RecordBatch;
 use clap::Args;
 use clap::Subcommand;
 use serde::Deserialize;
+use serde_json::Value;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::cli::client::Client;
+use crate::cli::download::save_aside;
+use crate::cli::follow::Told;
 use crate::cli::follow::follow;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::output::is_json;
+use crate::cli::output::say_object;
+use crate::cli::output::unwritable;
 use crate::cli::profile::ServerArgs;
 use crate::cli::upload::Upload;
 use crate::data_import::Mode;
@@ -24,6 +32,7 @@ use crate::error::Result;
 use crate::exports::text::page_values;
 use crate::imports;
 use crate::imports::CsvOptions;
+use crate::imports::Survey;
 
 /// What standard input is called.
 const STANDARD_INPUT: &str = "-";
@@ -148,7 +157,7 @@ fn import(args: &CsvArgs) -> Result<()> {
     let client = args.server.client()?;
     let upload = Upload::new(fields(args), open(&args.filepath)?, &file_name(&args.filepath));
     let submitted: Submitted = client.upload("/data_imports/import_csv.json", upload)?;
-    let followed = follow(&client, submitted.job_id);
+    let followed = follow(&client, submitted.job_id, Told::Steps);
     let saved = match args.max_errors {
         0 => Ok(()),
         _ => save_rejects(&client, submitted.job_id, args),
@@ -216,9 +225,11 @@ fn save_rejects(client: &Client, job_id: i64, args: &CsvArgs) -> Result<()> {
         name.push(".rejects.csv");
         name.into()
     });
-    let mut file = File::create(&path)
-        .map_err(|error| Error::invalid(format!("cannot write `{}`: {error}", path.display())))?;
-    io::copy(&mut response.body_mut().as_reader(), &mut file)?;
+    save_aside(&path, &Interrupt::default(), |file, place| {
+        let mut rejects = response.body_mut().as_reader();
+        io::copy(&mut rejects, file).map_err(|error| unwritable(place, &error))?;
+        Ok(())
+    })?;
     say!("the rows that were left out are in {}", path.display());
     Ok(())
 }
@@ -238,31 +249,48 @@ fn dry_run(args: &CsvArgs, options: &CsvOptions) -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let prepared = imports::prepare(&path, folder.path(), options, u64::MAX, &stop)?;
     let survey = imports::survey(&prepared, options, threads, &stop)?;
+    let mut first_rows = Vec::new();
+    let mut show = |batch: RecordBatch| {
+        first_rows = page_values(&batch.slice(0, batch.num_rows().min(ROWS_SHOWN)));
+        Err(Error::new(ErrorCode::Cancelled, "enough was seen"))
+    };
+    match imports::read(&prepared, &survey, options, 1, &stop, &mut show, None) {
+        Err(error) if error.code != ErrorCode::Cancelled => return Err(error),
+        _ => {}
+    }
+    if is_json() {
+        return say_object(&seen(&survey, &first_rows), "");
+    }
     for line in survey.lines() {
         say!("{line}");
     }
     let names: Vec<&str> = survey.columns.iter().map(|column| column.name.as_str()).collect();
     say!("{}", names.join(" | "));
-    let mut show = |batch: RecordBatch| {
-        let shown = batch.slice(0, batch.num_rows().min(ROWS_SHOWN));
-        for row in page_values(&shown) {
-            let cells: Vec<String> = row
-                .into_iter()
-                .map(|cell| cell.unwrap_or_else(|| "NULL".to_owned()))
-                .collect();
-            say!("{}", cells.join(" | "));
-        }
-        Err(Error::new(ErrorCode::Cancelled, "enough was seen"))
-    };
-    match imports::read(&prepared, &survey, options, 1, &stop, &mut show, None) {
-        Err(error) if error.code != ErrorCode::Cancelled => return Err(error),
-        _ => match survey.rows {
-            1 => say!("1 row"),
-            rows => say!("{rows} rows"),
-        },
+    for row in first_rows {
+        let cells = row
+            .into_iter()
+            .map(|cell| cell.unwrap_or_else(|| "NULL".to_owned()));
+        say!("{}", cells.collect::<Vec<_>>().join(" | "));
+    }
+    match survey.rows {
+        1 => say!("1 row"),
+        rows => say!("{rows} rows"),
     }
     say!("nothing was imported: this was a dry run");
     Ok(())
+}
+
+/// What a dry run has found out, for a program.
+fn seen(survey: &Survey, first_rows: &[Vec<Option<String>>]) -> Value {
+    let columns = survey.columns.iter();
+    let columns = columns.map(|column| json!({"name": column.name, "type": column.column_type.to_string()}));
+    json!({
+        "columns": columns.collect::<Vec<_>>(),
+        "rows": survey.rows,
+        "rejected": survey.rejected,
+        "first_rows": first_rows,
+        "found": survey.lines(),
+    })
 }
 
 /// A folder that nobody else can look into, gone when dropped.

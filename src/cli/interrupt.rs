@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::signal::unix::SignalKind;
 
 use crate::cli::client::Client;
+use crate::cli::output::say_interrupted;
 use crate::cli::serve::stop_signal;
 use crate::error::Error;
 use crate::error::Result;
@@ -45,14 +46,16 @@ impl Interrupt {
         let interrupt = Self::default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Error::internal)?;
-        let (watching, bar) = (interrupt.clone(), bar.clone());
+        let (watching, bar) = (interrupt.clone(), bar.downgrade());
         let client = client.with_timeout(CANCEL_TIMEOUT)?;
         thread::spawn(move || {
             while let Ok(signal) = runtime.block_on(stop_signal()) {
                 if signal == SignalKind::interrupt() && watching.lock().is_left {
                     continue;
                 }
-                bar.finish_and_clear();
+                if let Some(bar) = bar.upgrade() {
+                    bar.finish_and_clear();
+                }
                 watching.stop(&client);
             }
         });
@@ -67,12 +70,12 @@ impl Interrupt {
             let _ = fs::remove_file(part);
         }
         match state.job_id {
-            None => eprintln!("interrupted"),
+            None => say_interrupted("interrupted".to_owned()),
             Some(id) => {
                 let cancelled: Result<Value> =
                     client.send_json("PUT", &format!("/jobs/{id}/cancel.json"), &json!({}));
                 let word = if cancelled.is_ok() { "cancelled" } else { "goes on" };
-                eprintln!("interrupted: job {id} {word}");
+                say_interrupted(format!("interrupted: job {id} {word}"));
             }
         }
         // With the lock held, so that nothing goes on meanwhile.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use crate::cli::follow::Told;
 use crate::cli::follow::follow;
 use crate::cli::follow::print_log;
 use crate::cli::output::say_list;
@@ -129,6 +130,7 @@ pub(super) fn run(args: JobsArgs) -> Result<()> {
                 None => Ok(()),
             }
         }
-        Command::Wait { id } | Command::Logs { id, .. } => follow(&client, id),
+        Command::Logs { id, follow: true } => follow(&client, id, Told::Log),
+        Command::Wait { id } => follow(&client, id, Told::Steps),
     }
 }

@@ -109,6 +109,22 @@ pub(super) fn say_error(error: &Error) {
     eprintln!("{word} {}", shown(&error.to_string()));
 }
 
+/// Says on standard error what is worth knowing beside the data.
+pub(super) fn say_note(note: &str) {
+    match is_json() {
+        true => eprintln!("{}", json!({"note": note})),
+        false => eprintln!("{}", shown(note)),
+    }
+}
+
+/// Says that Ctrl-C has ended the program, and with what.
+pub(super) fn say_interrupted(message: String) {
+    match is_json() {
+        true => say_error(&Error::new(ErrorCode::Cancelled, message)),
+        false => eprintln!("{message}"),
+    }
+}
+
 /// What a server answered, read; or nothing, because `--json` had it printed as it came.
 pub(super) fn unless_json<T: DeserializeOwned>(answer: &RawValue) -> Result<Option<T>> {
     if is_json() {

@@ -13,12 +13,14 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::cli::client::Client;
+use crate::cli::client::address;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::objects::make_private_file;
 
 const HOST_DEFAULT: &str = "http://127.0.0.1:3000";
+const TIMEOUT_DEFAULT: &str = "60s";
 /// What a server is called whose `host` and `token` stand at the top of the file.
 const PROFILE_DEFAULT: &str = "default";
 /// Profiles of CSV files, which `--profile` names too; no server has these names.
@@ -26,7 +28,7 @@ pub(super) const CSV_PROFILES: [&str; 2] = ["data", "excel"];
 
 #[derive(Args)]
 pub(super) struct ServerArgs {
-    /// Where the server is; else where that of --profile is, else $HOLISTICS_HOST, else http://127.0.0.1:3000
+    /// Where the server is; else where that of --profile is, else HOLISTICS_HOST, else where `holistics login` was, else http://127.0.0.1:3000
     #[arg(long, value_name = "URL", global = true, help_heading = "Server")]
     host: Option<String>,
     /// Which server of ~/.holistics.yml; else HOLISTICS_PROFILE, else `default`
@@ -37,7 +39,7 @@ pub(super) struct ServerArgs {
         long,
         env = "HOLISTICS_TIMEOUT",
         value_name = "DURATION",
-        default_value = "60s",
+        default_value = TIMEOUT_DEFAULT,
         value_parser = timeout,
         global = true,
         help_heading = "Server"
@@ -46,6 +48,8 @@ pub(super) struct ServerArgs {
 }
 
 fn timeout(text: &str) -> std::result::Result<Duration, String> {
+    // A variable that is set to nothing is not set.
+    let text = if text.is_empty() { TIMEOUT_DEFAULT } else { text };
     match humantime::parse_duration(text) {
         Ok(timeout) if timeout.is_zero() => Err("must be more than nothing".to_owned()),
         Ok(timeout) => Ok(timeout),
@@ -136,19 +140,36 @@ impl ServerArgs {
             ));
         }
         // What an option names wins over the environment, as for the host.
-        let (token, variable) = (login.and_then(|login| login.token), variable("HOLISTICS_KEY"));
-        let key = match self.names_profile() {
-            true => token.or(variable),
-            false => variable.or(token),
+        let host = self.host()?;
+        let login = login.unwrap_or_default();
+        let is_elsewhere = login.host.as_deref().is_some_and(|own| !is_same(own, &host));
+        // A server gets the key that is its own.
+        let token = login.token.filter(|_| !is_elsewhere);
+        let variable = variable("HOLISTICS_KEY");
+        let remembered = match self.names_profile() || variable.is_none() {
+            true => token,
+            false => None,
         };
-        let key = key.ok_or_else(|| {
-            let message = match is_default {
-                true => "not logged in: run `holistics login` first".to_owned(),
-                false => format!("not logged in: run `holistics login --profile {name}` first"),
-            };
-            Error::new(ErrorCode::Unauthorized, message)
-        })?;
-        self.client_with(&key)
+        if let Some(key) = remembered {
+            return self.client_with(&key);
+        }
+        if let Some(key) = variable {
+            return Ok(self
+                .client_with(&key)?
+                .with_key_hint("it is that of HOLISTICS_KEY"));
+        }
+        let profile = match is_default {
+            true => String::new(),
+            false => format!(" --profile {name}"),
+        };
+        let message = match login.host.filter(|_| is_elsewhere) {
+            Some(own) => format!(
+                "not logged in to {host}: the key of `holistics login` is for {own}; \
+                 run `holistics login{profile} --host {host}` first, or set HOLISTICS_KEY"
+            ),
+            None => format!("not logged in: run `holistics login{profile}` first"),
+        };
+        Err(Error::new(ErrorCode::Unauthorized, message))
     }
 
     /// Remembers a key for the next commands.
@@ -187,6 +208,12 @@ impl Remembered {
             _ => self.profiles.get(name).cloned(),
         }
     }
+}
+
+/// Whether two addresses are of one server.
+fn is_same(host: &str, other: &str) -> bool {
+    let origin = |host: &str| address(host).map(|url| url.origin());
+    origin(host).is_ok_and(|host| origin(other).is_ok_and(|other| host == other))
 }
 
 fn is_of_csv(name: &str) -> bool {

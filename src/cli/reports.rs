@@ -16,7 +16,6 @@ use crate::cli::data::DataArgs;
 use crate::cli::profile::ServerArgs;
 use crate::cli::server_reports;
 use crate::cli::server_reports::OpenArgs;
-use crate::cli::submit::number;
 use crate::cli::submit::report_id;
 use crate::cli::submit::the_one;
 use crate::error::Error;
@@ -117,10 +116,7 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
             Command::List => server_reports::list(&to_raw_value(&in_folder(&args.data).await?)?)?,
             Command::Show { report } => {
                 let reports = in_folder(&args.data).await?;
-                let id = match number(&report) {
-                    Some(id) => id,
-                    None => the_one(&report, reports.iter().map(ReportInfo::id_and_title))?,
-                };
+                let id = the_one(&report, reports.iter().map(ReportInfo::id_and_title))?;
                 let mut found = reports.iter().filter(|report| report.id_and_title().0 == id);
                 let missing = || Error::new(ErrorCode::NotFound, format!("there is no report `{id}`"));
                 server_reports::show(&to_raw_value(found.next().ok_or_else(missing)?)?)?;

@@ -17,6 +17,8 @@ use crate::cli::export::Export;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::is_json;
 use crate::cli::output::print;
+use crate::cli::output::say_note;
+use crate::cli::output::shown;
 use crate::cli::profile::ServerArgs;
 use crate::cli::submit::Submit;
 use crate::cli::submit::spinner;
@@ -120,11 +122,15 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     }
     let page: Page = serde_json::from_str(&text).map_err(|_| client.is_no_server())?;
     if format == RowFormat::Csv {
-        print(&csv_line(page.fields.iter().map(|name| Some(name.as_str()))))?;
+        let say = |line: String| match terminal.is_term() {
+            true => print(&shown(&line)),
+            false => print(&line),
+        };
+        say(csv_line(page.fields.iter().map(|name| Some(name.as_str()))))?;
         for row in &page.values {
-            print(&csv_line(row.iter().map(Option::as_deref)))?;
+            say(csv_line(row.iter().map(Option::as_deref)))?;
         }
-        eprintln!("{}", page.told());
+        say_note(&page.told());
         return Ok(());
     }
     let manifest: Manifest = client.get_json(&format!("/jobs/{job_id}/manifest.json"))?;

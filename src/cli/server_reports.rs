@@ -53,6 +53,14 @@ struct Filter {
     filter_type: String,
     required: bool,
     multiple: bool,
+    #[serde(default)]
+    default: Vec<Option<String>>,
+    values: Option<Vec<Value>>,
+}
+
+#[derive(Deserialize)]
+struct Value {
+    key: String,
 }
 
 /// Lists reports, as a server answers them.
@@ -60,17 +68,22 @@ pub(super) fn list(answer: &RawValue) -> Result<()> {
     let Some(reports) = unless_json::<Vec<Shown>>(answer)? else {
         return Ok(());
     };
+    // Only who may change reports is told.
+    let tells_shares = reports.iter().any(|report| report.shared_with.is_some());
     let rows = reports.into_iter().map(|report| {
         let filters: Vec<String> = report.filters.into_iter().map(|filter| filter.name).collect();
-        vec![
+        let mut row = vec![
             report.id.to_string(),
             report.version.to_string(),
             report.title,
             filters.join(", "),
-            report.shared_with.unwrap_or_default().join(", "),
-        ]
+        ];
+        let shares = report.shared_with.unwrap_or_default().join(", ");
+        row.extend(tells_shares.then_some(shares));
+        row
     });
-    let names = ["ID", "Version", "Title", "Filters", "Shared with"];
+    let mut names = vec!["ID", "Version", "Title", "Filters"];
+    names.extend(tells_shares.then_some("Shared with"));
     say_list(&names, rows.collect())
 }
 
@@ -90,8 +103,28 @@ pub(super) fn show(answer: &RawValue) -> Result<()> {
     for filter in &report.filters {
         let must = if filter.required { ", required" } else { "" };
         let many = if filter.multiple { ", several values" } else { "" };
+        let default = match filter
+            .default
+            .iter()
+            .flatten()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+        {
+            none if none.is_empty() => String::new(),
+            values => format!(", default {}", values.join(", ")),
+        };
+        let one_of = match filter
+            .values
+            .iter()
+            .flatten()
+            .map(|value| value.key.as_str())
+            .collect::<Vec<_>>()
+        {
+            none if none.is_empty() => String::new(),
+            keys => format!(", one of {}", keys.join(", ")),
+        };
         say!(
-            "filter {}: {}{must}{many} ({})",
+            "filter {}: {}{must}{many}{default}{one_of} ({})",
             filter.name,
             filter.filter_type,
             filter.label

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use indicatif::ProgressFinish;
 use indicatif::ProgressStyle;
 use percent_encoding::NON_ALPHANUMERIC;
 use percent_encoding::utf8_percent_encode;
@@ -39,11 +40,12 @@ struct Submitted {
 struct Polled {
     status: String,
     error: Option<String>,
+    code: Option<ErrorCode>,
 }
 
-/// The report with this number, alone or with its slug, or the only one with this title.
+/// The report with this number, with this title, or with this number and slug.
 pub(super) fn report_id(client: &Client, given: &str) -> Result<i64> {
-    if let Some(id) = number(given) {
+    if let Ok(id) = given.parse() {
         return Ok(id);
     }
     let reports: Vec<Listed> = client.get_json("/queries.json")?;
@@ -53,16 +55,25 @@ pub(super) fn report_id(client: &Client, given: &str) -> Result<i64> {
     )
 }
 
-/// `2` and `2-revenue-by-nation` are report 2.
-pub(super) fn number(given: &str) -> Option<i64> {
-    given.split('-').next()?.parse().ok()
+/// `2` and `2-revenue-by-nation` are report 2, `2-year trend` is a title.
+fn number(given: &str) -> Option<i64> {
+    let (number, slug) = given.split_once('-').unwrap_or((given, ""));
+    let is_slug = slug
+        .chars()
+        .all(|character| character.is_alphanumeric() || character == '-');
+    number.parse().ok().filter(|_| is_slug)
 }
 
-/// The only report with this title.
+/// The only report with this title, else the one that the number is of.
 pub(super) fn the_one<'a>(given: &str, reports: impl Iterator<Item = (i64, &'a str)>) -> Result<i64> {
+    let reports: Vec<_> = reports.collect();
     let wanted = given.to_lowercase();
-    let found = reports.filter(|(_, title)| title.to_lowercase() == wanted);
-    let found: Vec<i64> = found.map(|(id, _)| id).collect();
+    let found = reports.iter().filter(|(_, title)| title.to_lowercase() == wanted);
+    let mut found: Vec<i64> = found.map(|(id, _)| *id).collect();
+    if found.is_empty() {
+        let number = number(given);
+        found.extend(reports.iter().map(|(id, _)| *id).find(|id| Some(*id) == number));
+    }
     match found.as_slice() {
         [id] => Ok(*id),
         [] => Err(Error::new(
@@ -121,6 +132,8 @@ pub(super) fn submit(client: &Client, asked: &Submit, interrupt: &Interrupt) -> 
         .options
         .iter()
         .map(|(name, value)| format!("{name}={}", encoded(value)));
+    // A misspelled filter would let all rows out.
+    let options = options.chain(["_strict=true".to_owned()]);
     let options = options.collect::<Vec<_>>().join("&");
     let path = format!("/queries/{id}/{}?{options}", asked.action);
     interrupt.submitting(|| {
@@ -179,8 +192,14 @@ fn poll_until_done(client: &Client, job_id: i64, poll: &str, bar: &ProgressBar) 
         match polled.status.as_str() {
             "success" => return Ok(text),
             "failure" | "cancelled" => {
-                let message = polled.error.unwrap_or_else(|| "the job failed".to_owned());
-                return Err(Error::new(ErrorCode::SourceFailed, message));
+                let mut message = polled.error.unwrap_or_else(|| "the job failed".to_owned());
+                if polled.code == Some(ErrorCode::TooLarge) {
+                    message.push_str("; --truncate takes the first rows alone");
+                }
+                return Err(Error::new(
+                    polled.code.unwrap_or(ErrorCode::SourceFailed),
+                    message,
+                ));
             }
             _ => {}
         }
@@ -196,9 +215,11 @@ fn poll_until_done(client: &Client, job_id: i64, poll: &str, bar: &ProgressBar) 
     }
 }
 
-/// A line that tells what the job does, on terminals.
+/// A line that tells what the job does, on terminals; it goes when it is dropped, before an error is told.
 pub(super) fn spinner() -> Result<ProgressBar> {
-    let bar = ProgressBar::no_length().with_style(style("{spinner} {wide_msg} {elapsed}")?);
+    let bar = ProgressBar::no_length()
+        .with_style(style("{spinner} {wide_msg} {elapsed}")?)
+        .with_finish(ProgressFinish::AndClear);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar.set_message("submitting");
     Ok(bar)

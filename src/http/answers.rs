@@ -9,6 +9,9 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::error::Error;
+use crate::error::ErrorCode;
+
 /// How soon a client that does not wait may ask again, in seconds.
 const RETRY_AFTER_SECS: u16 = 1;
 
@@ -25,6 +28,9 @@ pub(crate) struct Unfinished {
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<[String; 1]>,
+    /// The stable part of the error, such as `too_large`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
 }
 
 /// Says also when to ask again.
@@ -34,6 +40,7 @@ pub(super) fn pending(status: &'static str) -> Response {
         job_id: None,
         error: None,
         errors: None,
+        code: None,
     };
     let mut response = uncached(Json(answer).into_response());
     response
@@ -44,19 +51,27 @@ pub(super) fn pending(status: &'static str) -> Response {
 
 /// Of a job that somebody has stopped.
 pub(super) fn cancelled(status: &'static str, submitted: Option<i64>) -> Response {
-    without_result(status, "the job was cancelled".to_owned(), submitted)
+    let error = Error::new(ErrorCode::Cancelled, "the job was cancelled");
+    without_result(status, error, submitted)
 }
 
-pub(super) fn failure(message: String, submitted: Option<i64>) -> Response {
-    without_result("failure", message, submitted)
+/// Of a job whose result or file is not there any more.
+pub(super) fn expired(submitted: Option<i64>) -> Response {
+    let message = "the result has expired: run the report again";
+    failure(Error::new(ErrorCode::NotFound, message), submitted)
 }
 
-fn without_result(status: &'static str, message: String, submitted: Option<i64>) -> Response {
+pub(super) fn failure(error: Error, submitted: Option<i64>) -> Response {
+    without_result("failure", error, submitted)
+}
+
+fn without_result(status: &'static str, error: Error, submitted: Option<i64>) -> Response {
     let answer = Unfinished {
         status,
         job_id: submitted,
-        error: Some(message.clone()),
-        errors: Some([message]),
+        error: Some(error.message.clone()),
+        errors: Some([error.message]),
+        code: Some(error.code.name()),
     };
     uncached(Json(answer).into_response())
 }

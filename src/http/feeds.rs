@@ -29,6 +29,7 @@ use crate::http::jobs::iso_time;
 use crate::http::new_job::Asked;
 use crate::http::new_job::may_export;
 use crate::http::new_job::new_job;
+use crate::http::new_job::refuse_unknown;
 use crate::http::params::Segments;
 use crate::http::params::base_url;
 use crate::http::reports::parse;
@@ -162,14 +163,8 @@ pub(crate) async fn add_feed(
         .report_seen_by(asked.report_id, &caller.sight()?)
         .await?;
     let found = found.ok_or(Rejection::NotFound)?;
-    for name in asked.filters.keys() {
-        let filters = &found.report.filters;
-        if !filters.iter().any(|filter| filter.names().contains(name)) {
-            return Err(
-                Error::invalid(format!("report `{}` has no filter `{name}`", asked.report_id)).into(),
-            );
-        }
-    }
+    let raw = raw_values(&asked.filters);
+    refuse_unknown(&raw, &found.report)?;
     let new = NewFeed {
         user_id: caller.user.id,
         key_id: caller.key_id.unwrap_or_default(),
@@ -190,7 +185,7 @@ pub(crate) async fn add_feed(
         cache: None,
         truncate: false,
     };
-    new_job(&app, &caller, &found, &raw_values(&new.filter_values), of_feed).await?;
+    new_job(&app, &caller, &found, &raw, of_feed).await?;
     let token = Token::generate()?;
     let id = app.store.add_feed(&new, &token.hash()).await?;
     trail.target("feed", id);

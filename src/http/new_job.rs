@@ -18,7 +18,9 @@ use crate::query::Dialect;
 use crate::query::compile::compile;
 use crate::query::raw_values::Given;
 use crate::query::raw_values::RawValues;
+use crate::query::scalar::shown as filter_shown;
 use crate::query::values::parse_values;
+use crate::report::Filter;
 use crate::report::Report;
 use crate::source::WAREHOUSE;
 use crate::source::WAREHOUSE_ID;
@@ -106,6 +108,23 @@ pub(super) fn pin(raw: &mut RawValues, pins: &Pins, report: &Report) -> Result<(
         raw.set(name, texts.clone());
     }
     Ok(())
+}
+
+/// Refuses values for filters that the report has not, which would do nothing.
+pub(super) fn refuse_unknown(raw: &RawValues, report: &Report) -> Result<(), Error> {
+    let names: Vec<String> = report.filters.iter().flat_map(Filter::names).collect();
+    match raw.given().keys().find(|given| !names.contains(given)) {
+        None => Ok(()),
+        Some(unknown) => Err(Error::invalid(format!(
+            "report `{}` has no filter {}; {}",
+            report.title,
+            filter_shown(unknown),
+            match names.as_slice() {
+                [] => "it has no filters".to_owned(),
+                names => format!("its filters are `{}`", names.join("`, `")),
+            }
+        ))),
+    }
 }
 
 /// Where a report runs, and how SQL is written there.

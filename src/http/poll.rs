@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::http::App;
 use crate::http::answers::cancelled;
+use crate::http::answers::expired;
 use crate::http::answers::failure;
 use crate::http::answers::pending;
 use crate::http::answers::uncached;
@@ -44,8 +45,6 @@ use crate::results::Rows;
 use crate::store::results::StoredResult;
 
 const RESULT_TRUNCATED: HeaderName = HeaderName::from_static("x-result-truncated");
-
-const EXPIRED: &str = "the result has expired: run the report again";
 
 /// A file that is ready.
 #[derive(Serialize, ToSchema)]
@@ -239,18 +238,18 @@ pub(super) async fn export(
         return Ok(cancelled("failure", submitted));
     }
     if let Some(error) = job.error() {
-        return Ok(failure(error.message, submitted));
+        return Ok(failure(error, submitted));
     }
     let export = match job.export_id {
         Some(id) => app.store.export(id).await?,
         None => None,
     };
     let Some(export) = export else {
-        return Ok(failure(EXPIRED.to_owned(), submitted));
+        return Ok(expired(submitted));
     };
     if !is_there(app, &export) {
         app.store.forget_export(export.id).await?;
-        return Ok(failure(EXPIRED.to_owned(), submitted));
+        return Ok(expired(submitted));
     }
     // What is announced stays, a power cut or not.
     app.store.sync().await?;
@@ -273,7 +272,7 @@ pub(super) async fn export(
 /// What an import has come to: it has nothing to fetch but that.
 fn import(job: &Job) -> Response {
     match (job.status, job.error()) {
-        (_, Some(error)) => failure(error.message, None),
+        (_, Some(error)) => failure(error, None),
         (JobStatus::Cancelled, _) => cancelled(job.status.name(), None),
         (status, None) => pending(status.name()),
     }
@@ -310,14 +309,14 @@ pub(super) async fn page(
         JobStatus::Success | JobStatus::Failure => {}
     }
     if let Some(error) = job.error() {
-        return Ok(failure(error.message, submitted));
+        return Ok(failure(error, submitted));
     }
     let result = match job.result_id {
         Some(id) => app.store.result(id).await?,
         None => None,
     };
     let Some(mut result) = result.filter(|result| !result.is_expired()) else {
-        return Ok(failure(EXPIRED.to_owned(), submitted));
+        return Ok(expired(submitted));
     };
     if submitted.is_none() || u64::try_from(result.rows).is_ok_and(|rows| rows > view.page_size) {
         // The client may come back for more: what it is told is done stays done, a power cut or not.
@@ -325,7 +324,7 @@ pub(super) async fn page(
     }
     let Some(rows) = open_rows(app, &mut result)? else {
         app.store.forget_result(result.id).await?;
-        return Ok(failure(EXPIRED.to_owned(), submitted));
+        return Ok(expired(submitted));
     };
     trail.note(|record| {
         record.job_id = Some(job.id);

@@ -33,6 +33,7 @@ use crate::http::new_job::may_export;
 use crate::http::new_job::new_job;
 use crate::http::new_job::pin;
 use crate::http::new_job::queue;
+use crate::http::new_job::refuse_unknown;
 use crate::http::page::View;
 use crate::http::params::Segments;
 use crate::http::params::report_id;
@@ -70,6 +71,7 @@ const JOB_ID: HeaderName = HeaderName::from_static("x-job-id");
         ("_cache" = Option<String>, Query, description = "`off`: no earlier result or run may stand for this one"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to send again"),
         ("_truncate" = Option<bool>, Query, description = "Cuts a result over its limit of rows or bytes, which fails otherwise"),
+        ("_strict" = Option<bool>, Query, description = "Refuses values for filters that the report has not, which are ignored otherwise"),
     ),
     request_body(content = Option<serde_json::Value>, description = "Filter values by name, for POST"),
     responses(
@@ -105,6 +107,7 @@ macro_rules! submit_export {
                 ("_cache" = Option<String>, Query, description = "`off`: no earlier result or run may stand for this one"),
                 ("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to send again"),
                 ("_truncate" = Option<bool>, Query, description = "Cuts a result over its limit of rows or bytes, which fails otherwise"),
+                ("_strict" = Option<bool>, Query, description = "Refuses values for filters that the report has not, which are ignored otherwise"),
                 ("_compress" = Option<String>, Query, description = "`gzip` or `zstd`; not for xlsx and parquet"),
                 ("_profile" = Option<String>, Query, description = "Of csv: `data` or `excel`"),
                 ("_delimiter" = Option<String>, Query, description = "Of csv: `,`, `;`, `|` or `tab`"),
@@ -218,6 +221,9 @@ async fn submit(
         headers.get(CONTENT_TYPE),
         &read_body(app, request).await?,
     )?;
+    if parse_flag(&raw, "_strict")? {
+        refuse_unknown(&raw, &found.report)?;
+    }
     pin(&mut raw, &caller.terms.pins, &found.report)?;
     let wait = parse_wait(raw.reserved("_wait"))?;
     if !wait.is_zero() && !caller.terms.has_scope(Scope::Read) {
@@ -225,7 +231,7 @@ async fn submit(
         return Err(Error::new(ErrorCode::Forbidden, message).into());
     }
     let may_reuse = parse_cache(raw.reserved("_cache"))?;
-    let truncate = parse_truncate(raw.reserved("_truncate"))?;
+    let truncate = parse_flag(&raw, "_truncate")?;
     // Nobody else than who waits for a page says which one; old clients send what they like.
     let page = |name| raw.reserved(name).filter(|_| format.is_none() && !wait.is_zero());
     let view = View::new(page("_page"), page("_page_size"), &headers)?;
@@ -286,12 +292,12 @@ fn parse_cache(text: Option<&str>) -> Result<bool, Error> {
     }
 }
 
-/// Reads `_truncate`: whether a result over a limit is to be cut instead of refused.
-fn parse_truncate(text: Option<&str>) -> Result<bool, Error> {
-    match text {
+/// Reads an option that is off unless given.
+fn parse_flag(raw: &RawValues, name: &str) -> Result<bool, Error> {
+    match raw.reserved(name) {
         None | Some("" | "false") => Ok(false),
         Some("true") => Ok(true),
-        Some(other) => Err(Error::must_be("_truncate", "`true` or `false`", other)),
+        Some(other) => Err(Error::must_be(name, "`true` or `false`", other)),
     }
 }
 

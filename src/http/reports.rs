@@ -23,6 +23,8 @@ use crate::http::params::Segments;
 use crate::http::params::report_id;
 use crate::http::poll;
 use crate::query::file::parse_report;
+use crate::report::Allowed;
+use crate::report::Choice;
 use crate::report::Filter;
 use crate::report::Report;
 use crate::report::slug;
@@ -60,6 +62,28 @@ pub(crate) struct FilterInfo {
     filter_type: crate::report::FilterType,
     required: bool,
     multiple: bool,
+    /// As in the report's file, relative dates too; of a date range its start and its end.
+    default: Vec<Option<String>>,
+    /// What it may be, if the report's file lists that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<Vec<ValueInfo>>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ValueInfo {
+    /// What is sent.
+    key: String,
+    /// What people read.
+    label: String,
+}
+
+impl ValueInfo {
+    fn of(choice: &Choice) -> Self {
+        Self {
+            key: choice.key.clone(),
+            label: choice.label.clone(),
+        }
+    }
 }
 
 impl FilterInfo {
@@ -70,6 +94,14 @@ impl FilterInfo {
             filter_type: filter.filter_type,
             required: filter.required,
             multiple: filter.multiple,
+            default: match filter.secret {
+                true => Vec::new(),
+                false => filter.default.clone(),
+            },
+            values: match &filter.allowed {
+                Some(Allowed::Values(choices)) => Some(choices.iter().map(ValueInfo::of).collect()),
+                Some(Allowed::Sql(_)) | None => None,
+            },
         }
     }
 }

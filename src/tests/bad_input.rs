@@ -61,6 +61,41 @@ async fn filter_values_of_the_wrong_type_name_the_filter() {
 }
 
 #[tokio::test]
+async fn filters_that_the_report_has_not_are_ignored_unless_strict() {
+    let app = filtered().await;
+    app.report("---\nid: 2\ntitle: Bare\n---\nselect 1 as n").await;
+    for action in ["submit_query.json", "submit_export.csv"] {
+        for strict in ["", "&_strict=false", "&_page=7&_strict=true"] {
+            let unknown = if strict.ends_with("true") { "n" } else { "statuz" };
+            let answer = app.get(&format!("/queries/1/{action}?{unknown}=1{strict}")).await;
+            assert_eq!(answer.status, 200, "{action} {strict}: {}", answer.text());
+        }
+        let answer = app
+            .get(&format!("/queries/1/{action}?n=1&statuz=gone&_strict=true"))
+            .await;
+        assert_eq!(answer.status, 422, "{action}");
+        let says = "report `Filtered` has no filter `statuz`; its filters are `since`, `n`, ";
+        assert!(answer.text().contains(says), "{}", answer.text());
+        let answer = app
+            .post(&format!("/queries/2/{action}?_strict=true"), "{\"a\\u001b\": 1}")
+            .await;
+        assert_eq!(answer.status, 422, "{action}");
+        let says = "report `Bare` has no filter `a\\u{1b}`; it has no filters";
+        assert!(
+            answer.text().replace("\\\\", "\\").contains(says),
+            "{}",
+            answer.text()
+        );
+    }
+    let answer = app.get("/queries/1/submit_query.json?_strict=1").await;
+    assert!(
+        answer.text().contains("`_strict` must be `true` or `false`"),
+        "{}",
+        answer.text()
+    );
+}
+
+#[tokio::test]
 async fn bodies_that_are_no_objects_of_values() {
     let app = filtered().await;
     for body in [

@@ -10,6 +10,8 @@ use std::process::Child;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use crate::client::Desk;
@@ -138,6 +140,72 @@ fn server_that_hangs_is_left_after_the_timeout() {
         4,
         "did not answer within 200ms (`--timeout` allows more)",
     );
+}
+
+#[test]
+fn server_that_takes_nothing_of_an_upload_is_left_after_the_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("http://{}", listener.local_addr().unwrap());
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("large.csv");
+    // More than the system takes for a server that reads nothing.
+    fs::write(&file, "1234567\n".repeat(8 << 20)).unwrap();
+    let output = client_command(
+        home.path(),
+        &["import", "csv", "-d", "1", "-t", "t", "--timeout", "300ms"],
+    )
+    .arg("-f")
+    .arg(&file)
+    .env("HOLISTICS_HOST", &host)
+    .env("HOLISTICS_KEY", "key")
+    .output()
+    .unwrap();
+    is_one_line(&output, 4, "did not answer within 300ms");
+}
+
+#[test]
+fn server_that_is_busy_is_asked_again() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let host = something_that_answers(|path, _| {
+        // Every other request is one too many.
+        if ASKED.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+            return response(
+                "429 Too Many Requests\r\nRetry-After: 0",
+                "{\"errors\":[\"too many\"]}",
+            );
+        }
+        let answer = match path {
+            path if path.contains("submit_export") => r#"{"status":"created","job_id":1}"#,
+            path if path.contains("get_export") => r#"{"status":"success","export":{"http_path":"x"}}"#,
+            path if path.contains("manifest") => {
+                r#"{"rows":1,"bytes":4,"sha256":"6ff2d84956e507dade83da732a88aa6fa02712d03af8c515633f674de9fd42bd","truncated":false}"#
+            }
+            path if path.contains("logs") => r#"{"logs":[],"has_more":false}"#,
+            path if path.contains("/jobs/1.json") => r#"{"status":"success"}"#,
+            _ => "n\n1\n",
+        };
+        response("200 OK", answer)
+    });
+    let home = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = client_command(home.path(), arguments)
+            .env("HOLISTICS_HOST", &host)
+            .env("HOLISTICS_KEY", "key")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    assert_eq!(run(&["export", "1", "-o", "-", "--format", "csv"]), "n\n1\n");
+    assert!(run(&["jobs", "wait", "1"]).ends_with("[job:1] Done.\n"));
+    // One that stays busy is left.
+    let busy = something_that_answers(|_, _| {
+        response(
+            "429 Too Many Requests\r\nRetry-After: 3600",
+            "{\"errors\":[\"too many\"]}",
+        )
+    });
+    export_fails(&busy, &[], &[], 1, "too many");
 }
 
 #[test]

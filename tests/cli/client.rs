@@ -145,6 +145,22 @@ fn keys_are_kept_by_profile_and_overridden_by_the_environment() {
     // As the first of all clients wrote it.
     fs::write(&file, format!("---\ntoken: {}\nhost: {host}\n", desk.key)).unwrap();
     says(&run(&["whoami"], "", &[]), 0, "viewer");
+    // A server that somebody else names gets no key that is another's.
+    let elsewhere = "http://127.0.0.1:1";
+    let refused = format!("not logged in to {elsewhere}: the key of `holistics login` is for {host};");
+    says(&run(&["whoami", "--host", elsewhere], "", &[]), 3, &refused);
+    says(
+        &run(&["whoami"], "", &[("HOLISTICS_HOST", elsewhere)]),
+        3,
+        &refused,
+    );
+    let given = [("HOLISTICS_HOST", elsewhere), ("HOLISTICS_KEY", "key")];
+    says(&run(&["whoami"], "", &given), 4, "cannot reach");
+    let same = format!(" {host}/ ");
+    says(&run(&["whoami", "--host", &same], "", &[]), 0, "viewer");
+    says(&run(&["whoami"], "", &[("HOLISTICS_TIMEOUT", "")]), 0, "viewer");
+    let wrong = [("HOLISTICS_KEY", "wrong")];
+    says(&run(&["whoami"], "", &wrong), 3, "it is that of HOLISTICS_KEY");
     says(&run(&["logout"], "", &[]), 0, "logged out of `default`");
     says(&run(&["logout"], "", &[]), 0, "nobody is logged in");
     assert!(!fs::read_to_string(&file).unwrap().contains(&desk.key));
@@ -255,7 +271,24 @@ fn reports_are_listed_shown_and_opened() {
         let text = format!("---\nid: {id}\ntitle: Twin\nshared_with: everyone\n---\nselect {id} as n");
         fs::write(reports.join(format!("{id}.sql")), text).unwrap();
     }
+    let text = "---\nid: 4\ntitle: 1-day retention\nshared_with: everyone\nfilters:\n  status: {type: dropdown, values: [open, {key: x, label: Gone}], default: open}\n---\nselect 4 as n where {{ status }} is not null";
+    fs::write(reports.join("4.sql"), text).unwrap();
     apply(&reports, desk.folder.path());
+    for (report, row) in [
+        ("1-day Retention", "4"),
+        ("4-1-day-retention", "4"),
+        ("1-one", "1"),
+        ("1", "1"),
+    ] {
+        assert_eq!(desk.prints(&["run", report]), format!("n\n{row}\n"), "{report}");
+    }
+    let shown = desk.prints(&["reports", "show", "4"]);
+    let filter = "filter status: dropdown, default open, one of open, x (Status)";
+    assert!(shown.to_lowercase().contains(&filter.to_lowercase()), "{shown}");
+    let unknown = desk.run(&["run", "4", "--filter", "statuz=open"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let says = "report `1-day retention` has no filter `statuz`; its filters are `status`";
+    assert!(stderr(&unknown).contains(says), "{}", stderr(&unknown));
     let twin = desk.run(&["run", "twin"]);
     assert_eq!(twin.status.code(), Some(2));
     assert!(
@@ -266,7 +299,7 @@ fn reports_are_listed_shown_and_opened() {
     let listed = desk.prints(&["reports", "list"]);
     assert_eq!(
         listed,
-        "ID | Version | Title | Filters | Shared with\n1 | 1 | One |  | \n2 | 1 | Twin |  | \n3 | 1 | Twin |  | \n"
+        "ID | Version | Title | Filters\n1 | 1 | One | \n2 | 1 | Twin | \n3 | 1 | Twin | \n4 | 1 | 1-day retention | status\n"
     );
     assert_eq!(desk.json(&["reports", "list"])[2]["slug"], "3-twin");
     assert!(
@@ -320,6 +353,20 @@ fn everything_that_is_printed_can_be_json() {
     assert!(key["key"].as_str().unwrap().starts_with("hlk_"));
     let role = local(&["users", "role", "ann@example.com", "analyst"]);
     assert!(role["message"].as_str().unwrap().contains("analyst"), "{role}");
+    let dry = desk.json(&["import", "csv", "--dry-run", "-f", file.to_str().unwrap()]);
+    assert_eq!(
+        dry["columns"],
+        serde_json::json!([{"name": "n", "type": "integer"}])
+    );
+    assert_eq!(dry["first_rows"], serde_json::json!([["1"]]));
+    let piped = desk.run(&["export", "1", "-o", "-", "--format", "csv", "--json"]);
+    assert_eq!(stdout(&piped), "n\n1\n");
+    let manifest: Value = serde_json::from_str(&stderr(&piped)).unwrap();
+    assert_eq!(manifest["rows"], 1);
+    assert_eq!(
+        desk.prints(&["jobs", "logs", "1", "--follow"]),
+        desk.prints(&["jobs", "logs", "1"])
+    );
     let logs = desk.prints(&["jobs", "logs", "1", "--follow", "--json"]);
     let lines: Vec<Value> = logs
         .lines()
