@@ -168,7 +168,7 @@ fn server_that_is_busy_is_asked_again() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     let host = something_that_answers(|path, _| {
         // Every other request is one too many.
-        if ASKED.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+        if ASKED.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
             return response(
                 "429 Too Many Requests\r\nRetry-After: 0",
                 "{\"errors\":[\"too many\"]}",
