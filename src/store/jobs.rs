@@ -196,12 +196,22 @@ impl Store {
         self.changes.count()
     }
 
-    /// Forgets finished jobs that are older than this, but for those whose result still lives.
+    /// Forgets finished jobs that are older than this, but for those whose result still lives,
+    /// and imports whose file has gone once their jobs are forgotten.
     pub(crate) async fn forget_jobs(&self, older_than_us: i64) -> Result<u64> {
         self.delete_in_steps(
             "delete from jobs where id in (
                 select id from jobs
                 where created_at < $1 and status in ('success', 'failure', 'cancelled') and result_id is null
+                limit $2)",
+            older_than_us,
+        )
+        .await?;
+        self.delete_in_steps(
+            "delete from data_imports where id in (
+                select id from data_imports
+                where created_at < $1 and expires_at is null
+                  and not exists (select 1 from jobs where import_id = data_imports.id)
                 limit $2)",
             older_than_us,
         )

@@ -222,9 +222,13 @@ impl Drop for WriteTransaction {
 /// What was to be changed is there: so many rows of it were.
 fn must_exist(changed: u64, what: &str) -> Result<()> {
     match changed {
-        0 => Err(Error::new(ErrorCode::NotFound, format!("there is no {what}"))),
+        0 => Err(not_there(what)),
         _ => Ok(()),
     }
+}
+
+fn not_there(what: &str) -> Error {
+    Error::new(ErrorCode::NotFound, format!("there is no {what}"))
 }
 
 /// Microseconds since 1970, as every time in the database.

@@ -15,6 +15,7 @@ use crate::store::Store;
 use crate::store::idempotency::Idempotency;
 use crate::store::idempotency::job_of_key;
 use crate::store::idempotency::keep_key;
+use crate::store::not_there;
 use crate::store::now_us;
 use crate::store::reuse::Fresh;
 use crate::store::reuse::fresh;
@@ -56,6 +57,15 @@ impl Store {
 
     /// Why a job found no place.
     async fn no_room(&self, new: &NewJob, queue_max: i64) -> Error {
+        let is_there = sqlx::query_scalar("select exists (select 1 from reports where id = $1)")
+            .bind(new.report_id)
+            .fetch_one(&self.reads);
+        match is_there.await {
+            Ok(true) => {}
+            // It went after the submit had found it.
+            Ok(false) => return not_there(&format!("report `{}`", new.report_id)),
+            Err(error) => return error.into(),
+        }
         // There may be room again by now; there was none.
         let refused = self.check_room(new.user_id, queue_max).await.err();
         refused.unwrap_or_else(|| match new.key.and_then(|key| key.jobs_max) {
@@ -87,7 +97,7 @@ impl Store {
 }
 
 /// A job of its own, finished at once from a fresh result if there is one, or the live job that does the same;
-/// `None` where the queue has no room. In a transaction, so that no run can end, and no result go, meanwhile.
+/// `None` where the queue has no room, or the report has gone. In a transaction, so that no run can end, and no result go, meanwhile.
 async fn place(
     connection: &mut SqliteConnection,
     new: &NewJob,
@@ -212,7 +222,7 @@ async fn join(connection: &mut SqliteConnection, new: &NewJob, key: &str) -> Res
 }
 
 /// Adds a job, finished if all it would make is there already.
-/// `None` if a live job does the same, or the queue is full.
+/// `None` if a live job does the same, the queue is full, or the report is not there any more.
 async fn insert(
     database: impl SqliteExecutor<'_>,
     new: &NewJob,
@@ -232,10 +242,11 @@ async fn insert(
                            truncate, key_id, pins)
          select $1, $2, $3, $4, $5, $6, $7, $8, case when $15 then $8 else hex(randomblob(16)) end,
                 $9, $10, $11, $11, $12, $13, $14, $17, $18, $19, $20
-         where $4 <> 'queued'
-            or ($22 is null or {} < $22)
-           and coalesce((select sum(count) from queued_counts where user_id = 0), 0) < $16
-           and coalesce((select sum(count) from queued_counts where user_id = $5), 0) < $21
+         where exists (select 1 from reports where id = $6)
+           and ($4 <> 'queued'
+             or ($22 is null or {} < $22)
+            and coalesce((select sum(count) from queued_counts where user_id = 0), 0) < $16
+            and coalesce((select sum(count) from queued_counts where user_id = $5), 0) < $21)
          on conflict (live_key, kind, format, options) where status in ('queued', 'running') do nothing
          returning id",
         live_of_key("$19"),

@@ -396,6 +396,15 @@ async fn import_is_kept_shown_and_run_again() {
     let late = execute("1").await;
     assert_eq!(late.status, 409);
     assert!(late.text().contains("has expired"), "{}", late.text());
+    // It is remembered as long as its jobs are.
+    metadata.execute("update jobs set created_at = 0", []).unwrap();
+    app.worker.sweep().await.unwrap();
+    assert_eq!(app.get("/data_imports/1.json").await.status, 200);
+    metadata
+        .execute("update data_imports set created_at = 0", [])
+        .unwrap();
+    app.worker.sweep().await.unwrap();
+    assert_eq!(app.get("/data_imports/1.json").await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

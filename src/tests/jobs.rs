@@ -79,7 +79,7 @@ async fn queued_job_is_cancelled_at_once() {
         .await;
     assert_eq!(
         page.json(),
-        json!({"status": "cancelled", "error": "the job was cancelled", "errors": ["the job was cancelled"]})
+        json!({"status": "cancelled", "error": "the job was cancelled", "errors": ["the job was cancelled"], "code": "cancelled"})
     );
     let file = app
         .get(&format!("/queries/get_export_results.json?job_id={export}"))

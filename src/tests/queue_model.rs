@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::job::Job;
 use crate::job::JobKind;
 use crate::job::JobStatus;
@@ -44,6 +45,8 @@ enum Step {
     Lose(usize),
     /// The server is killed and comes back.
     Restart,
+    /// The report is removed, and brought back after a submit that had found it.
+    RemoveReport,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -61,6 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => number().prop_map(Step::Cancel),
         3 => number().prop_map(Step::Lose),
         1 => Just(Step::Restart),
+        1 => Just(Step::RemoveReport),
     ]
 }
 
@@ -86,6 +90,14 @@ impl Known {
         self.may_join && matches!(self.status, JobStatus::Queued | JobStatus::Running)
     }
 
+    fn cancel(&mut self) {
+        self.status = match self.status {
+            JobStatus::Queued => JobStatus::Cancelled,
+            JobStatus::Running => JobStatus::Cancelling,
+            other => other,
+        };
+    }
+
     /// What the end of a lease does.
     fn lose(&mut self) {
         match self.status {
@@ -100,6 +112,11 @@ impl Known {
             _ => {}
         }
     }
+}
+
+async fn apply_report(store: &Store) {
+    let report = parse_report("r.sql", "---\nid: 1\ntitle: Test\n---\nselect 1").unwrap();
+    store.apply_reports(&[report], None, false).await.unwrap();
 }
 
 /// The store, and what should be in it.
@@ -118,8 +135,7 @@ impl Tested {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metadata.sqlite");
         let store = Store::open(&path).await.unwrap();
-        let report = parse_report("r.sql", "---\nid: 1\ntitle: Test\n---\nselect 1").unwrap();
-        store.apply_reports(&[report], None, false).await.unwrap();
+        apply_report(&store).await;
         let mut users = Vec::new();
         for user in 0..USERS {
             let email = format!("user{user}@example.com");
@@ -227,11 +243,7 @@ impl Tested {
                 let Some(job) = self.known.get_mut(number % count) else {
                     return;
                 };
-                job.status = match job.status {
-                    JobStatus::Queued => JobStatus::Cancelled,
-                    JobStatus::Running => JobStatus::Cancelling,
-                    other => other,
-                };
+                job.cancel();
                 self.store.cancel(job.id).await.unwrap();
             }
             Step::Lose(number) => {
@@ -248,11 +260,21 @@ impl Tested {
                 self.known.iter_mut().for_each(Known::lose);
                 self.store.take_up_interrupted(LOSSES_MAX).await.unwrap();
             }
+            Step::RemoveReport => {
+                self.known.iter_mut().for_each(Known::cancel);
+                self.store.remove_report(1).await.unwrap();
+                for may_join in [true, false] {
+                    let late = self.new_job(0, 0, false, may_join);
+                    let refused = self.store.submit(&late, QUEUE_MAX as i64).await;
+                    assert_eq!(refused.unwrap_err().code, ErrorCode::NotFound);
+                }
+                apply_report(&self.store).await;
+            }
         }
     }
 
-    async fn submit(&mut self, user: usize, work: u8, is_export: bool, may_join: bool) {
-        let new = NewJob {
+    fn new_job(&self, user: usize, work: u8, is_export: bool, may_join: bool) -> NewJob {
+        NewJob {
             kind: if is_export {
                 JobKind::Export
             } else {
@@ -279,7 +301,11 @@ impl Tested {
             truncate: false,
             key: None,
             pins: "{}".to_owned(),
-        };
+        }
+    }
+
+    async fn submit(&mut self, user: usize, work: u8, is_export: bool, may_join: bool) {
+        let new = self.new_job(user, work, is_export, may_join);
         let same = self
             .known
             .iter()

@@ -34,6 +34,7 @@ use crate::store::logs::Level;
 use crate::worker::RETRY_EVERY;
 use crate::worker::Run;
 use crate::worker::Worker;
+use crate::worker::sweep::blocking;
 
 /// A file whose content is known.
 struct Surveyed {
@@ -70,17 +71,19 @@ impl Worker {
             import.file_name, import.bytes, import.sha256
         );
         self.tell(job, Level::Info, &[begun]).await;
+        let options = options(&import, &connector, &destination).await?;
         // Gone with the job, and with it what was made of the upload on the way.
         let folder = self.objects.work_folder(job.id, job.attempt)?;
-        let options = options(&import, &connector, &destination).await?;
-        let surveyed = Arc::new(
-            self.survey(&import, options, folder.path().to_owned(), run)
-                .await?,
-        );
-        self.tell(job, Level::Info, &surveyed.survey.lines()).await;
-        let report = self
-            .load(job, &connector, &destination, surveyed.clone(), run)
-            .await?;
+        let work = folder.path().to_owned();
+        let loaded = async {
+            let surveyed = Arc::new(self.survey(&import, options, work, run).await?);
+            self.tell(job, Level::Info, &surveyed.survey.lines()).await;
+            let report = self.load(job, &connector, &destination, surveyed.clone(), run);
+            Ok((surveyed, report.await?))
+        };
+        let loaded: Result<_> = loaded.await;
+        blocking(move || Ok(drop(folder))).await?;
+        let (surveyed, report) = loaded?;
         let mut lines = vec![match report.rows {
             1 => format!("1 row is in {}", destination.shown()),
             rows => format!("{rows} rows are in {}", destination.shown()),

@@ -13,6 +13,7 @@ use crate::job::Job;
 use crate::job::JobStatus;
 use crate::store::leases::Expired;
 use crate::store::logs::Level;
+use crate::store::now_us;
 use crate::worker::Ended;
 use crate::worker::Run;
 use crate::worker::TELL_EVERY;
@@ -28,23 +29,35 @@ const FIRST_LOOK: Duration = Duration::from_millis(100);
 impl Worker {
     /// Looks for jobs whose workers are not heard of any more.
     pub(super) async fn expire_regularly(self, mut draining: watch::Receiver<bool>) {
+        let look_every = self.config.job_lease / RENEWALS;
+        let mut looked_at = now_us();
         while !*draining.borrow() {
-            match self.store.expire_leases(self.config.attempts_max).await {
-                Ok(expired) if expired == Expired::default() => {}
-                Ok(expired) => {
-                    warn!(
-                        queued = expired.queued,
-                        ended = expired.ended,
-                        "workers were not heard of for a lease"
-                    );
-                    self.queued.notify_one();
-                }
-                Err(error) => error!(%error, "cannot look for leases that have run out"),
+            // After the machine or this process has slept, or the clock has leapt, those that work here
+            // have to get their time to renew: their leases are over, and they are not lost.
+            let passed = Duration::from_micros(now_us().saturating_sub(looked_at).unsigned_abs());
+            looked_at = now_us();
+            if passed < 2 * look_every {
+                self.expire().await;
             }
             tokio::select! {
-                () = tokio::time::sleep(self.config.job_lease / RENEWALS) => {}
+                () = tokio::time::sleep(look_every) => {}
                 _ = draining.changed() => {}
             }
+        }
+    }
+
+    async fn expire(&self) {
+        match self.store.expire_leases(self.config.attempts_max).await {
+            Ok(expired) if expired == Expired::default() => {}
+            Ok(expired) => {
+                warn!(
+                    queued = expired.queued,
+                    ended = expired.ended,
+                    "workers were not heard of for a lease"
+                );
+                self.queued.notify_one();
+            }
+            Err(error) => error!(%error, "cannot look for leases that have run out"),
         }
     }
 

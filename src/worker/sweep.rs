@@ -64,9 +64,14 @@ impl Worker {
             })
             .await?;
         }
-        for name in self.store.forget_uploads().await? {
-            tell(self.objects.remove(&ObjectName::Upload { name: &name }));
-        }
+        let (objects, uploads) = (self.objects.clone(), self.store.forget_uploads().await?);
+        blocking(move || {
+            for name in &uploads {
+                tell(objects.remove(&ObjectName::Upload { name }));
+            }
+            Ok(())
+        })
+        .await?;
         self.remove_orphans().await?;
         self.store.forget_keys().await?;
         let lifetime_us = i64::try_from(self.config.job_lifetime.as_micros()).unwrap_or(i64::MAX);
@@ -112,7 +117,9 @@ impl Worker {
 }
 
 /// Removing a large file takes its time.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
 }
 

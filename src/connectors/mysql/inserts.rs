@@ -27,11 +27,13 @@ const SECONDS_A_DAY: i64 = 86_400;
 pub(super) struct Inserts {
     /// What each begins with.
     head: String,
+    /// How long one has to stay below, unless it is of a single row.
+    longest: usize,
 }
 
 impl Inserts {
-    pub(super) fn new(head: String) -> Self {
-        Self { head }
+    pub(super) fn new(head: String, longest: usize) -> Self {
+        Self { head, longest }
     }
 
     /// Sends the rows of all batches and says how many there were.
@@ -40,12 +42,21 @@ impl Inserts {
         let mut statement = String::new();
         while let Some(batch) = batches.blocking_next()? {
             for row in 0..batch.num_rows() {
-                statement.push_str(if statement.is_empty() { &self.head } else { "," });
+                let before = statement.len();
+                statement.push_str(if before == 0 { &self.head } else { "," });
                 for (index, column) in batch.columns().iter().enumerate() {
                     statement.push(if index == 0 { '(' } else { ',' });
                     push(&mut statement, column.as_ref(), row)?;
                 }
                 statement.push(')');
+                if statement.len() >= self.longest && before > 0 {
+                    // A long row behind others goes alone.
+                    let row = statement.split_off(before).split_off(1);
+                    let others = std::mem::replace(&mut statement, self.head.clone() + &row);
+                    if sender.blocking_send(others).is_err() {
+                        return Ok(rows);
+                    }
+                }
                 let is_full = statement.len() >= STATEMENT_BYTES;
                 if is_full && sender.blocking_send(std::mem::take(&mut statement)).is_err() {
                     // Nobody takes it any more, and knows why.
@@ -127,6 +138,13 @@ pub(super) fn quoted(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::StringArray;
+    use arrow::datatypes::Field;
+    use arrow::datatypes::Schema;
+    use arrow::record_batch::RecordBatch;
+
     use super::*;
 
     #[test]
@@ -134,5 +152,30 @@ mod tests {
         assert_eq!(literal("it's a \\ and ' too"), r"'it\'s a \\ and \' too'");
         assert_eq!(literal(""), "''");
         assert_eq!(quoted("a`b"), "`a``b`");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn row_that_is_too_long_behind_others_goes_alone() {
+        let schema = Arc::new(Schema::new(vec![Field::new("t", DataType::Utf8, true)]));
+        let long = "b".repeat(60);
+        let texts = StringArray::from(vec!["a", "a", &long, "c", &long, &long]);
+        let batch = RecordBatch::try_new(schema, vec![Arc::new(texts)]).unwrap();
+        let (batches, stream) = Batches::channel();
+        let (sender, mut statements) = mpsc::channel(100);
+        let writing = tokio::task::spawn_blocking(move || {
+            batches.blocking_send(batch).unwrap();
+            batches.end(Ok(())).unwrap();
+            Inserts::new("insert ".to_owned(), 75).write(stream, &sender)
+        });
+        assert_eq!(writing.await.unwrap().unwrap(), 6);
+        let mut sent = Vec::new();
+        while let Some(statement) = statements.recv().await {
+            sent.push(statement);
+        }
+        let alone = format!("insert ('{long}')");
+        assert_eq!(
+            sent,
+            ["insert ('a'),('a')", &alone, "insert ('c')", &alone, &alone]
+        );
     }
 }

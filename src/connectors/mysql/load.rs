@@ -288,17 +288,18 @@ impl MySql {
         names: &[&str],
         batches: Batches,
     ) -> Result<u64> {
-        let inserts = Inserts::new(format!("insert into {table} ({}) values ", list(names, quoted)));
-        let (sender, mut statements) = mpsc::channel(STATEMENTS_IN_FLIGHT);
-        let writing = tokio::task::spawn_blocking(move || inserts.write(batches, &sender));
         let longest = self.texts(client, "select @@max_allowed_packet").await?;
         let longest = longest.into_iter().flatten().flatten().next();
         let longest = longest.and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
+        let head = format!("insert into {table} ({}) values ", list(names, quoted));
+        let inserts = Inserts::new(head, longest);
+        let (sender, mut statements) = mpsc::channel(STATEMENTS_IN_FLIGHT);
+        let writing = tokio::task::spawn_blocking(move || inserts.write(batches, &sender));
         // A commit for each would wait for the disk.
         self.heard(client.command("start transaction").await)?;
         while let Some(statement) = statements.recv().await {
             let statement: String = statement;
-            // A row alone is so long: statements are sent long before.
+            // A row alone is so long.
             if statement.len() >= longest {
                 return Err(Error::new(
                     ErrorCode::TooLarge,
