@@ -137,9 +137,10 @@ impl Client {
                 .header("X-Holistics-Key", &self.key)
                 .header("Accept-Encoding", "identity");
             if from > 0 {
-                request = request
-                    .header("Range", format!("bytes={from}-"))
-                    .header("If-Range", etag);
+                request = request.header("Range", format!("bytes={from}-"));
+            }
+            if from > 0 && !etag.is_empty() {
+                request = request.header("If-Range", etag);
             }
             request.call()
         })
@@ -220,7 +221,9 @@ impl Client {
                 "the certificate of {host} is not trusted: {words}; \
                  SSL_CERT_FILE names a file of those that are"
             ),
-            ureq::Error::HostNotFound => format!("cannot reach {host}: there is no host of this name{hint}"),
+            _ if matches!(error, ureq::Error::HostNotFound) || words.contains("failed to lookup address") => {
+                format!("cannot reach {host}: there is no host of this name, or no network to ask for it")
+            }
             _ => format!("cannot reach {host}: {words}{hint}"),
         };
         Error::new(ErrorCode::Unreachable, message)

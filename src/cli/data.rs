@@ -4,6 +4,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::OsStringValueParser;
+use clap::builder::TypedValueParser as _;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -15,7 +17,13 @@ use crate::store::Store;
 #[derive(Args)]
 pub(super) struct DataArgs {
     /// Folder of everything the server keeps; else ./holistics-data
-    #[arg(long, env = "HOLISTICS_DATA_DIR", value_name = "DIR", global = true)]
+    #[arg(
+        long,
+        env = "HOLISTICS_DATA_DIR",
+        value_name = "DIR",
+        value_parser = OsStringValueParser::new().map(PathBuf::from),
+        global = true
+    )]
     data_dir: Option<PathBuf>,
 }
 

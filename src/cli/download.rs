@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io;
 use std::io::ErrorKind;
 use std::io::Read as _;
+use std::io::Seek as _;
+use std::io::StdoutLock;
 use std::io::Write;
 use std::path::Path;
 use std::thread;
@@ -12,12 +14,17 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::Digest as _;
 use sha2::Sha256;
+use ureq::Body;
+use ureq::http::Response;
 
 use crate::cli::client::Client;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::unwritable;
+use crate::cli::submit::style;
+use crate::cli::submit::wait;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -40,11 +47,11 @@ pub(super) struct Manifest {
 }
 
 /// Has a file written beside where it belongs, where it appears once it is whole. A pipe or a device stays what it is.
-pub(super) fn save_aside(
+pub(super) fn save_aside<T>(
     path: &Path,
     interrupt: &Interrupt,
-    write: impl FnOnce(&mut File, &str) -> Result<()>,
-) -> Result<()> {
+    write: impl FnOnce(&mut File, &str) -> Result<T>,
+) -> Result<T> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let path = target.as_path();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -66,8 +73,8 @@ pub(super) fn save_aside(
     let done = kept
         .map_err(unwritable)
         .and_then(|()| write(&mut file, &place))
-        .and_then(|()| file.sync_all().map_err(unwritable))
-        .and_then(|()| fs::rename(&aside, path).map_err(unwritable));
+        .and_then(|written| file.sync_all().map(|()| written).map_err(unwritable))
+        .and_then(|written| fs::rename(&aside, path).map(|()| written).map_err(unwritable));
     if done.is_err() {
         let _ = fs::remove_file(&aside);
     }
@@ -78,28 +85,141 @@ pub(super) fn save_aside(
 /// A file to be fetched.
 pub(super) struct Download<'a> {
     pub(super) client: &'a Client,
-    pub(super) link: &'a str,
-    pub(super) manifest: &'a Manifest,
+    /// Which makes it.
+    pub(super) job_id: i64,
     pub(super) bar: &'a ProgressBar,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+/// Where the file goes.
+pub(super) trait Out: Write {
+    /// Takes back what was written; whether that can be.
+    fn restart(&mut self) -> bool;
+}
+
+impl Out for File {
+    fn restart(&mut self) -> bool {
+        self.set_len(0).and_then(|()| self.rewind()).is_ok()
+    }
+}
+
+impl Out for StdoutLock<'_> {
+    fn restart(&mut self) -> bool {
+        false
+    }
+}
+
+/// What has arrived of it.
+struct Arrived<'a, O: Out> {
+    of: &'a Download<'a>,
+    out: &'a mut O,
+    place: &'a str,
+    bytes: u64,
+    sum: Sha256,
+    piece: Vec<u8>,
+}
+
+impl<O: Out> Arrived<'_, O> {
+    /// Writes what an answer has, to its end or until it breaks off, and says which it was.
+    fn take(&mut self, answer: &mut Response<Body>) -> Result<bool> {
+        let mut body = answer.body_mut().as_reader();
+        loop {
+            let bytes = match body.read(&mut self.piece) {
+                Ok(0) => return Ok(true),
+                Ok(read) => self.piece.get(..read).unwrap_or_default(),
+                Err(_) => return Ok(false),
+            };
+            self.sum.update(bytes);
+            if let Err(error) = self.out.write_all(bytes) {
+                let Download {
+                    client, interrupt, ..
+                } = self.of;
+                interrupt.give_up(client);
+                // A reader that has gone has had enough.
+                if error.kind() == ErrorKind::BrokenPipe {
+                    std::process::exit(0);
+                }
+                return Err(unwritable(self.place, &error));
+            }
+            self.bytes += bytes.len() as u64;
+            self.of.bar.set_position(self.bytes);
+        }
+    }
 }
 
 impl Download<'_> {
-    pub(super) fn save(&self, path: &Path, interrupt: &Interrupt) -> Result<()> {
-        save_aside(path, interrupt, |file, place| self.write(file, place))
+    /// Writes the file, most of it while it is made, checks that it is what was made, and says what its manifest says.
+    pub(super) fn write(&self, out: &mut impl Out, place: &str) -> Result<Value> {
+        let Self {
+            client, job_id, bar, ..
+        } = *self;
+        let mut arrived = Arrived {
+            of: self,
+            out,
+            place,
+            bytes: 0,
+            sum: Sha256::new(),
+            piece: vec![0; PIECE_BYTES],
+        };
+        let link = format!("/exports/download?job_id={job_id}");
+        // Not the link of the answer, which may name another host: the key is for this one.
+        let link = client.url(&link);
+        let mut is_whole = false;
+        let mut follow = |secs: f64| {
+            let link = format!("{link}&_follow=true&_wait={secs}");
+            // What cannot be had this way can later.
+            let Ok(mut answer) = client.get_part(&link, 0, "") else {
+                return Ok(false);
+            };
+            if answer.status() != 200 {
+                return Ok(false);
+            }
+            self.measure(None)?;
+            is_whole = arrived.take(&mut answer)?;
+            Ok(true)
+        };
+        let poll = format!("/queries/get_export_results.json?job_id={job_id}");
+        wait(client, job_id, &poll, bar, self.interrupt, Some(&mut follow))?;
+        let told: Value = client.get_json(&format!("/jobs/{job_id}/manifest.json"))?;
+        let manifest: Manifest = serde_json::from_value(told.clone()).map_err(|_| client.is_no_server())?;
+        // The job may have begun again, and made another file.
+        if !is_whole && arrived.bytes > 0 && arrived.out.restart() {
+            (arrived.bytes, arrived.sum) = (0, Sha256::new());
+        }
+        self.measure(Some(manifest.bytes))?;
+        self.fetch(&link, &manifest, &mut arrived)?;
+        arrived.out.flush().map_err(|error| unwritable(place, &error))?;
+        match arrived.bytes == manifest.bytes && hex(&arrived.sum.finalize()) == manifest.sha256 {
+            true => Ok(told),
+            false => Err(incomplete(
+                "what arrived is not what the server made: its SHA-256 is another".to_owned(),
+            )),
+        }
     }
 
-    /// Fetches the file, goes on where it breaks off, and checks that it is what was made.
-    pub(super) fn write(&self, out: &mut impl Write, place: &str) -> Result<()> {
-        let incomplete = |message: String| Error::new(ErrorCode::Unreachable, message);
-        let all = self.manifest.bytes;
-        let mut sum = Sha256::new();
-        let mut position = 0;
+    /// From now on the line shows how much has arrived, and of how much as soon as that is known.
+    fn measure(&self, all: Option<u64>) -> Result<()> {
+        // The rate is that of the download alone.
+        self.bar.reset();
+        match all {
+            None => self
+                .bar
+                .set_style(style("{spinner} {bytes} {wide_msg} {bytes_per_sec}")?),
+            Some(bytes) => {
+                self.bar.set_length(bytes);
+                let template = "{bytes} of {total_bytes} {wide_bar} {bytes_per_sec}, {eta} left";
+                self.bar.set_style(style(template)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches what is missing, and goes on where it breaks off.
+    fn fetch(&self, link: &str, manifest: &Manifest, arrived: &mut Arrived<impl Out>) -> Result<()> {
         let mut breaks = 0;
         let mut etag = String::new();
-        let mut piece = vec![0; PIECE_BYTES];
-        while position < all {
-            let part = self.client.get_part(self.link, position, &etag);
-            let mut answer = match part {
+        while arrived.bytes < manifest.bytes {
+            let mut answer = match self.client.get_part(link, arrived.bytes, &etag) {
                 Ok(answer) => answer,
                 Err(_) if breaks < BREAKS_MAX => {
                     breaks += 1;
@@ -108,7 +228,7 @@ impl Download<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            let expected = if position == 0 { 200 } else { 206 };
+            let expected = if arrived.bytes == 0 { 200 } else { 206 };
             if answer.status() != expected {
                 let status = answer.status();
                 return Err(incomplete(format!(
@@ -118,33 +238,23 @@ impl Download<'_> {
             if let Some(tag) = answer.headers().get("etag").and_then(|tag| tag.to_str().ok()) {
                 tag.clone_into(&mut etag);
             }
-            let mut body = answer.body_mut().as_reader();
-            while let Ok(read @ 1..) = body.read(&mut piece) {
-                let bytes = piece.get(..read).unwrap_or_default();
-                sum.update(bytes);
-                match out.write_all(bytes) {
-                    // A reader that has gone has had enough.
-                    Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
-                    Err(error) => return Err(unwritable(place, &error)),
-                    Ok(()) => {}
-                }
-                position += read as u64;
+            let before = arrived.bytes;
+            arrived.take(&mut answer)?;
+            if arrived.bytes > before {
                 breaks = 0;
-                self.bar.set_position(position);
             }
             breaks += 1;
-            if position < all && breaks > BREAKS_MAX {
+            if arrived.bytes < manifest.bytes && breaks > BREAKS_MAX {
+                let (bytes, all) = (arrived.bytes, manifest.bytes);
                 return Err(incomplete(format!(
-                    "the download broke off after {position} of {all} bytes"
+                    "the download broke off after {bytes} of {all} bytes"
                 )));
             }
         }
-        out.flush().map_err(|error| unwritable(place, &error))?;
-        match position == all && hex(&sum.finalize()) == self.manifest.sha256 {
-            true => Ok(()),
-            false => Err(incomplete(
-                "what arrived is not what the server made: its SHA-256 is another".to_owned(),
-            )),
-        }
+        Ok(())
     }
+}
+
+fn incomplete(message: String) -> Error {
+    Error::new(ErrorCode::Unreachable, message)
 }

@@ -4,13 +4,11 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::ProgressBar;
-use serde::Deserialize;
-use serde_json::Value;
 
 use crate::cli::client::Client;
 use crate::cli::download::Download;
 use crate::cli::download::Manifest;
+use crate::cli::download::save_aside;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::is_json;
 use crate::cli::output::say_note;
@@ -19,9 +17,7 @@ use crate::cli::profile::CSV_PROFILES;
 use crate::cli::profile::ServerArgs;
 use crate::cli::submit::Submit;
 use crate::cli::submit::spinner;
-use crate::cli::submit::style;
 use crate::cli::submit::submit;
-use crate::cli::submit::wait;
 use crate::error::Error;
 use crate::error::Result;
 
@@ -70,16 +66,6 @@ pub(super) struct Export<'a> {
     pub(super) output: Option<&'a Path>,
 }
 
-#[derive(Deserialize)]
-struct Polled {
-    export: Link,
-}
-
-#[derive(Deserialize)]
-struct Link {
-    http_path: String,
-}
-
 pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let format = format_of(args)?;
     let output = Some(args.output.as_path()).filter(|path| *path != Path::new(STANDARD_OUTPUT));
@@ -101,27 +87,18 @@ impl Export<'_> {
     pub(super) fn run(&self, client: &Client) -> Result<()> {
         let bar = spinner()?;
         let interrupt = Interrupt::watch(client, &bar)?;
-        let (job_id, _) = self.make(client, &interrupt, &bar)?;
-        // Not the link, which may name another host: the key is for this one.
-        let link = client.url(&format!("/exports/download?job_id={job_id}"));
-        let told: Value = client.get_json(&format!("/jobs/{job_id}/manifest.json"))?;
-        let manifest: Manifest = serde_json::from_value(told.clone()).map_err(|_| client.is_no_server())?;
-        // The rate is that of the download alone.
-        bar.reset();
-        bar.set_length(manifest.bytes);
-        bar.set_style(style(
-            "{bytes} of {total_bytes} {wide_bar} {bytes_per_sec}, {eta} left",
-        )?);
+        let job_id = self.submit(client, &interrupt)?;
         let download = Download {
             client,
-            link: &link,
-            manifest: &manifest,
+            job_id,
             bar: &bar,
+            interrupt: &interrupt,
         };
-        match self.output {
+        let told = match self.output {
             None => download.write(&mut std::io::stdout().lock(), "standard output")?,
-            Some(path) => download.save(path, &interrupt)?,
-        }
+            Some(path) => save_aside(path, &interrupt, |file, place| download.write(file, place))?,
+        };
+        let manifest: Manifest = serde_json::from_value(told.clone()).map_err(|_| client.is_no_server())?;
         bar.finish_and_clear();
         if manifest.truncated {
             say_note(&format!(
@@ -143,13 +120,8 @@ impl Export<'_> {
         Ok(())
     }
 
-    /// Has the file made; its job, and where it is.
-    pub(super) fn make(
-        &self,
-        client: &Client,
-        interrupt: &Interrupt,
-        bar: &ProgressBar,
-    ) -> Result<(i64, String)> {
+    /// Has the file made, and says the job.
+    pub(super) fn submit(&self, client: &Client, interrupt: &Interrupt) -> Result<i64> {
         let mut options = Vec::new();
         options.extend(self.csv_profile.map(|profile| ("_profile", profile)));
         options.extend(self.truncate.then_some(("_truncate", "true")));
@@ -159,11 +131,7 @@ impl Export<'_> {
             filters: self.filters,
             options,
         };
-        let job_id = submit(client, &asked, interrupt)?;
-        let poll = format!("/queries/get_export_results.json?job_id={job_id}");
-        let done = wait(client, job_id, &poll, bar, interrupt)?;
-        let polled: Polled = serde_json::from_str(&done).map_err(|_| client.is_no_server())?;
-        Ok((job_id, polled.export.http_path))
+        submit(client, &asked, interrupt)
     }
 }
 

@@ -62,6 +62,14 @@ impl Interrupt {
         Ok(interrupt)
     }
 
+    /// Stops the job, because nobody can take what it makes.
+    pub(super) fn give_up(&self, client: &Client) {
+        if let Some(id) = self.lock().job_id.take() {
+            // It ends by itself at worst.
+            let _ = cancel(client, id);
+        }
+    }
+
     fn stop(&self, client: &Client) -> ! {
         let (_, changed) = &*self.state;
         let waited = changed.wait_timeout_while(self.lock(), CANCEL_TIMEOUT, |state| state.is_submitting);
@@ -72,9 +80,10 @@ impl Interrupt {
         match state.job_id {
             None => say_interrupted("interrupted".to_owned()),
             Some(id) => {
-                let cancelled: Result<Value> =
-                    client.send_json("PUT", &format!("/jobs/{id}/cancel.json"), &json!({}));
-                let word = if cancelled.is_ok() { "cancelled" } else { "goes on" };
+                let word = match cancel(client, id) {
+                    Ok(()) => "cancelled",
+                    Err(_) => "goes on",
+                };
                 say_interrupted(format!("interrupted: job {id} {word}"));
             }
         }
@@ -115,4 +124,9 @@ impl Interrupt {
     pub(super) fn set_part(&self, part: Option<PathBuf>) {
         self.lock().part = part;
     }
+}
+
+fn cancel(client: &Client, job_id: i64) -> Result<()> {
+    let path = format!("/jobs/{job_id}/cancel.json");
+    client.send_json::<Value>("PUT", &path, &json!({})).map(drop)
 }

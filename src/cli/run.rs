@@ -166,7 +166,7 @@ fn page(client: &Client, args: &RunArgs, bar: &ProgressBar, interrupt: &Interrup
     let job_id = submit(client, &asked, interrupt)?;
     let (page, size) = (args.page.unwrap_or(1), args.page_size);
     let poll = format!("/queries/get_query_results.json?job_id={job_id}&_page={page}&_page_size={size}");
-    let text = wait(client, job_id, &poll, bar, interrupt)?;
+    let text = wait(client, job_id, &poll, bar, interrupt, None)?;
     bar.finish_and_clear();
     Ok((job_id, text))
 }

@@ -17,6 +17,7 @@ use crate::cli::output::say_object;
 use crate::cli::output::unless_json;
 use crate::cli::profile::ServerArgs;
 use crate::cli::submit::spinner;
+use crate::cli::submit::wait;
 use crate::error::Result;
 
 #[derive(Args)]
@@ -29,6 +30,16 @@ pub(super) struct OpenArgs {
     /// The format of the file
     #[arg(long, value_parser = FORMATS, default_value = "xlsx")]
     format: String,
+}
+
+#[derive(Deserialize)]
+struct Polled {
+    export: Link,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    http_path: String,
 }
 
 /// A report as a server shows it.
@@ -148,7 +159,11 @@ pub(super) fn open(server: &ServerArgs, args: &OpenArgs) -> Result<()> {
     };
     let bar = spinner()?;
     let interrupt = Interrupt::watch(&client, &bar)?;
-    let (job_id, link) = export.make(&client, &interrupt, &bar)?;
+    let job_id = export.submit(&client, &interrupt)?;
+    let poll = format!("/queries/get_export_results.json?job_id={job_id}");
+    let done = wait(&client, job_id, &poll, &bar, &interrupt, None)?;
+    let polled: Polled = serde_json::from_str(&done).map_err(|_| client.is_no_server())?;
+    let link = polled.export.http_path;
     bar.finish_and_clear();
     say_object(&serde_json::json!({"job_id": job_id, "http_path": link}), &link)?;
     if !is_json() && console::Term::stdout().is_term() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use indicatif::ProgressBar;
 use indicatif::ProgressFinish;
@@ -146,6 +147,9 @@ pub(super) fn encoded(value: &str) -> String {
     utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
 }
 
+/// Takes what a job makes while it makes it: waits so many seconds for its beginning, and says whether there was one.
+pub(super) type Follow<'a> = dyn FnMut(f64) -> Result<bool> + 'a;
+
 /// Asks until the job is done and hands the answer out.
 pub(super) fn wait(
     client: &Client,
@@ -153,13 +157,20 @@ pub(super) fn wait(
     poll: &str,
     bar: &ProgressBar,
     interrupt: &Interrupt,
+    follow: Option<&mut Follow>,
 ) -> Result<String> {
-    let done = poll_until_done(client, job_id, poll, bar);
+    let done = poll_until_done(client, job_id, poll, bar, follow);
     interrupt.job_is_over();
     done
 }
 
-fn poll_until_done(client: &Client, job_id: i64, poll: &str, bar: &ProgressBar) -> Result<String> {
+fn poll_until_done(
+    client: &Client,
+    job_id: i64,
+    poll: &str,
+    bar: &ProgressBar,
+    mut follow: Option<&mut Follow>,
+) -> Result<String> {
     let (mut last_id, mut failures) = (0, 0);
     let gone = |error: Error| match error.code {
         ErrorCode::NotFound => Error::new(
@@ -169,11 +180,18 @@ fn poll_until_done(client: &Client, job_id: i64, poll: &str, bar: &ProgressBar) 
         _ => error,
     };
     loop {
-        let secs = client.wait_secs(if bar.is_hidden() {
+        let mut secs = client.wait_secs(if bar.is_hidden() {
             WAIT_SECS
         } else {
             WAIT_SHOWN_SECS
         });
+        let asked_at = Instant::now();
+        match follow.as_mut().map(|follow| follow(secs)).transpose()? {
+            Some(true) => follow = None,
+            // That was the wait; a server that cannot be followed has answered at once.
+            Some(false) if asked_at.elapsed().as_secs_f64() > secs / 2.0 => secs = 0.0,
+            _ => {}
+        }
         let text = match client.get_ok(&format!("{poll}&_wait={secs}")) {
             Ok(text) => text,
             // The job goes on; so does the wait for it, for a while.

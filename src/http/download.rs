@@ -34,9 +34,12 @@ use crate::http::auth::address_of;
 use crate::http::auth::has_key;
 use crate::http::encoding::accepted;
 use crate::http::error::Rejection;
+use crate::http::follow::Followed;
+use crate::http::follow::follow;
 use crate::http::links;
 use crate::http::new_job::may_export;
 use crate::http::params::Params;
+use crate::http::params::flag;
 use crate::http::poll::find_job;
 use crate::http::poll::tell_truncated;
 use crate::http::range::Part;
@@ -47,7 +50,7 @@ use crate::objects::ObjectName;
 use crate::store::results::StoredExport;
 
 /// Read from disk at a time.
-const PIECE_BYTES: usize = 256 << 10;
+pub(super) const PIECE_BYTES: usize = 256 << 10;
 /// How many pieces are read before they are sent.
 const PIECES_AHEAD: usize = 2;
 
@@ -57,6 +60,8 @@ const PIECES_AHEAD: usize = 2;
     path = "/exports/download",
     params(
         ("job_id" = i64, Query, description = "From the submit's answer"),
+        ("_follow" = Option<bool>, Query, description = "With a key: a file that is being written is sent while it is; the answer has no length, and breaks off if the file does not become whole"),
+        ("_wait" = Option<f64>, Query, description = "With `_follow`: seconds to wait for its beginning, 0 to 50"),
         ("user_id" = Option<i64>, Query, description = "Of a signed link"),
         ("expires" = Option<i64>, Query, description = "Of a signed link, which needs no key"),
         ("signature" = Option<String>, Query, description = "Of a signed link"),
@@ -105,7 +110,13 @@ pub(crate) async fn download(State(app): State<App>, request: Request) -> Result
             }
             let job = find_job(&app, &caller, params.job_id()?).await?;
             may_export(&caller)?;
-            job
+            match flag("_follow", params.get("_follow"))? && !job.is_finished() {
+                false => job,
+                true => match follow(&app, &caller, &params, job, &trail).await? {
+                    Followed::Done(job) => job,
+                    Followed::Growing(response) => return Ok(response),
+                },
+            }
         }
     };
     let mut headers = parts.headers;
@@ -230,11 +241,7 @@ async fn send(
             return Ok((StatusCode::RANGE_NOT_SATISFIABLE, answer).into_response());
         }
     };
-    let content_type = match options.compress {
-        Some(compression) => compression.content_type(),
-        None => format.content_type(),
-    };
-    set(&mut answer, header::CONTENT_TYPE, content_type)?;
+    set(&mut answer, header::CONTENT_TYPE, content_type(format, options))?;
     if let Some(encoding) = encoding {
         set(&mut answer, header::CONTENT_ENCODING, encoding.content_encoding())?;
     }
@@ -258,6 +265,13 @@ async fn send(
         None => file_part(app, stored, range).await?,
     };
     Ok((status, answer, body).into_response())
+}
+
+pub(super) fn content_type(format: Format, options: &Options) -> &'static str {
+    match options.compress {
+        Some(compression) => compression.content_type(),
+        None => format.content_type(),
+    }
 }
 
 async fn file_part(app: &App, export: &StoredExport, range: Range<u64>) -> Result<Body, Rejection> {
@@ -291,7 +305,7 @@ fn object_of(export: &StoredExport) -> ObjectName<'_> {
     }
 }
 
-fn read_piece(file: &File, range: Range<u64>) -> Result<Bytes, Error> {
+pub(super) fn read_piece(file: &File, range: Range<u64>) -> Result<Bytes, Error> {
     kill_point("download");
     let length = usize::try_from(range.end - range.start).map_err(Error::internal)?;
     let mut piece = vec![0; length];

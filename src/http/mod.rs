@@ -12,6 +12,7 @@ mod encoding;
 mod error;
 mod feed_files;
 mod feeds;
+mod follow;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod idempotency;

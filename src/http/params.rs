@@ -45,6 +45,15 @@ impl Params {
     }
 }
 
+/// Reads an option that is off unless given.
+pub(crate) fn flag(name: &str, text: Option<&str>) -> Result<bool, Error> {
+    match text {
+        None | Some("" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(Error::must_be(name, "`true` or `false`", other)),
+    }
+}
+
 /// A number from 1 on.
 pub(crate) fn count(name: &str, text: Option<&str>, default: u64) -> Result<u64, Error> {
     let Some(text) = text.filter(|text| !text.is_empty()) else {

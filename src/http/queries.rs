@@ -36,6 +36,7 @@ use crate::http::new_job::queue;
 use crate::http::new_job::refuse_unknown;
 use crate::http::page::View;
 use crate::http::params::Segments;
+use crate::http::params::flag;
 use crate::http::params::report_id;
 use crate::http::poll::export;
 use crate::http::poll::page;
@@ -221,7 +222,7 @@ async fn submit(
         headers.get(CONTENT_TYPE),
         &read_body(app, request).await?,
     )?;
-    if parse_flag(&raw, "_strict")? {
+    if flag("_strict", raw.reserved("_strict"))? {
         refuse_unknown(&raw, &found.report)?;
     }
     pin(&mut raw, &caller.terms.pins, &found.report)?;
@@ -231,7 +232,7 @@ async fn submit(
         return Err(Error::new(ErrorCode::Forbidden, message).into());
     }
     let may_reuse = parse_cache(raw.reserved("_cache"))?;
-    let truncate = parse_flag(&raw, "_truncate")?;
+    let truncate = flag("_truncate", raw.reserved("_truncate"))?;
     // Nobody else than who waits for a page says which one; old clients send what they like.
     let page = |name| raw.reserved(name).filter(|_| format.is_none() && !wait.is_zero());
     let view = View::new(page("_page"), page("_page_size"), &headers)?;
@@ -289,15 +290,6 @@ fn parse_cache(text: Option<&str>) -> Result<bool, Error> {
         None | Some("" | "on") => Ok(true),
         Some("off") => Ok(false),
         Some(other) => Err(Error::must_be("_cache", "`on` or `off`", other)),
-    }
-}
-
-/// Reads an option that is off unless given.
-fn parse_flag(raw: &RawValues, name: &str) -> Result<bool, Error> {
-    match raw.reserved(name) {
-        None | Some("" | "false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(other) => Err(Error::must_be(name, "`true` or `false`", other)),
     }
 }
 

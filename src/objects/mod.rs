@@ -2,6 +2,7 @@
 //! A file is written aside and appears under its name whole or not at all; it never changes after that.
 //! Every name is made here. There is one backend, the local folder, so there is no interface to choose one.
 
+mod growing;
 mod private;
 mod room;
 mod writer;
@@ -18,11 +19,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytesize::ByteSize;
+use tokio::sync::watch;
 use tracing::info;
 
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::objects::growing::GrowingFiles;
+pub(crate) use crate::objects::growing::Growth;
 pub(crate) use crate::objects::private::keep_new_files_private;
 pub(crate) use crate::objects::private::make_private_file;
 pub(crate) use crate::objects::private::make_private_folder;
@@ -87,6 +91,8 @@ pub(crate) struct Objects {
     results: Arc<Room>,
     /// What uploads have together.
     uploads: Arc<Room>,
+    /// Files of exports that are being written.
+    growing: Arc<GrowingFiles>,
 }
 
 impl Objects {
@@ -117,6 +123,7 @@ impl Objects {
             _lock: lock,
             results: Arc::new(Room::new("results_bytes_max", results_max, of_results)),
             uploads: Arc::new(Room::new("uploads_bytes_max", uploads_max, of_uploads)),
+            growing: Arc::default(),
         };
         for entry in fs::read_dir(objects.temp_dir())? {
             let path = entry?.path();
@@ -140,7 +147,16 @@ impl Objects {
         // A result and an export of one job may both be in the making, and be called alike.
         let aside = name.path().to_string_lossy().replace('/', "-");
         let aside = self.temp_dir().join(aside);
-        ObjectWriter::new(aside, path, bytes_max, self.room(name).cloned())
+        let readers = match *name {
+            ObjectName::Export { job_id, attempt, .. } => Some((self.growing.clone(), job_id, attempt)),
+            _ => None,
+        };
+        ObjectWriter::new(aside, path, bytes_max, self.room(name).cloned(), readers)
+    }
+
+    /// The file that an export job writes, as soon as there is something of it. A small one never becomes a file.
+    pub(crate) async fn growing(&self, job_id: i64) -> watch::Receiver<Growth> {
+        self.growing.of(job_id).await
     }
 
     fn room(&self, name: &ObjectName) -> Option<&Arc<Room>> {

@@ -13,6 +13,8 @@ use std::thread::JoinHandle;
 use bytesize::ByteSize;
 
 use crate::error::Result;
+use crate::objects::growing::GrowingFiles;
+use crate::objects::growing::Teller;
 use crate::objects::room::Room;
 
 /// What is smaller never becomes a file: its bytes go into the row that names it, and cost no sync of their own.
@@ -42,6 +44,9 @@ pub(crate) struct ObjectWriter {
     room: Option<Arc<Room>>,
     taken: u64,
     published: bool,
+    /// Who may read along, of which job and attempt.
+    readers: Option<(Arc<GrowingFiles>, i64, i64)>,
+    teller: Option<Teller>,
 }
 
 /// A whole object.
@@ -101,7 +106,13 @@ impl Flusher {
 
 impl ObjectWriter {
     /// Writes to `aside` what is to appear at `path`; more bytes than this are refused.
-    pub(super) fn new(aside: PathBuf, path: PathBuf, bytes_max: ByteSize, room: Option<Arc<Room>>) -> Self {
+    pub(super) fn new(
+        aside: PathBuf,
+        path: PathBuf,
+        bytes_max: ByteSize,
+        room: Option<Arc<Room>>,
+        readers: Option<(Arc<GrowingFiles>, i64, i64)>,
+    ) -> Self {
         Self {
             small: Vec::new(),
             file: None,
@@ -113,6 +124,8 @@ impl ObjectWriter {
             room,
             taken: 0,
             published: false,
+            readers,
+            teller: None,
         }
     }
 
@@ -140,6 +153,9 @@ impl ObjectWriter {
             return Err(error.into());
         }
         self.published = true;
+        if let Some(teller) = &self.teller {
+            teller.tell_whole();
+        }
         Ok(Object::File { bytes: self.bytes })
     }
 
@@ -163,10 +179,17 @@ impl ObjectWriter {
             Some(file) => file,
             None => {
                 self.take(self.small.len())?;
-                let mut file = File::create_new(&self.aside)?;
+                let mut file = File::options()
+                    .read(true)
+                    .write(true)
+                    .create_new(true)
+                    .open(&self.aside)?;
                 check_disk(&file)?;
                 file.write_all(&self.small)?;
                 self.small = Vec::new();
+                if let Some((files, job_id, attempt)) = self.readers.take() {
+                    self.teller = Some(Teller::new(files, job_id, attempt, file.try_clone()?));
+                }
                 file
             }
         };
@@ -205,6 +228,9 @@ impl Write for ObjectWriter {
             buffer.len()
         };
         self.bytes += written as u64;
+        if let Some(teller) = &self.teller {
+            teller.tell(self.bytes);
+        }
         let passed = |step: u64| self.bytes / step > (self.bytes - written as u64) / step;
         if let Some(file) = &self.file
             && passed(DISK_CHECK_BYTES)

@@ -2,9 +2,16 @@
 
 use std::io::Read as _;
 
+use axum::body::Body;
 use axum::http::Method;
+use axum::http::Request;
+use futures::StreamExt as _;
+use sha2::Digest as _;
+use sha2::Sha256;
+use tower::ServiceExt as _;
 
 use crate::config::Config;
+use crate::hex::hex;
 use crate::tests::TestApp;
 
 async fn app_with_file() -> (TestApp, String) {
@@ -244,5 +251,81 @@ async fn client_that_takes_it_gets_the_compressed_copy() {
     assert_eq!(
         (answer.header("content-encoding"), &answer.body),
         ("", &before.body)
+    );
+}
+
+/// As large that it becomes a file, in several pieces.
+const MANY: &str = "select range as n from range(300000) order by n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn file_that_is_followed_is_the_file() {
+    for (format, sql) in [
+        ("csv", MANY),
+        ("arrow", MANY),
+        ("parquet", MANY),
+        ("csv", "select 1 as n"),
+    ] {
+        let app = TestApp::new().await;
+        app.report_sql(sql).await;
+        let job_id = app.submit(&format!("/queries/1/submit_export.{format}")).await;
+        let path = format!("/exports/download?job_id={job_id}");
+        assert_eq!(
+            app.get(&format!("{path}&_follow=true")).await.status,
+            422,
+            "nothing yet"
+        );
+        let follow = format!("{path}&_follow=true&_wait=50");
+        let (followed, ()) = tokio::join!(app.get(&follow), app.run_pending_jobs());
+        assert_eq!(followed.status, 200, "{}", followed.text());
+        let whole = app.get(&path).await;
+        assert_eq!(followed.body, whole.body, "{format}");
+        assert_eq!(followed.header("content-type"), whole.header("content-type"));
+        // A small one never grows: it is there at once, with its length.
+        assert_eq!(
+            followed.header("content-length").is_empty(),
+            sql == MANY,
+            "{format}"
+        );
+        let manifest = app.get(&format!("/jobs/{job_id}/manifest.json")).await.json();
+        assert_eq!(manifest["sha256"], hex(&Sha256::digest(&whole.body)));
+        // Now it is done.
+        assert_eq!(app.get(&follow).await.header("etag"), whole.header("etag"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn file_that_does_not_become_whole_breaks_off() {
+    let app = TestApp::new().await;
+    app.report_sql("select range as n from range(1000000000000)")
+        .await;
+    let job_id = app.submit("/queries/1/submit_export.csv").await;
+    let follow = format!("/exports/download?job_id={job_id}&_follow=true&_wait=50");
+    let request = Request::get(&follow).header("X-Holistics-Key", &app.key);
+    let following = async {
+        let answer = app
+            .router
+            .clone()
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+        let mut body = answer.into_body().into_data_stream();
+        let first = body.next().await.unwrap().unwrap();
+        assert!(first.starts_with(b"n\n0\n1\n"));
+        app.worker.store.cancel(job_id).await.unwrap();
+        let end = body.fold(Ok(()), async |end, piece| end.and(piece.map(drop)));
+        end.await.unwrap_err()
+    };
+    let (error, ()) = tokio::join!(following, app.run_pending_jobs());
+    assert!(error.to_string().contains("did not become whole"), "{error}");
+    assert_eq!(app.get(&follow).await.status, 422);
+    let wrong = app
+        .get(&format!("/exports/download?job_id={job_id}&_follow=yes"))
+        .await;
+    assert_eq!(wrong.status, 422);
+    assert!(
+        wrong.text().contains("`_follow` must be `true` or `false`"),
+        "{}",
+        wrong.text()
     );
 }

@@ -292,10 +292,30 @@ fn interrupted_export_stops_its_job_running_or_queued() {
 }
 
 #[test]
+fn reader_that_has_had_enough_stops_the_job() {
+    let desk = Desk::new("select range as n from range(1000000000000)", &[]);
+    let mut child = desk
+        .command(&["export", "1", "-o", "-", "--format", "csv"])
+        .env("HOLISTICS_KEY", &desk.key)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The job has begun, and will not end.
+    let mut first = [0; 6];
+    let mut reader = child.stdout.take().unwrap();
+    reader.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"n\n0\n1\n");
+    drop(reader);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    wait_for_status(&desk, 1, "cancelled");
+}
+
+#[test]
 fn interrupted_download_leaves_no_half_file() {
-    let host = something_that_answers(|path, host| {
-        let path = path.split('?').next().unwrap();
-        match path {
+    fn answer(path: &str, host: &str) -> Vec<u8> {
+        match path.split('?').next().unwrap() {
             "/queries/1/submit_export.csv" => response("200 OK", "{\"status\":\"created\",\"job_id\":1}"),
             "/queries/get_export_results.json" => response(
                 "200 OK",
@@ -307,24 +327,37 @@ fn interrupted_download_leaves_no_half_file() {
             ),
             _ => b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nn\n1\n".to_vec(),
         }
-    });
-    let home = tempfile::tempdir().unwrap();
-    let file = home.path().join("a.csv");
-    let child = client_command(home.path(), &["export", "1", "-o", file.to_str().unwrap()])
-        .env("HOLISTICS_HOST", &host)
-        .env("HOLISTICS_KEY", "key")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let has_begun = || fs::read_dir(home.path()).unwrap().next().is_some();
-    while !has_begun() {
-        thread::yield_now();
     }
-    let ended = interrupt(child);
-    assert_eq!(ended.status.code(), Some(130), "{}", stderr(&ended));
-    assert_eq!(stderr(&ended), "interrupted\n");
-    assert!(!has_begun());
+    let while_it_is_made = something_that_answers(answer);
+    let after_that = something_that_answers(|path, host| match path.contains("_follow") {
+        true => response(
+            "422 Unprocessable Entity",
+            "{\"errors\":[\"Holistics::NotFound\"]}",
+        ),
+        false => answer(path, host),
+    });
+    for (host, says) in [
+        (while_it_is_made, "interrupted: job 1 goes on\n"),
+        (after_that, "interrupted\n"),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("a.csv");
+        let child = client_command(home.path(), &["export", "1", "-o", file.to_str().unwrap()])
+            .env("HOLISTICS_HOST", &host)
+            .env("HOLISTICS_KEY", "key")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let parts = || fs::read_dir(home.path()).unwrap().map(Result::unwrap);
+        while !parts().any(|part| part.metadata().unwrap().len() > 0) {
+            thread::yield_now();
+        }
+        let ended = interrupt(child);
+        assert_eq!(ended.status.code(), Some(130), "{}", stderr(&ended));
+        assert_eq!(stderr(&ended), says);
+        assert_eq!(parts().count(), 0);
+    }
 }
 
 #[test]

@@ -158,7 +158,8 @@ fn keys_are_kept_by_profile_and_overridden_by_the_environment() {
     says(&run(&["whoami"], "", &given), 4, "cannot reach");
     let same = format!(" {host}/ ");
     says(&run(&["whoami", "--host", &same], "", &[]), 0, "viewer");
-    says(&run(&["whoami"], "", &[("HOLISTICS_TIMEOUT", "")]), 0, "viewer");
+    let empty = [("HOLISTICS_TIMEOUT", ""), ("HOLISTICS_DATA_DIR", "")];
+    says(&run(&["reports", "list"], "", &empty), 0, "One");
     let wrong = [("HOLISTICS_KEY", "wrong")];
     says(&run(&["whoami"], "", &wrong), 3, "it is that of HOLISTICS_KEY");
     says(&run(&["logout"], "", &[]), 0, "logged out of `default`");

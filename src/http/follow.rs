@@ -1,0 +1,156 @@
+//! A file handed out while it is written, to those who ask for that: what they get is whole if the answer ends as it should.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse as _;
+use axum::response::Response;
+use futures::TryStreamExt as _;
+use sha2::Digest as _;
+use sha2::Sha256;
+use tokio::sync::watch;
+
+use crate::access::Sight;
+use crate::error::Error;
+use crate::error::ErrorCode;
+use crate::exports::Format;
+use crate::exports::options::Options;
+use crate::hex::hex;
+use crate::http::App;
+use crate::http::audit::Trail;
+use crate::http::auth::Caller;
+use crate::http::download::PIECE_BYTES;
+use crate::http::download::content_type;
+use crate::http::download::read_piece;
+use crate::http::error::Rejection;
+use crate::http::params::Params;
+use crate::http::wait::job_after;
+use crate::http::wait::parse_wait;
+use crate::job::Job;
+use crate::job::JobKind;
+use crate::job::JobStatus;
+use crate::objects::Growth;
+use crate::store::results::Summed;
+
+/// What came first.
+pub(super) enum Followed {
+    /// The file has begun: the answer is it.
+    Growing(Response),
+    /// The job was done, or the time was over.
+    Done(Job),
+}
+
+/// Waits for the file of a job that is not done, as long as `_wait` says.
+pub(super) async fn follow(
+    app: &App,
+    caller: &Caller,
+    params: &Params,
+    job: Job,
+    trail: &Trail,
+) -> Result<Followed, Rejection> {
+    let wait = parse_wait(params.get("_wait"))?;
+    if job.kind != JobKind::Export {
+        return Ok(Followed::Done(job));
+    }
+    let growth = tokio::select! {
+        biased;
+        growth = app.objects.growing(job.id) => growth,
+        job = job_after(app, caller, job.id, wait) => return Ok(Followed::Done(job?)),
+    };
+    trail.note(|record| record.job_id = Some(job.id));
+    let format = Format::parse(&job.format).ok_or(Rejection::NoFile)?;
+    let options: Options = serde_json::from_str(&job.options).map_err(Error::internal)?;
+    let reader = Reader {
+        app: app.clone(),
+        job_id: job.id,
+        sight: caller.sight()?,
+        growth,
+        position: 0,
+        sum: Sha256::new(),
+    };
+    let pieces = futures::stream::try_unfold(reader, Reader::next).inspect_err(
+        move |error| tracing::debug!(job_id = job.id, %error, "a file that is followed breaks off"),
+    );
+    let headers = [(CONTENT_TYPE, content_type(format, &options))];
+    Ok(Followed::Growing(
+        (headers, Body::from_stream(pieces)).into_response(),
+    ))
+}
+
+/// Reads behind the one that writes.
+struct Reader {
+    app: App,
+    job_id: i64,
+    sight: Sight,
+    growth: watch::Receiver<Growth>,
+    position: u64,
+    /// Of what was read: whoever follows asks for it in the end.
+    sum: Sha256,
+}
+
+impl Reader {
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, Error> {
+        loop {
+            let Growth {
+                attempt,
+                file,
+                bytes,
+                is_whole,
+            } = self.growth.borrow_and_update().clone();
+            if self.position < bytes {
+                return self.read(file, bytes).await.map(Some);
+            }
+            if is_whole {
+                self.end(attempt).await?;
+                return Ok(None);
+            }
+            if self.growth.changed().await.is_err() && !self.growth.borrow().is_whole {
+                return Err(broken_off());
+            }
+        }
+    }
+
+    async fn read(mut self, file: Arc<std::fs::File>, bytes: u64) -> Result<(Bytes, Self), Error> {
+        let piece = self.position..bytes.min(self.position + PIECE_BYTES as u64);
+        self.position = piece.end;
+        let reading = tokio::task::spawn_blocking(move || {
+            let piece = read_piece(&file, piece)?;
+            self.sum.update(&piece);
+            Ok((piece, self))
+        });
+        reading.await.map_err(Error::internal)?
+    }
+
+    /// The file is whole once the job is done, and with it on disk.
+    async fn end(self, attempt: i64) -> Result<(), Error> {
+        let waiter = self.app.store.waiter(self.job_id);
+        let mut stop = self.app.stop.clone();
+        loop {
+            let mut told = std::pin::pin!(waiter.told());
+            // From here on no call is missed; what came before shows in the row.
+            told.as_mut().enable();
+            let job = self.app.store.job_seen_by(self.job_id, &self.sight).await?;
+            let job = job.ok_or_else(broken_off)?;
+            let is_own = job.attempt == attempt;
+            match (job.status, job.export_id) {
+                (JobStatus::Running | JobStatus::Cancelling, _) if is_own => {}
+                (JobStatus::Success, Some(export_id)) if is_own => {
+                    self.app.store.sync().await?;
+                    let sum = hex(&self.sum.finalize());
+                    return self.app.store.keep_sha256(Summed::Export(export_id), &sum).await;
+                }
+                _ => return Err(broken_off()),
+            }
+            tokio::select! {
+                () = told => {}
+                _ = stop.wait_for(|stop| *stop) => return Err(broken_off()),
+            }
+        }
+    }
+}
+
+fn broken_off() -> Error {
+    Error::new(ErrorCode::Cancelled, "the file did not become whole")
+}
