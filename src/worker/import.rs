@@ -82,7 +82,11 @@ impl Worker {
             Ok((surveyed, report.await?))
         };
         let loaded: Result<_> = loaded.await;
-        blocking(move || Ok(drop(folder))).await?;
+        blocking(move || {
+            drop(folder);
+            Ok(())
+        })
+        .await?;
         let (surveyed, report) = loaded?;
         let mut lines = vec![match report.rows {
             1 => format!("1 row is in {}", destination.shown()),
