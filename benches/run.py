@@ -35,7 +35,9 @@ PACKAGES = [
     "roapi==0.12.7",
 ]
 MILLION = 1_000_000
-WARM = pathlib.Path("/dev/shm/holistics-bench")
+WARM = WORK / "warm"
+# Stays free, or nearly.
+FREE_MB = 512
 # About ten rows.
 SMALL = "select * from lineitem where l_orderkey >= {key} and l_orderkey < {key} + 3 order by l_orderkey, l_linenumber"
 FILTER = "filters:\n  key: {type: number, required: true}\n"
@@ -63,14 +65,17 @@ def peak_mb(pid):
     return 0
 
 
-def warm_memory(scale):
-    """Takes memory and gives it back, as much as the largest file and its copy need: a virtual machine gets it
-    slowly from its host the first time, which would otherwise be measured with whoever comes first."""
+def warm_memory():
+    """Fills what is free with pages of a file without content, which the system gives away at once: a virtual machine
+    may have given free memory back to its host, and gets it slowly, which would be measured with whoever comes first."""
     lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
-    free = next(int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable"))
-    mb = min(int(5_000 * scale), free // 2)
-    run("dd", "if=/dev/zero", f"of={WARM}", "bs=1M", f"count={mb}", stderr=subprocess.DEVNULL)
-    WARM.unlink()
+    free = next(int(line.split()[1]) // 1024 for line in lines if line.startswith("MemFree"))
+    if free <= FREE_MB:
+        return
+    begin = WARM.stat().st_size >> 20 if WARM.exists() else 0
+    with WARM.open("ab") as file:
+        file.truncate((begin + free - FREE_MB) << 20)
+    run("dd", f"if={WARM}", "of=/dev/null", "bs=1M", f"skip={begin}", stderr=subprocess.DEVNULL)
 
 
 def watched(command, **options):
@@ -276,12 +281,12 @@ class Bench:
         ours, theirs, peaks = [], [], []
         mine, their_file = WORK / f"ours.{format_}", WORK / f"theirs.{format_}"
         for _ in range(self.rounds):
-            warm_memory(self.scale)
+            warm_memory()
             seconds, peak = watched(command(their_file), stdout=subprocess.DEVNULL)
             theirs.append(seconds)
             peaks.append(peak)
             their_file.unlink()
-            warm_memory(self.scale)
+            warm_memory()
             ours.append(timed(lambda: ours_too(mine) if ours_too else self.server.export(report, format_, mine)))
             mine.unlink()
             self.server.remove_files()
@@ -455,7 +460,9 @@ book.close()
             older = self.environment.packages("venv-older", clients.OLDER_PACKAGES)
             ours, theirs = [], []
             for _ in range(self.rounds):
+                warm_memory()
                 theirs.append(clients.call(older, clients.OLDER.format(report=20), MILLION, WORK / "home", key=key, url=url))
+                warm_memory()
                 ours.append(clients.call(python, clients.OURS.format(report=20), MILLION, WORK / "home", key=key, url=url))
                 self.server.remove_files()
             self.keep("py_frame", 0.25, ours, theirs, "the older package, 0.0a11")
@@ -478,6 +485,7 @@ book.close()
         times = {name: [] for name in programs}
         for _ in range(self.rounds):
             for name, program in programs.items():
+                warm_memory()
                 times[name].append(clients.call(python, program, MILLION, WORK / "home", **about))
             self.server.remove_files()
         best = min(("connectorx", "ADBC"), key=lambda name: statistics.median(times[name]))
@@ -611,6 +619,7 @@ def main():
         bench.sources()
         bench.queue()
     finally:
+        WARM.unlink(missing_ok=True)
         if bench.server.process.poll() is None:
             bench.finish()
 
