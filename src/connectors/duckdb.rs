@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -378,7 +380,13 @@ pub(super) fn failed(error: duckdb::Error) -> Error {
             "a VARIANT column cannot be handed out: cast it to VARCHAR or JSON",
         );
     }
-    Error::new(ErrorCode::SourceFailed, message)
+    // The engine names its file, which is the operator's.
+    let disk = match &message {
+        message if message.contains("Read-only file system") => ErrorKind::ReadOnlyFilesystem,
+        message if message.contains("No space left on device") => ErrorKind::StorageFull,
+        _ => return Error::new(ErrorCode::SourceFailed, message),
+    };
+    io::Error::new(disk, message).into()
 }
 
 /// The engine's message without what the crate wraps around it.

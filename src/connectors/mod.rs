@@ -295,4 +295,23 @@ mod tests {
         assert!(batches.blocking_next().unwrap().is_some());
         assert!(batches.blocking_next().is_err());
     }
+
+    #[test]
+    fn disk_of_the_engine_is_the_servers() {
+        for (told, says) in [
+            (
+                "Failed to commit: Cannot open file \"/data/w.wal\": Read-only file system",
+                "the server's disk is read-only",
+            ),
+            (
+                "IO Error: Could not write: No space left on device",
+                "out of disk space on the server",
+            ),
+            ("Catalog Error: no such table", "Catalog Error: no such table"),
+        ] {
+            let code = ::duckdb::ffi::Error::new(1);
+            let error = duckdb::failed(::duckdb::Error::DuckDBFailure(code, Some(told.to_owned())));
+            assert_eq!(error.message, says);
+        }
+    }
 }
