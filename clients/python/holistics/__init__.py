@@ -11,6 +11,7 @@ from .errors import (
     NotFound,
     TruncatedResult,
     UnexpectedAnswer,
+    UnknownFilter,
     WrongKey,
 )
 from .holistics import HolisticsAPI
@@ -27,5 +28,6 @@ __all__ = [
     "NotFound",
     "TruncatedResult",
     "UnexpectedAnswer",
+    "UnknownFilter",
     "WrongKey",
 ]

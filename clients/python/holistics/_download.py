@@ -7,11 +7,9 @@ never a shorter result.
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import secrets
 import stat
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Union
@@ -19,9 +17,9 @@ from typing import Any, BinaryIO, Union
 import requests
 import urllib3
 
-from ._http import ATTEMPTS, READ_SECS, Deadline, Http, unexpected
+from ._http import ATTEMPTS, Deadline, Http, limit_silence, unexpected
 from ._progress import Progress, of_total
-from .errors import IncompleteResult, TruncatedResult
+from .errors import IncompleteResult, TruncatedResult, warn
 
 PIECE_BYTES = 1 << 20
 PathText = Union[str, "os.PathLike[str]"]
@@ -84,10 +82,10 @@ class Download:
             size -= len(piece) if size > 0 else 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def in_memory(self) -> BinaryIO:
+    def in_memory(self) -> bytes:
         """Reads all of it."""
         with self:
-            whole = io.BytesIO(self.read())
+            whole = self.read()
             self.finish()
         return whole
 
@@ -108,19 +106,22 @@ class Download:
     def _piece(self, size: int) -> bytes:
         while self._position != self._bytes:
             answer = self._answer or self._open()
+            limit_silence(getattr(answer.raw, "connection", None), self._deadline)
+            # As much as there is, where urllib3 can: else the deadline is not looked at until all of it has come.
+            read = getattr(answer.raw, "read1", answer.raw.read)
+            is_broken = False
             try:
-                self._limit_silence(answer)
-                piece: bytes = answer.raw.read(size, decode_content=False)
+                piece: bytes = read(size, decode_content=False)
             except (urllib3.exceptions.HTTPError, OSError):
-                piece = b""
+                piece, is_broken = b"", True
             if piece:
                 self._position += len(piece)
                 self._failures = 0
                 self._sha256.update(piece)
                 self._progress.show(of_total(self._position, self._bytes))
                 return piece
-            if self._bytes is None:
-                self._bytes = self._position  # Without a length, the end of the answer is the file's.
+            if self._bytes is None and not is_broken:
+                self._bytes = self._position  # The end of the last chunk is the file's.
             else:
                 self._retry_later()
         return b""
@@ -142,7 +143,15 @@ class Download:
             raise unexpected(answer)
         if self._position and answer.status_code != 206:
             raise IncompleteResult(f"the file of job {self._job_id} is another now than when its download began")
+        from_here = f"bytes {self._position}-"
+        if not answer.headers.get("Content-Range", from_here).startswith(from_here):
+            raise IncompleteResult(f"the download of job {self._job_id} goes on elsewhere than where it broke off")
         length = answer.headers.get("Content-Length")
+        if length is None and self._bytes is None and not getattr(answer.raw, "chunked", False):
+            raise IncompleteResult(
+                f"the server says neither how long the file of job {self._job_id} is nor where it ends: "
+                "it could not be known whether all of it has come"
+            )
         if length is not None:
             whole = self._position + int(length)
             if self._bytes not in (None, whole):
@@ -155,13 +164,6 @@ class Download:
         self._etag = answer.headers.get("ETag")
         self._answer = answer
         return answer
-
-    def _limit_silence(self, answer: requests.Response) -> None:
-        """Sets how long to wait for the next bytes, because the deadline has come nearer since the request."""
-        silence = self._deadline.clip(READ_SECS)
-        connection = getattr(answer.raw, "connection", None)
-        if connection is not None and connection.sock is not None:
-            connection.sock.settimeout(silence)
 
     def _retry_later(self) -> None:
         self.close()
@@ -176,9 +178,7 @@ class Download:
     def _warn_of_truncation(self) -> None:
         if not self._may_be_truncated:
             self._may_be_truncated = True  # Once is enough.
-            warnings.warn(
-                f"the result of job {self._job_id} was cut at the limit of rows", TruncatedResult, stacklevel=2
-            )
+            warn(f"the result of job {self._job_id} was cut at the limit of rows", TruncatedResult)
 
 
 def save(download: Download, path: PathText) -> None:
@@ -187,6 +187,23 @@ def save(download: Download, path: PathText) -> None:
         while piece := download.read(PIECE_BYTES):
             file.write(piece)
         download.finish()
+
+
+def keep(download: Download, path: PathText | None) -> bytes | PathText:
+    """Puts the file where it should be, and returns where it can be read: a pipe or device gives nothing back."""
+    if path is not None and not is_device(path):
+        save(download, path)
+        return path
+    whole = download.in_memory()
+    if path is not None:
+        with aside(path) as device:
+            device.write(whole)
+    return whole
+
+
+def is_device(path: PathText) -> bool:
+    """Whether this is a pipe, a terminal or the like, which stays what it is."""
+    return os.path.exists(path) and not os.path.isfile(path)
 
 
 def check_folder(path: PathText) -> None:
@@ -205,11 +222,11 @@ def check_folder(path: PathText) -> None:
 @contextmanager
 def aside(path: PathText) -> Iterator[BinaryIO]:
     """Opens a file beside this one, which takes its place if nothing goes wrong."""
-    target = os.path.realpath(path)
-    if os.path.exists(target) and not os.path.isfile(target):
-        with open(target, "wb") as device:  # A pipe or device stays what it is.
+    if is_device(path):
+        with open(path, "wb") as device:
             yield device
         return
+    target = os.path.realpath(path)
     folder, name = os.path.split(target)
     beside = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(4)}.part")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import enum
 from collections.abc import Iterable, Mapping
 from typing import Any, Union
 
@@ -14,8 +15,12 @@ Texts = dict[str, Union[str, list[str]]]
 
 def as_texts(filters: Mapping[str, Any] | None) -> Texts:
     """Turns values into texts. A filter that is None is left out, which leaves it to its default."""
+    if not isinstance(filters, (Mapping, type(None))):
+        raise TypeError(f"filters must be values by name, such as {{'status': 'open'}}, got {filters!r}")
     texts: Texts = {}
     for name, value in (filters or {}).items():
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a filter must be a text, got {name!r}")
         if name.startswith("_") or name == "job_id":
             raise ValueError(f"`{name}` is no filter: names that begin with `_`, and job_id, are the API's own")
         if value is not None:
@@ -43,14 +48,17 @@ def _list(name: str, values: Iterable[Any]) -> list[str]:
 
 
 def _text(name: str, value: Any) -> str:
+    if isinstance(value, enum.Enum):
+        value = value.value
     if isinstance(value, (bytes, Mapping)) or _is_list(value) or pd.isna(value):
         raise ValueError(f"filter `{name}` cannot have {value!r} as a value")
     if isinstance(value, np.datetime64):
-        return str(pd.Timestamp(value).isoformat())  # As a number it would count nanoseconds.
+        value = pd.Timestamp(value)  # As a number it would count nanoseconds.
     if hasattr(value, "item"):
         value = value.item()  # NumPy's booleans are not Python's.
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (datetime.date, datetime.time)):
-        return value.isoformat()
+        # Pandas has no dates but times at midnight; where a time is wanted, a date is one.
+        return value.isoformat().removesuffix("T00:00:00")
     return str(value)

@@ -6,17 +6,20 @@ a decimal stays a decimal, a date a date, a list a list.
 
 from __future__ import annotations
 
+import io
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any, BinaryIO, Callable
+from typing import Any, Callable
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from ._download import Download
+from ._download import Download, PathText
+from ._texts import from_texts, interval_text
 from .errors import HolisticsError
 
 NULLABLE = {
@@ -51,12 +54,16 @@ ARROW_TYPES = {
 CSV_BLOCK_BYTES = 16 << 20  # The longest row that can be read.
 
 
-def to_frame(table: pa.Table, dtype_backend: str, decimals: str) -> pd.DataFrame:
-    """Makes a frame with exact types."""
+def check_options(dtype_backend: str, decimals: str) -> None:
+    """Finds out before a report is run that nobody knows what frame is wanted."""
     if dtype_backend not in ("numpy_nullable", "pyarrow"):
         raise ValueError(f"dtype_backend must be `numpy_nullable` or `pyarrow`, got `{dtype_backend}`")
     if decimals not in ("arrow", "decimal", "float"):
         raise ValueError(f"decimals must be `arrow`, `decimal` or `float`, got `{decimals}`")
+
+
+def to_frame(table: pa.Table, dtype_backend: str, decimals: str) -> pd.DataFrame:
+    """Makes a frame with exact types."""
     # Numbers for names: two columns may have the same.
     schema = pa.schema(
         [pa.field(str(number), _pandas_type(field.type, decimals)) for number, field in enumerate(table.schema)]
@@ -87,38 +94,80 @@ def _mapper(dtype_backend: str, decimals: str) -> Callable[[pa.DataType], Any]:
     return dtype
 
 
-def read_table(source: BinaryIO, file_name: str, columns: list[dict[str, str]]) -> pa.Table:
+def for_polars(table: pa.Table) -> pa.Table:
+    """Makes texts of intervals, at which Polars panics."""
+    for number, field in enumerate(table.schema):
+        if pa.types.is_interval(field.type):
+            spans = table[number].to_pylist()
+            texts = pa.array([None if span is None else interval_text(*span) for span in spans], pa.string())
+            table = table.set_column(number, field.name, texts)
+        elif "interval" in str(field.type):
+            raise TypeError(f"column `{field.name}` is a {field.type}, which Polars has not: use to_arrow")
+    return table
+
+
+def read_table(kept: bytes | PathText, file_name: str, columns: list[dict[str, str]]) -> pa.Table:
     """Reads a file that a job made, with the types that its manifest names."""
     if file_name.endswith(".parquet"):
-        return pyarrow.parquet.read_table(source)
+        with _opened(kept) as source:
+            return _with_timestamps(pyarrow.parquet.read_table(source), columns)
     if file_name.endswith(".arrow"):
-        with pa.ipc.open_stream(source) as stream:
+        with _opened(kept) as source, pa.ipc.open_stream(source) as stream:
             return stream.read_all()
-    return _read_csv(source, columns)
+    return _read_csv(kept, columns)
 
 
-def _read_csv(source: BinaryIO, columns: list[dict[str, str]]) -> pa.Table:
-    names = [str(number) for number in range(len(columns))]
-    types = {name: _arrow_type(column["type"]) for name, column in zip(names, columns)}
+def _opened(kept: bytes | PathText) -> pa.NativeFile:
+    """Opens a file as Arrow's threads like it: reading one of Python's, they may abort the process at its end."""
+    return pa.BufferReader(kept) if isinstance(kept, bytes) else pa.OSFile(os.fspath(kept))
+
+
+def _with_timestamps(table: pa.Table, columns: list[dict[str, str]]) -> pa.Table:
+    """Gives timestamps the unit and the zone's name that they have elsewhere: Parquet lacks seconds, and all zones."""
+    for number, column in enumerate(columns):
+        wanted = _arrow_type(column["type"])
+        if pa.types.is_timestamp(wanted) and table[number].type != wanted:
+            table = table.set_column(number, table.schema.names[number], table[number].cast(wanted))
+    return table
+
+
+def _read_csv(kept: bytes | PathText, columns: list[dict[str, str]]) -> pa.Table:
+    types = [_arrow_type(column["type"]) for column in columns]
     try:
-        table = pyarrow.csv.read_csv(
-            source,
-            read_options=pyarrow.csv.ReadOptions(
-                column_names=names, skip_rows_after_names=1, block_size=CSV_BLOCK_BYTES
-            ),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=types,
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,  # An empty text has quotes, NULL has none.
-                true_values=["true"],
-                false_values=["false"],
-            ),
-        )
-    except pa.ArrowInvalid as problem:
+        try:
+            table = _read_typed_csv(kept, types)
+        except pa.ArrowInvalid:
+            # Arrow's own reader is fast, and knows no infinity and no year 10000.
+            table = _read_far_csv(kept, types)
+    except ValueError as problem:
         raise pd.errors.ParserError(f"the download is no such table as was announced: {problem}") from None
     return table.rename_columns([column["name"] for column in columns])
+
+
+def _read_far_csv(kept: bytes | PathText, types: list[pa.DataType]) -> pa.Table:
+    """Reads what Arrow may not understand as texts first."""
+    are_far = [pa.types.is_temporal(wanted) or pa.types.is_decimal(wanted) for wanted in types]
+    table = _read_typed_csv(kept, [pa.string() if is_far else wanted for wanted, is_far in zip(types, are_far)])
+    for number, wanted in enumerate(types):
+        if are_far[number]:
+            table = table.set_column(number, table.schema.names[number], from_texts(table[number], wanted))
+    return table
+
+
+def _read_typed_csv(kept: bytes | PathText, types: list[pa.DataType]) -> pa.Table:
+    names = [str(number) for number in range(len(types))]
+    reading = pyarrow.csv.ReadOptions(column_names=names, skip_rows_after_names=1, block_size=CSV_BLOCK_BYTES)
+    parsing = pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
+    converting = pyarrow.csv.ConvertOptions(
+        column_types=dict(zip(names, types)),
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,  # An empty text has quotes, NULL has none.
+        true_values=["true"],
+        false_values=["false"],
+    )
+    with _opened(kept) as source:
+        return pyarrow.csv.read_csv(source, reading, parsing, converting)
 
 
 def _arrow_type(name: str) -> pa.DataType:
@@ -166,6 +215,6 @@ def _decoding(download: Download) -> Iterator[pa.RecordBatchReader]:
             raise
 
 
-def read_guessed(source: IO[Any]) -> pd.DataFrame:
+def read_guessed(kept: bytes | PathText) -> pd.DataFrame:
     """Reads a CSV as the older package did: pandas guesses types."""
-    return pd.read_csv(source, encoding="utf-8")
+    return pd.read_csv(io.BytesIO(kept) if isinstance(kept, bytes) else kept, encoding="utf-8")

@@ -6,6 +6,7 @@ Nothing here knows what a report is. The key is held by `_Key` alone, so that no
 from __future__ import annotations
 
 import email.utils
+import numbers
 import os
 import random
 import re
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+import urllib3
 
 from .errors import ApiError, DeadlineExceeded, NoConnection, NotFound, UnexpectedAnswer, WrongKey
 
@@ -22,25 +24,39 @@ KEY_HEADER = "X-Holistics-Key"
 CONNECT_SECS = 10.0
 READ_SECS = 60.0
 ATTEMPTS = 5
-RETRIED = {429, 500, 502, 503, 504}
+PAUSE_SECS_MAX = 8.0
+BUSY_SECS = 300.0  # A key that may be used so many times a minute is kept waiting for less than one.
+BUSY = 429
+RETRIED = {500, 502, 503, 504}
 UNTRUSTED = "certificate verify failed: "
+# What Linux, macOS and Windows say of a name that nobody has; what may be so for a moment is none of these.
+UNKNOWN_NAMES = ("Name or service not known", "nodename nor servname provided", "getaddrinfo failed")
 
 
 class Deadline:
     """How much of a call's time is left; without a timeout it never ends."""
 
     def __init__(self, timeout: float | None) -> None:
+        if timeout is not None and (not isinstance(timeout, numbers.Real) or isinstance(timeout, bool)):
+            raise TypeError(f"timeout must be a number of seconds, or None for no deadline, got {timeout!r}")
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout must be a number of seconds from 0, got {timeout!r}")
         self._timeout = timeout
         self._end = None if timeout is None else time.monotonic() + timeout
 
-    def clip(self, seconds: float) -> float:
-        """Returns these seconds, or what is left; raises once nothing is."""
+    def left(self) -> float | None:
+        """Returns the seconds that are left, None for no end of them; raises once there are none."""
         if self._end is None:
-            return seconds
+            return None
         left = self._end - time.monotonic()
         if left <= 0:
             raise self._exceeded()
-        return min(seconds, left)
+        return left
+
+    def clip(self, seconds: float) -> float:
+        """Returns these seconds, or what is left; raises once nothing is."""
+        left = self.left()
+        return seconds if left is None else min(seconds, left)
 
     def sleep(self, seconds: float, because: Exception | None = None) -> None:
         """Sleeps, unless the deadline comes first: then there is nothing to wait for."""
@@ -64,6 +80,8 @@ class Http:
         self.is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
         self._session = _Session()
         self._session.auth = _Key(api_key)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter())
 
     def request(
         self,
@@ -79,13 +97,15 @@ class Http:
     ) -> requests.Response:
         """Sends what is safe to send again, until it is answered. `about` is what an error says was asked for.
 
+        What was refused because the server is busy was not accepted, and is sent again whatever it is.
         Only downloads are redirected, to where files are kept: elsewhere it would lose the filters.
         """
-        for attempt in range(1, attempts + 1):
-            pause = 0.125 * 2**attempt * random.uniform(0.5, 1.5)
-            timeout = (deadline.clip(CONNECT_SECS), deadline.clip(READ_SECS + wait))
+        tries, failures, waited = 0, 0, 0.0
+        while True:
+            tries += 1
+            pause = min(0.125 * 2**tries, PAUSE_SECS_MAX) * random.uniform(0.5, 1.5)
+            timeout: Any = urllib3.Timeout(connect=CONNECT_SECS, read=READ_SECS + wait, total=deadline.left())
             problem: ApiError
-            is_final = False
             try:
                 answer = self._session.request(
                     method,
@@ -99,21 +119,21 @@ class Http:
                     _ = answer.content  # Of a stream, too: should this break, it is dealt with here.
             except requests.exceptions.RequestException as failure:
                 problem = NoConnection(f"cannot reach {self.url}: {_reason(failure)}")
-                is_final = UNTRUSTED in str(failure)  # Asked again, it has the same certificate.
+                failures = attempts if _is_lasting(failure) else failures + 1
             else:
                 if answer.status_code < 300:
                     return answer
                 problem = _refusal(answer, about)
-                if answer.status_code not in RETRIED:
+                if answer.status_code not in (BUSY, *RETRIED):
                     raise problem
+                failures += answer.status_code != BUSY
                 pause = max(pause, _retry_after(answer))
             # Raised out here, the error has no context: requests' own errors refer to the key.
-            deadline.clip(pause)
-            if is_final:
-                break
-            if attempt < attempts:
-                deadline.sleep(pause, problem)
-        raise problem
+            deadline.left()
+            waited += pause
+            if failures >= attempts or waited > BUSY_SECS:
+                raise problem
+            deadline.sleep(pause, problem)
 
     def json(self, method: str, path: str, **options: Any) -> Any:
         """As `request`, for what answers JSON."""
@@ -145,6 +165,52 @@ class _Key(requests.auth.AuthBase):
         return "<API key>"
 
 
+class Body:
+    """What is sent piece by piece, and knows over which connection."""
+
+    connection: Any = None
+
+
+class _Connection:
+    """Tells a body that it is the one over which it goes."""
+
+    def request(self, *args: Any, **options: Any) -> Any:
+        if isinstance(options.get("body"), Body):
+            options["body"].connection = self
+        return super().request(*args, **options)  # type: ignore[misc]
+
+
+class _HttpConnection(_Connection, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _HttpsConnection(_Connection, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Makes connections that a body can know, which else has the time for connecting to be sent."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self._with_classes(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+        return self._with_classes(super().proxy_manager_for(*args, **options))
+
+    def _with_classes(self, manager: Any) -> Any:
+        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        return manager
+
+
 class _Session(requests.Session):
     """Follows redirects without handing the key to another host, which requests does only for its own header."""
 
@@ -152,6 +218,13 @@ class _Session(requests.Session):
         another_host = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]
         if another_host:
             prepared_request.headers.pop(KEY_HEADER, None)
+
+
+def limit_silence(connection: Any, deadline: Deadline) -> None:
+    """Sets how long to wait until the next bytes come or go, because the deadline has come nearer since the last."""
+    silence = deadline.clip(READ_SECS)
+    if connection is not None and connection.sock is not None:
+        connection.sock.settimeout(silence)
 
 
 def unexpected(answer: requests.Response) -> UnexpectedAnswer:
@@ -177,16 +250,21 @@ def _refusal(answer: requests.Response, about: str) -> ApiError:
     status = answer.status_code
     if answer.is_redirect or "text/html" in answer.headers.get("Content-Type", ""):
         return unexpected(answer)
-    try:
-        body = answer.json()
-        message = "; ".join(body.get("errors") or [body["error"]])
-    except (ValueError, AttributeError, KeyError, TypeError):
-        message = answer.text.strip()[:500] or answer.reason
+    message = message_of(answer)
     if status == 401 or "InvalidAuthenticationToken" in message:
         return WrongKey("the API key is unknown or revoked, or its user has no API access", response=answer)
     if status == 404:
         return NotFound(f"there is no {about}, or this key may not see it", response=answer)
     return ApiError(f"{about}: {message} (status {status})", response=answer)
+
+
+def message_of(answer: requests.Response) -> str:
+    """What the server says of a request that it refused."""
+    try:
+        body = answer.json()
+        return "; ".join(body.get("errors") or [body["error"]])
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return answer.text.strip()[:500] or answer.reason
 
 
 def _forget_key(answer: requests.Response) -> None:
@@ -196,15 +274,32 @@ def _forget_key(answer: requests.Response) -> None:
 
 def _reason(failure: requests.exceptions.RequestException) -> str:
     """Says in a few words what requests says in many, which would name the whole address with its filters."""
-    if isinstance(failure, requests.exceptions.Timeout):
+    if isinstance(failure, requests.exceptions.Timeout) or "timed out" in str(failure):
         return "no answer in time"
     if isinstance(failure, requests.exceptions.TooManyRedirects):
         return "it redirects in circles"
     if found := re.search(UNTRUSTED + r"([^'\"()]+)", str(failure)):
         why = found.group(1).strip()
         return f"its certificate is not trusted ({why}); REQUESTS_CA_BUNDLE may name a file of those that are"
-    found = re.search(r"\[(?:Errno -?\d+|SSL: \w+)\] ([^'\"()]+)", str(failure))
-    return found.group(1).strip() if found else "the connection broke"
+    if any(words in str(failure) for words in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")):
+        return "what answers there does not speak https: an address of plain http must begin with http://"
+    found = re.search(r"\[(?:Errno -?\d+|WinError \d+|SSL: \w+)\] ([^'\"()]+)", str(failure))
+    reason = found.group(1).strip() if found else "the connection broke"
+    if _is_unknown_name(failure):
+        return f"{reason}: is the host's name right, and the network there?"
+    if isinstance(failure, requests.exceptions.ConnectionError) and "refused" in reason:
+        return f"{reason}: is the server running, and the port right?"
+    return reason
+
+
+def _is_lasting(failure: requests.exceptions.RequestException) -> bool:
+    """Whether the next attempt would fail alike: it would meet the same certificate, or the same kind of server."""
+    is_tls = isinstance(failure, requests.exceptions.SSLError)
+    return (is_tls and "EOF" not in str(failure)) or _is_unknown_name(failure)
+
+
+def _is_unknown_name(failure: requests.exceptions.RequestException) -> bool:
+    return any(words in str(failure) for words in UNKNOWN_NAMES)
 
 
 def _retry_after(answer: requests.Response) -> float:

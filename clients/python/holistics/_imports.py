@@ -9,13 +9,22 @@ import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
+from decimal import Decimal
+from typing import Any, Callable, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
-from ._download import PIECE_BYTES, PathText
+from ._download import PathText
+from ._http import Body, Deadline, limit_silence
+from ._texts import clock_text
+
+SENT_BYTES = 16 << 10  # Of which all must go before silence is taken for the end.
+HASHED_BYTES = 1 << 20
+INTEGER_MAX = 2**63 - 1
+DIGITS_MAX = 38
 
 
 class ImportResult(NamedTuple):
@@ -27,15 +36,15 @@ class ImportResult(NamedTuple):
     messages: list[str]
 
 
-class Upload:
+class Upload(Body):
     """A form with a file, read piece by piece each time that it is sent: requests' own forms hold all of it."""
 
-    def __init__(self, path: str, fields: Mapping[str, str]) -> None:
+    def __init__(self, path: str, fields: Mapping[str, str], deadline: Deadline) -> None:
         boundary = secrets.token_hex(16)
         name = re.sub(r'[\\"\r\n]', "_", os.path.basename(path))
         head = f"--{boundary}\r\nContent-Disposition: form-data; name="
         self.content_type = f"multipart/form-data; boundary={boundary}"
-        self._path = path
+        self._path, self._deadline = path, deadline
         self._before = "".join(f'{head}"{field}"\r\n\r\n{text}\r\n' for field, text in fields.items()).encode()
         self._before += f'{head}"file"; filename="{name}"\r\n\r\n'.encode()
         self._after = f"\r\n--{boundary}--\r\n".encode()
@@ -45,13 +54,20 @@ class Upload:
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._before
-        yield from _pieces(self._path)
+        for piece in _pieces(self._path, SENT_BYTES):
+            limit_silence(self.connection, self._deadline)
+            yield piece
         yield self._after
 
 
 @contextmanager
 def upload_of(
-    data: PathText | pd.DataFrame, table: str, source_id: int, mode: str, schema: Mapping[str, str] | None
+    data: PathText | pd.DataFrame,
+    table: str,
+    source_id: int,
+    mode: str,
+    schema: Mapping[str, str] | None,
+    deadline: Deadline,
 ) -> Iterator[Upload]:
     """Makes the form; a frame goes through a temporary file."""
     schema_name, _, table_name = table.rpartition(".")
@@ -61,63 +77,111 @@ def upload_of(
     with tempfile.TemporaryDirectory() as folder:
         if isinstance(data, pd.DataFrame):
             path = os.path.join(folder, "frame.csv")
-            arrow = pa.Table.from_pandas(data, preserve_index=False)
-            _write(arrow, path)
+            types = _write(data, path)
             # The frame knows what text looks like a number; for `append` the table's own types hold.
             if mode != "append":
-                schema = {**_types(arrow.schema), **(schema or {})}
+                schema = {**types, **(schema or {})}
         else:
             path = os.fspath(data)
         if schema:
-            fields["schema"] = ",".join(f"{name}:{kind}" for name, kind in schema.items())
-        fields["sha256"] = _sha256(path)
-        yield Upload(path, fields)
+            fields["schema"] = ",".join(f"{_sayable(name)}:{kind}" for name, kind in schema.items())
+        fields["sha256"] = _sha256(path, deadline)
+        yield Upload(path, fields, deadline)
 
 
-def _write(table: pa.Table, path: str) -> None:
-    for number, field in enumerate(table.schema):
-        # Times of a zone are written in UTC, categories as what they stand for.
-        if pa.types.is_timestamp(field.type) and field.type.tz:
-            table = table.set_column(number, field.name, table[number].cast(pa.timestamp(field.type.unit, "UTC")))
-        elif pa.types.is_dictionary(field.type):
-            table = table.set_column(number, field.name, table[number].cast(field.type.value_type))
-    pyarrow.csv.write_csv(table, path)
+def _sayable(name: str) -> str:
+    """Where types are named, commas part columns, but for those in parentheses."""
+    outside = name
+    while (shorter := re.sub(r"\([^()]*\)", "", outside)) != outside:
+        outside = shorter
+    if re.search("[,()]", outside):
+        raise ValueError(f"the type of column `{name}` cannot be told for its comma or parenthesis: rename it")
+    return name
 
 
-def _types(schema: pa.Schema) -> dict[str, str]:
-    types = {field.name: _type(field.type) for field in schema}
-    # Elsewhere commas part columns, and a colon a name from its type; an open parenthesis would hide both.
-    is_plain = {name: "," not in name and ":" not in name and name.count("(") == name.count(")") for name in types}
-    return {name: kind for name, kind in types.items() if kind and is_plain[name]}
+def _write(frame: pd.DataFrame, path: str) -> dict[str, str]:
+    """Writes a frame as CSV, and returns the types that its columns are to have, where it knows them."""
+    columns: dict[str, pa.ChunkedArray] = {}
+    types: dict[str, str] = {}
+    for label, values in frame.items():
+        name = str(label)
+        if name in columns:
+            raise ValueError(f"two columns are called `{name}`: a table has one of each name")
+        try:
+            table = pa.Table.from_pandas(values.to_frame("x"), preserve_index=False)
+            columns[name], kind = _written(table["x"])
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as problem:
+            raise ValueError(f"column `{name}` cannot be imported: {_why(values, problem)}") from None
+        if kind:
+            types[name] = kind
+    pyarrow.csv.write_csv(pa.table(columns), path)
+    return types
 
 
-def _type(arrow_type: pa.DataType) -> str | None:
-    kinds = pa.types
+def _why(values: pd.Series, problem: Exception) -> str:
+    if any(isinstance(value, Decimal) and value.is_infinite() for value in values):
+        return "no decimal of a database is infinite"  # Arrow says of it what nobody understands.
+    return str(problem.args[0])
+
+
+def _written(array: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str | None]:
+    """Returns a column as it is written exactly, and its type for the import."""
+    kinds, arrow_type = pa.types, array.type
     if kinds.is_dictionary(arrow_type):
-        arrow_type = arrow_type.value_type
+        return _written(array.cast(arrow_type.value_type))
+    if kinds.is_null(arrow_type):
+        return array, None
     if kinds.is_boolean(arrow_type):
-        return "boolean"
+        return array, "boolean"
     if kinds.is_integer(arrow_type):
-        return "integer"
+        is_long = kinds.is_uint64(arrow_type) and (pc.max(array).as_py() or 0) > INTEGER_MAX
+        return array, "decimal(20,0)" if is_long else "integer"
     if kinds.is_floating(arrow_type):
-        return "double"
+        return _doubles(array), "double"
     if kinds.is_decimal(arrow_type):
-        return f"decimal({arrow_type.precision},{arrow_type.scale})"
+        return _decimals(array), f"decimal({arrow_type.precision},{max(arrow_type.scale, 0)})"
     if kinds.is_date(arrow_type):
-        return "date"
+        return array.cast(pa.date32()), "date"
     if kinds.is_timestamp(arrow_type):
-        return "timestamptz" if arrow_type.tz else "timestamp"
-    return "text" if kinds.is_string(arrow_type) or kinds.is_large_string(arrow_type) else None
+        zone = arrow_type.tz and "UTC"
+        return array.cast(pa.timestamp("us", zone)), "timestamptz" if zone else "timestamp"
+    if kinds.is_duration(arrow_type):
+        return _as_texts(array.cast(pa.duration("ns")).cast(pa.int64()), clock_text), "text"
+    if kinds.is_time(arrow_type) or str(arrow_type) in ("string", "large_string", "string_view"):
+        return array.cast(pa.large_string()), "text"
+    raise ValueError(f"no type of a table is {arrow_type}: make texts of its values first")
 
 
-def _sha256(path: str) -> str:
+def _doubles(array: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pc.any(pc.invert(pc.is_finite(array))).as_py():
+        raise ValueError("it has infinite numbers or NaN, which an import does not take: put None in their place")
+    texts = array.cast(pa.string())
+    # With a point zero keeps its sign.
+    return pc.if_else(pc.equal(texts, "-0"), "-0.0", texts)
+
+
+def _decimals(array: pa.ChunkedArray) -> pa.ChunkedArray:
+    if array.type.precision > DIGITS_MAX:
+        raise ValueError(f"it needs {array.type.precision} digits, and a decimal has {DIGITS_MAX}: make texts of it")
+    texts = array.cast(pa.string())
+    is_plain = not pc.any(pc.match_substring(texts, "E")).as_py()
+    return texts if is_plain else _as_texts(array, "{:f}".format)
+
+
+def _as_texts(array: pa.ChunkedArray, text: Callable[[Any], str]) -> pa.ChunkedArray:
+    texts = [None if value is None else text(value) for value in array.to_pylist()]
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+def _sha256(path: str, deadline: Deadline) -> str:
     total = hashlib.sha256()
-    for piece in _pieces(path):
+    for piece in _pieces(path, HASHED_BYTES):
+        deadline.left()
         total.update(piece)
     return total.hexdigest()
 
 
-def _pieces(path: str) -> Iterator[bytes]:
+def _pieces(path: str, size: int) -> Iterator[bytes]:
     with open(path, "rb") as file:
-        while piece := file.read(PIECE_BYTES):
+        while piece := file.read(size):
             yield piece

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -15,9 +16,18 @@ import pyarrow as pa
 
 from ._download import Download
 from ._filters import as_query, as_texts
-from ._http import Deadline, Http, unexpected
+from ._http import Deadline, Http, message_of, unexpected
 from ._progress import Progress
-from .errors import ApiError, DeadlineExceeded, IncompleteResult, JobFailed, NotFound, UnexpectedAnswer
+from .errors import (
+    ApiError,
+    DeadlineExceeded,
+    IncompleteResult,
+    JobFailed,
+    NotFound,
+    UnexpectedAnswer,
+    UnknownFilter,
+    warn,
+)
 
 QUERY_CHARS_MAX = 500  # Longer ones go in the body of a POST.
 POLL_SECS = 20.0
@@ -26,6 +36,7 @@ CANCEL_SECS = 2.0
 EXPORT_POLLS = "/queries/get_export_results.json"
 PAGE_POLLS = "/queries/get_query_results.json"
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
+NEEDS_QUOTES = re.compile(r'[,"\r\n]')
 
 Id = Union[int, str]
 Filters = Optional[Mapping[str, Any]]
@@ -40,13 +51,17 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked of a report. Sent again, it is the same job, because of its key."""
+    """What is asked of a report. Sent again, it is the same job, because of its key.
+
+    One that is lenient may have filters that the report has not.
+    """
 
     report_id: Id
     filters: Filters
     route: str
     truncate: bool
     compress: bool = False
+    is_lenient: bool = False
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -57,11 +72,13 @@ class Jobs:
         self.http = http
         self._quiet = quiet
 
-    def stream(self, report_id: Id, filters: Filters, truncate: bool, deadline: Deadline) -> Download:
+    def stream(
+        self, report_id: Id, filters: Filters, truncate: bool, deadline: Deadline, is_lenient: bool = False
+    ) -> Download:
         """Runs a report, and returns its rows as an Arrow stream, not yet opened."""
         # Compression costs more time than it saves where there is no network in between.
         compress = not self.http.is_local
-        return self.run(Order(report_id, filters, "submit_export.arrow", truncate, compress), deadline)
+        return self.run(Order(report_id, filters, "submit_export.arrow", truncate, compress, is_lenient), deadline)
 
     def run(self, order: Order, deadline: Deadline) -> Download:
         """Runs a report, and returns its file, not yet opened."""
@@ -71,7 +88,7 @@ class Jobs:
         """Runs a report, and waits until it is done."""
         job: Job | None = None
         # A submit that was interrupted may have been accepted all the same: sent again, it says which job it is.
-        with self.cancelling(lambda last: job or self._submit(order, last)):
+        with self.cancelling(lambda last: job or self._submit(order, last, not order.is_lenient)):
             job = self.submit(order, deadline)
             self.wait(job.id, deadline, polls)
         return job
@@ -79,12 +96,21 @@ class Jobs:
     def submit(self, order: Order, deadline: Deadline) -> Job:
         """Has the server run a report."""
         with self._progress().step("Submitting export request"):
-            return self._submit(order, deadline)
+            try:
+                return self._submit(order, deadline, True)
+            except ApiError as problem:
+                why = "" if problem.response is None else message_of(problem.response)
+                if not order.is_lenient or " has no filter " not in why:
+                    raise
+            warn(f"{why}: it is ignored", UnknownFilter)
+            return self._submit(order, deadline, False)
 
-    def _submit(self, order: Order, deadline: Deadline) -> Job:
+    def _submit(self, order: Order, deadline: Deadline, is_strict: bool) -> Job:
         texts = as_texts(order.filters)
         query = as_query(texts)
-        options = {"_truncate": "true"} if order.truncate else {}
+        options = {"_strict": "true"} if is_strict else {}
+        if order.truncate:
+            options["_truncate"] = "true"
         if order.compress:
             options["_compress"] = "zstd"
         is_long = len(urlencode(query)) > QUERY_CHARS_MAX
@@ -128,7 +154,7 @@ class Jobs:
                 if status == "success":
                     return
                 if status in ("failure", "cancelled"):
-                    raise JobFailed(answer.get("error") or "the job failed", job_id)
+                    raise JobFailed(_why(answer), job_id)
                 if status == "already_existed":
                     job_id = str(answer["job_id"])  # Older servers send a joined job's polls elsewhere.
                 if progress.is_live:
@@ -143,7 +169,7 @@ class Jobs:
     def download(self, job_id: str, truncate: bool, deadline: Deadline) -> Download:
         return Download(self.http, job_id, self._manifest(job_id, deadline), deadline, self._progress(), truncate)
 
-    def page(self, job: Job, page_size: int | None, page: int | None, deadline: Deadline) -> pa.Table:
+    def page(self, job: Job, page_size: int, page: int | None, deadline: Deadline) -> pa.Table:
         """Fetches one page of a job that makes pages."""
         params = {"job_id": job.id, "_page_size": page_size, "_page": page}
         answer = self.http.request(
@@ -153,10 +179,15 @@ class Jobs:
             raise unexpected(answer)
         with pa.ipc.open_stream(answer.content) as stream:
             table = stream.read_all()
-        of = json.loads(table.schema.metadata[b"paginated"])
-        if table.num_rows != max(0, min(of["page_size"], of["num_rows"] - (of["page"] - 1) * of["page_size"])):
-            raise IncompleteResult(f"page {of['page']} of job {job.id} has {table.num_rows} rows, which is too few")
+        _check_page(job, json.loads(table.schema.metadata[b"paginated"]), table.num_rows)
         return table
+
+    def page_as_csv(self, job: Job, page_size: int, page: int | None, deadline: Deadline) -> bytes:
+        """Fetches one page as a file has it: the texts of pages are those of CSV."""
+        answer = self.get(PAGE_POLLS, f"job {job.id}", deadline, job_id=job.id, _page_size=page_size, _page=page)
+        _check_page(job, answer["paginated"], len(answer["values"]))
+        rows = [answer["fields"], *answer["values"]]
+        return "".join(",".join(map(_csv_field, row)) + "\n" for row in rows).encode()
 
     def logs(self, job_id: Id, last_id: int, deadline: Deadline) -> list[dict[str, Any]]:
         """Returns up to 1,000 lines that come after this one."""
@@ -181,6 +212,25 @@ class Jobs:
                 raise
             return {}  # An older server, which has no manifests.
         return manifest
+
+
+def _check_page(job: Job, of: dict[str, int], rows: int) -> None:
+    if rows != max(0, min(of["page_size"], of["num_rows"] - (of["page"] - 1) * of["page_size"])):
+        raise IncompleteResult(f"page {of['page']} of job {job.id} has {rows} rows, which is too few")
+
+
+def _csv_field(text: str | None) -> str:
+    """NULL is nothing, an empty text has quotes, and so has what could be taken for more than one field."""
+    if text is None:
+        return ""
+    return text if text and not NEEDS_QUOTES.search(text) else '"' + text.replace('"', '""') + '"'
+
+
+def _why(answer: dict[str, Any]) -> str:
+    """What a job says of its failure, and what helps where that is up to the caller."""
+    error: str = answer.get("error") or "the job failed"
+    is_over_limit = error.startswith("the result's ") and " passed the limit of " in error
+    return f"{error}; truncate=True takes its first rows alone" if is_over_limit else error
 
 
 def part(id: Id) -> str:

@@ -6,6 +6,9 @@ None of them holds the API key.
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 import requests
 
 
@@ -51,3 +54,15 @@ class DeadlineExceeded(HolisticsError, TimeoutError):
 
 class TruncatedResult(UserWarning):
     """The result was cut at the limit of rows, and nobody had asked for that."""
+
+
+class UnknownFilter(UserWarning):
+    """The report has no such filter: it was ignored, as the older package did."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warns of the line that called this package, however deep in it the reason was found."""
+    depth, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=depth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import os
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from . import _frames
-from ._download import Download, PathText, aside, check_folder, save
+from ._download import Download, PathText, aside, check_folder, keep, save
 from ._filters import as_texts
 from ._http import Deadline, Http
 from ._imports import ImportResult, upload_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Backend = Literal["numpy_nullable", "pyarrow"]
 Decimals = Literal["arrow", "decimal", "float"]
 Format = Literal["csv", "json", "ndjson", "xlsx", "parquet", "arrow"]
+FORMATS = ("csv", "json", "ndjson", "xlsx", "parquet", "arrow")
 
 
 class HolisticsAPI:
@@ -30,13 +31,16 @@ class HolisticsAPI:
 
     Args:
         api_key: The key, as the server showed it.
-        url: Where the server is; https unless it says otherwise. Without one, the environment's HOLISTICS_HOST.
+        url: Where the server is; https unless it says otherwise. Without one, the environment's HOLISTICS_HOST;
+            without that, https://secure.holistics.io, which is not yours, and to which the older package went.
         quiet: Whether to print no progress. Unless said, progress is for terminals only.
 
     These words mean the same in all methods:
 
-        filters: Values by the filter's name: texts, numbers, booleans, dates, times, Decimal, or lists of them.
-            None leaves a filter to its default; an empty text is no value, even if there is a default.
+        filters: Values by the filter's name: texts, numbers, booleans, dates, times, Decimal, enums, or lists of
+            them. None leaves a filter to its default; an empty text is no value, even if there is a default. A
+            filter that the report has not is an error; `export_data` and `submit_export`, as the older package
+            did, leave it out, and warn (`UnknownFilter`).
         truncate: Take the first rows alone of a result that has more than the server allows, which otherwise fails.
         timeout: Seconds that the whole call may take. A job that it began is cancelled when they are over.
         dtype_backend: `numpy_nullable` for pandas' own types as far as they go, `pyarrow` for Arrow's throughout.
@@ -68,15 +72,13 @@ class HolisticsAPI:
         timeout: float | None = None,
     ) -> pd.DataFrame:
         """Runs a report and returns its rows."""
-        return self.export_data(
-            report_id,
-            filters=filters,
-            dtype_backend=dtype_backend,
-            decimals=decimals,
-            compatible=compatible,
-            truncate=truncate,
-            timeout=timeout,
-        )
+        _frames.check_options(dtype_backend, decimals)
+        deadline = Deadline(timeout)
+        if compatible:
+            download = self._jobs.run(Order(report_id, filters, "submit_export.csv", truncate), deadline)
+            return _frames.read_guessed(download.in_memory())
+        table = _frames.table_of(self._jobs.stream(report_id, filters, truncate, deadline))
+        return _frames.to_frame(table, dtype_backend, decimals)
 
     def to_arrow(
         self, report_id: Id, filters: Filters = None, *, truncate: bool = False, timeout: float | None = None
@@ -87,10 +89,14 @@ class HolisticsAPI:
     def to_polars(
         self, report_id: Id, filters: Filters = None, *, truncate: bool = False, timeout: float | None = None
     ) -> polars.DataFrame:
-        """Runs a report and returns its rows as a Polars frame; `pip install holistics[polars]` brings Polars."""
+        """Runs a report and returns its rows as a Polars frame; `pip install holistics[polars]` brings Polars.
+
+        Intervals, for which Polars has no type, are the text that files have.
+        """
         import polars
 
-        frame = polars.from_arrow(self.to_arrow(report_id, filters, truncate=truncate, timeout=timeout))
+        table = self.to_arrow(report_id, filters, truncate=truncate, timeout=timeout)
+        frame = polars.from_arrow(_frames.for_polars(table))
         assert isinstance(frame, polars.DataFrame)
         return frame
 
@@ -99,6 +105,7 @@ class HolisticsAPI:
     ) -> Iterator[pa.RecordBatch]:
         """Runs a report and hands out its rows as they arrive; memory does not grow with the result.
 
+        The first come when the report is done and its file is made.
         That all have come is known at the end: then it raises `IncompleteResult` if they have not.
         """
         return _frames.batches(self._jobs.stream(report_id, filters, truncate, Deadline(timeout)))
@@ -114,6 +121,7 @@ class HolisticsAPI:
         timeout: float | None = None,
     ) -> Iterator[pd.DataFrame]:
         """As `iter_batches`, each batch as a frame."""
+        _frames.check_options(dtype_backend, decimals)
         for batch in self.iter_batches(report_id, filters, truncate=truncate, timeout=timeout):
             yield _frames.to_frame(pa.Table.from_batches([batch]), dtype_backend, decimals)
 
@@ -164,31 +172,34 @@ class HolisticsAPI:
         Args:
             path: The file, CSV unless `format` says otherwise. It is there once it is whole.
             page_size: How many rows a page has, for one page instead of all rows; `page` is which, from 1.
-            format: From `json`, `ndjson` and `xlsx` no exact frame can be made, and None is returned.
+            format: `csv` unless given, whatever the path ends in. From `json`, `ndjson` and `xlsx` no exact frame
+                can be made, and None is returned.
             filter_dict, _page_size, _page: Older names of filters, page_size and page.
         """
         filters = filter_dict if filters is None else filters
         page_size = _page_size if page_size is None else page_size
         page = _page if page is None else page
         deadline = Deadline(timeout)
+        _check_format(format)
+        _frames.check_options(dtype_backend, decimals)
+        if compatible and format not in (None, "csv"):
+            raise ValueError(f"compatible=True has types guessed from a CSV: format must be `csv`, got `{format}`")
         if path is not None:
             check_folder(path)
         elif format in ("json", "ndjson", "xlsx"):
             raise ValueError(f"a file of format `{format}` needs a path")
-        if page_size is not None or page is not None:
+        if page_size is not None:
             if format not in (None, "csv"):
                 raise ValueError("a page can be written as CSV alone")
-            job = self._jobs.finish(Order(report_id, filters, "submit_query.json", truncate), deadline, PAGE_POLLS)
-            frame = _frames.to_frame(self._jobs.page(job, page_size, page, deadline), dtype_backend, decimals)
-            text = frame.to_csv(index=False) if path is not None or compatible else ""
-            if path is not None:
-                with aside(path) as file:
-                    file.write(text.encode())
-            return _frames.read_guessed(io.StringIO(text)) if compatible else frame
+            order = Order(report_id, filters, "submit_query.json", truncate, is_lenient=True)
+            return self._page(order, path, page_size, page, dtype_backend, decimals, compatible, deadline)
+        if page is not None:
+            raise ValueError(f"page={page} needs page_size, which says how many rows a page has")
         if path is None and format is None and not compatible:
-            table = _frames.table_of(self._jobs.stream(report_id, filters, truncate, deadline))
+            table = _frames.table_of(self._jobs.stream(report_id, filters, truncate, deadline, is_lenient=True))
             return _frames.to_frame(table, dtype_backend, decimals)
-        download = self._jobs.run(Order(report_id, filters, f"submit_export.{format or 'csv'}", truncate), deadline)
+        order = Order(report_id, filters, f"submit_export.{format or 'csv'}", truncate, is_lenient=True)
+        download = self._jobs.run(order, deadline)
         if path is not None and not download.has_exact_frame:
             save(download, path)
             return None
@@ -202,12 +213,18 @@ class HolisticsAPI:
         path: PathText,
         filters: Filters = None,
         *,
-        format: Format = "csv",
+        format: Format | None = None,
         truncate: bool = False,
         timeout: float | None = None,
     ) -> None:
-        """Runs a report and writes its file, without ever holding it: for results of any size."""
+        """Runs a report and writes its file, without ever holding it: for results of any size.
+
+        Args:
+            format: Unless given, the path's ending says it; a path without any is a CSV file.
+        """
         check_folder(path)
+        format = _format_of(path) if format is None else format
+        _check_format(format)
         order = Order(report_id, filters, f"submit_export.{format}", truncate)
         save(self._jobs.run(order, Deadline(timeout)), path)
 
@@ -221,7 +238,8 @@ class HolisticsAPI:
         timeout: float | None = None,
     ) -> str:
         """Has the server run a report, and returns the job's id."""
-        order = Order(report_id, filters, f"submit_export.{format}", truncate)
+        _check_format(format)
+        order = Order(report_id, filters, f"submit_export.{format}", truncate, is_lenient=True)
         return self._jobs.submit(order, Deadline(timeout)).id
 
     def get_export_results(
@@ -251,11 +269,14 @@ class HolisticsAPI:
         timeout: float | None = None,
     ) -> pd.DataFrame:
         """Downloads the CSV, Parquet or Arrow file of a job, to `path` if there is one, and returns its rows."""
+        _frames.check_options(dtype_backend, decimals)
         if path is not None:
             check_folder(path)
         download = self._jobs.download(str(job_id), False, Deadline(timeout))
         if not download.has_exact_frame:
             raise ValueError(f"from the file of job {job_id} no exact frame can be made; export_file writes such files")
+        if compatible and not download.file_name.endswith(".csv"):
+            raise ValueError(f"compatible=True has types guessed from a CSV: the file is `{download.file_name}`")
         return _frame_of(download, path, dtype_backend, decimals, compatible)
 
     def reports(self, *, timeout: float | None = None) -> list[dict[str, Any]]:
@@ -292,7 +313,8 @@ class HolisticsAPI:
         }
         about = f"report `{report_id}`"
         # Sent once: each that arrives makes a link.
-        feed = self._jobs.http.json("POST", "/feeds.json", json=asked, about=about, deadline=Deadline(timeout), attempts=1)
+        deadline = Deadline(timeout)
+        feed = self._jobs.http.json("POST", "/feeds.json", json=asked, about=about, deadline=deadline, attempts=1)
         return str(feed["url"])
 
     def cancel(self, job_id: Id, *, timeout: float | None = None) -> None:
@@ -316,7 +338,9 @@ class HolisticsAPI:
 
     def logs(self, job_id: Id, *, timeout: float | None = None) -> list[dict[str, Any]]:
         """Returns what a job has said so far, line by line."""
-        deadline = Deadline(timeout)
+        return self._all_logs(job_id, Deadline(timeout))
+
+    def _all_logs(self, job_id: Id, deadline: Deadline) -> list[dict[str, Any]]:
         lines: list[dict[str, Any]] = []
         while more := self._jobs.logs(job_id, lines[-1]["id"] if lines else 0, deadline):
             lines += more
@@ -339,11 +363,12 @@ class HolisticsAPI:
             source: The data source, by id or name.
             mode: What to do with a table that is there: `replace` it, `append` to it, or `fail`.
             schema: Types of columns by name, such as `{"zip": "text"}`. Others are found out from all values,
-                or, of a frame, from its own types.
+                or, of a frame, from its own types: a `Timedelta` becomes a text such as `26:03:04.5`, and a column
+                that no type of imports holds exactly, such as one of bytes or lists, is an error.
         """
         deadline = Deadline(timeout)
         source_id = source if isinstance(source, int) else self._source_id(source, deadline)
-        with upload_of(path_or_dataframe, table, source_id, mode, schema) as upload:
+        with upload_of(path_or_dataframe, table, source_id, mode, schema, deadline) as upload:
             created = self._jobs.http.json(
                 "POST",
                 "/data_imports/import_csv.json",
@@ -358,8 +383,30 @@ class HolisticsAPI:
         import_path = f"/data_imports/{created['import_id']}.json"
         made = self._jobs.get(import_path, f"import {created['import_id']}", deadline)
         columns = {column["column_name"]: column["data_type"] for column in made["table_config"]["columns"]}
-        messages = [line["message"] for line in self.logs(job_id)]
+        messages = [line["message"] for line in self._all_logs(job_id, deadline)]
         return ImportResult(job_id, created["import_id"], columns, messages)
+
+    def _page(
+        self,
+        order: Order,
+        path: PathText | None,
+        page_size: int,
+        page: int | None,
+        dtype_backend: str,
+        decimals: str,
+        compatible: bool,
+        deadline: Deadline,
+    ) -> pd.DataFrame:
+        """Runs a report for one page of it; its file and its frame are of the same run."""
+        job = self._jobs.finish(order, deadline, PAGE_POLLS)
+        table = None if compatible else self._jobs.page(job, page_size, page, deadline)
+        csv = b"" if path is None and not compatible else self._jobs.page_as_csv(job, page_size, page, deadline)
+        if path is not None:
+            with aside(path) as file:
+                file.write(csv)
+        if table is None:
+            return _frames.read_guessed(csv)
+        return _frames.to_frame(table, dtype_backend, decimals)
 
     def _source_id(self, name: str, deadline: Deadline) -> int:
         sources = self._jobs.get("/data_sources.json", "list of data sources", deadline)
@@ -370,15 +417,25 @@ class HolisticsAPI:
         raise ValueError(f"there is no data source `{name}`; there are {known}")
 
 
+def _check_format(format: str | None) -> None:
+    if format not in (None, *FORMATS):
+        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
+
+
+def _format_of(path: PathText) -> Any:
+    ending = os.path.splitext(path)[1]
+    if ending and ending[1:].lower() not in FORMATS:
+        raise ValueError(f"`{ending}` names no format of files: give format, which is one of {', '.join(FORMATS)}")
+    return ending[1:].lower() or "csv"
+
+
 def _frame_of(
     download: Download, path: PathText | None, dtype_backend: str, decimals: str, compatible: bool
 ) -> pd.DataFrame:
     """Reads a file that a job made, through the disk if it is to be kept."""
-    if path is not None:
-        save(download, path)
-    with open(path, "rb") if path is not None else download.in_memory() as source:
-        if compatible or not download.manifest:
-            return _frames.read_guessed(source)
-        table = _frames.read_table(source, download.file_name, download.manifest["columns"])
+    kept = keep(download, path)
+    if compatible or not download.manifest:
+        return _frames.read_guessed(kept)
+    table = _frames.read_table(kept, download.file_name, download.manifest["columns"])
     download.finish(table.num_rows)
     return _frames.to_frame(table, dtype_backend, decimals)

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import signal
 import subprocess
 
 import pytest
@@ -35,7 +36,8 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def key(data_dir):
-    return run("keys", "create", "--user", "ann@example.com", "--scope", "run,read,import", "--data-dir", data_dir).strip()
+    arguments = ("--user", "ann@example.com", "--scope", "run,read,import", "--data-dir", data_dir)
+    return run("keys", "create", *arguments).strip()
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +70,11 @@ def proxy(url):
 def far(key, proxy):
     """The API through the proxy, with its host taken for one that is far away."""
     return HolisticsAPI(key, proxy.url.replace("127.0.0.1", "127.1"))
+
+
+@pytest.fixture
+def control_c():
+    """What SIGINT does at a terminal, also where the tests run in the background and it would do nothing."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before or signal.SIG_DFL)

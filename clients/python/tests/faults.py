@@ -1,6 +1,7 @@
 """A proxy that does what it is told to the next requests of a path, and notes what was asked."""
 
 import http.client
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +33,10 @@ class Proxy:
         self.over.set()
         self._server.shutdown()
         self._server.server_close()
+
+    def set_buffer(self, size):
+        """How much of a request may have arrived without having been read."""
+        self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
     def serve_tls(self, context):
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
@@ -73,7 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
         proxy = self.proxy
         proxy.seen.append(Seen(self.command, self.path, dict(self.headers), time.monotonic()))
         fault = proxy.take(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = fault.read(self, length) if fault and fault.read else self.rfile.read(length)
         if fault and fault.instead:
             return fault.act(self, None, None)
         upstream = http.client.HTTPConnection(proxy.goal)
@@ -89,16 +95,20 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = handle_request
 
     def send(self, answer, content, cut_at=None, **headers):
+        self.send_head(answer, headers, "Content-Length", str(len(content)))
+        self.wfile.write(content[:cut_at])
+        self.wfile.flush()
+
+    def send_head(self, answer, headers, *length):
         self.send_response(answer.status)
         sent = {name.lower(): text for name, text in answer.getheaders()}
         sent.update({name.lower(): text for name, text in headers.items()})
         for name, text in sent.items():
             if name not in ("content-length", "transfer-encoding", "connection", "date"):
                 self.send_header(name, text)
-        self.send_header("Content-Length", str(len(content)))
+        if length:
+            self.send_header(*length)
         self.end_headers()
-        self.wfile.write(content[:cut_at])
-        self.wfile.flush()
 
     def log_message(self, *_):
         pass
@@ -107,6 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
 class Fault(NamedTuple):
     instead: bool  # Of asking the server.
     act: object
+    read: object = None  # Instead of reading the request's body all at once.
 
 
 def cut(at, **headers):
@@ -125,6 +136,36 @@ def stall(at):
     def act(handler, answer, content):
         handler.send(answer, content, cut_at=at)
         handler.proxy.over.wait(30)
+
+    return Fault(False, act)
+
+
+def in_chunks(sent=None, stalls=False, **headers):
+    """Sends the file without its length; if only so many bytes of it, without the end by which it is known."""
+
+    def act(handler, answer, content):
+        handler.send_head(answer, headers, "Transfer-Encoding", "chunked")
+        rest = content[:sent]
+        while rest:
+            piece, rest = rest[:1000], rest[1000:]
+            handler.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        if sent is None:
+            handler.wfile.write(b"0\r\n\r\n")
+        handler.wfile.flush()
+        if stalls:
+            handler.proxy.over.wait(30)
+        handler.close_connection = sent is not None
+
+    return Fault(False, act)
+
+
+def until_it_closes():
+    """Sends the file as HTTP/1.0 does: what has come when the connection closes is taken for all of it."""
+
+    def act(handler, answer, content):
+        handler.send_head(answer, {}, "Connection", "close")
+        handler.wfile.write(content)
+        handler.close_connection = True
 
     return Fault(False, act)
 
@@ -176,3 +217,26 @@ def reply(status, content=b"", **headers):
 def hang():
     """Never answers."""
     return Fault(True, lambda handler, answer, content: handler.proxy.over.wait(30))
+
+
+def reads_slowly(size, secs):
+    """Takes the request's body in pieces of this size, one each so many seconds."""
+
+    def read(handler, length):
+        body = b""
+        while len(body) < length:
+            body += handler.rfile.read(min(size, length - len(body)))
+            handler.proxy.over.wait(secs)
+        return body
+
+    return Fault(False, lambda handler, answer, content: handler.send(answer, content), read)
+
+
+def reads_no_more():
+    """Takes the beginning of the request's body, and nothing more."""
+
+    def read(handler, length):
+        handler.rfile.read(1000)
+        handler.proxy.over.wait(30)
+
+    return Fault(True, lambda handler, answer, content: None, read)

@@ -1,3 +1,4 @@
+import email.utils
 import logging
 import pickle
 import ssl
@@ -82,16 +83,27 @@ def test_unknown_things(api):
 def test_no_connection():
     with pytest.raises(NoConnection) as problem:
         HolisticsAPI("secret-key", "http://127.0.0.1:1").query(12, {"name": "private"})
-    assert_one_line(problem, "cannot reach http://127.0.0.1:1: Connection refused")
+    assert_one_line(problem, "cannot reach http://127.0.0.1:1: Connection refused: is the server running, and the port")
     assert isinstance(problem.value, requests.exceptions.HTTPError)
     assert isinstance(problem.value, requests.exceptions.ConnectionError)
     assert problem.value.__context__ is None and "private" not in str(problem.value)
 
 
 def test_a_name_that_is_no_servers():
+    began = time.monotonic()
     with pytest.raises(NoConnection) as problem:
         HolisticsAPI("key", "http://reports.invalid").submit_export(12)
     assert_one_line(problem, "cannot reach http://reports.invalid: ")
+    if "is the host's name right" in str(problem.value):  # Where no network is, nobody can say so.
+        assert time.monotonic() - began < 2, "asking again does not mend it"
+
+
+def test_http_where_https_is_meant_is_found_out_at_once(proxy):
+    began = time.monotonic()
+    with pytest.raises(NoConnection) as problem:
+        HolisticsAPI("key", proxy.url.replace("http://", "")).query(12)
+    assert_one_line(problem, "does not speak https: an address of plain http must begin with http://")
+    assert time.monotonic() - began < 2 and proxy.connections == 1
 
 
 def test_a_certificate_that_is_not_trusted(proxy, tmp_path):
@@ -160,17 +172,43 @@ def test_the_key_does_not_go_to_another_host(far, proxy, api, key):
     assert "X-Holistics-Key" not in proxy.asked("/elsewhere")[0].headers
 
 
-def test_a_server_that_is_busy_is_asked_when_it_says(far, proxy):
-    proxy.next("submit_export", reply(429, b'{"errors":["too many jobs wait"]}', Retry_After="1"))
-    assert len(far.query(12)) == 3
-    first, second = proxy.asked("submit_export")
-    assert second.at - first.at >= 1
-    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
-    proxy.next("submit_export", reply(429, b'{"errors":["too many jobs wait"]}', Retry_After="30"))
-    began = time.monotonic()
-    with pytest.raises(DeadlineExceeded, match="not done within 5 s: .*too many jobs wait"):
+BUSY = b'{"errors":["this key may be used 60 times a minute"]}'
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """How long it would have waited, without waiting."""
+    pauses = []
+    monkeypatch.setattr("holistics._http.time.sleep", pauses.append)
+    return pauses
+
+
+@pytest.mark.parametrize("part", ["submit_export", "get_export_results", "manifest", "/exports/download", "feeds"])
+def test_a_server_that_is_busy_is_asked_when_it_says(far, proxy, pauses, part):
+    moment = email.utils.formatdate(time.time() + 40, usegmt=True)
+    proxy.next(part, *[reply(429, BUSY, Retry_After=text) for text in ("7", moment)], *[reply(429, BUSY)] * 6)
+    if part == "feeds":
+        far.feed_url(12)
+    else:
+        assert len(far.export_data(12, format="csv")) == 3
+    assert len(proxy.asked(part)) == 9
+    assert pauses[0] == 7 and 35 < pauses[1] <= 40 and pauses[2] > 0.5 and max(pauses[2:]) <= 12
+    assert len({seen.headers.get("Idempotency-Key") for seen in proxy.asked(part)}) == 1
+
+
+def test_a_server_that_stays_busy_is_not_asked_for_ever(far, proxy, pauses):
+    proxy.next("submit_export", reply(429, BUSY, Retry_After="3600"))
+    with pytest.raises(ApiError, match="60 times a minute .status 429."):
+        far.query(12)
+    assert not pauses
+    proxy.next("submit_export", *[reply(429, BUSY, Retry_After="60")] * 6)
+    with pytest.raises(ApiError, match="60 times a minute .status 429."):
+        far.query(12)
+    assert pauses == [60] * 5
+    proxy.next("submit_export", reply(429, BUSY, Retry_After="30"))
+    with pytest.raises(DeadlineExceeded, match="not done within 5 s: .*60 times a minute"):
         far.query(12, timeout=5)
-    assert time.monotonic() - began < 4
+    assert len(pauses) == 5
 
 
 def test_what_fails_for_a_moment_is_tried_again(far, proxy, api):

@@ -1,14 +1,16 @@
 import hashlib
 import os
+import pathlib
 import resource
 import shutil
 import stat
 import subprocess
+import threading
 
 import openpyxl
 import pandas as pd
 import pytest
-from faults import alter, cut, shorten, stall
+from faults import alter, cut, head, in_chunks, reply, shorten, stall, until_it_closes
 
 from holistics import DeadlineExceeded, IncompleteResult
 
@@ -128,6 +130,27 @@ def test_a_device_is_written_to_and_not_replaced(api):
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
     api.export_file(12, os.devnull)
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+    for options in ({}, {"compatible": True}, {"format": "parquet"}, {"page_size": 3}):
+        assert len(api.export_data(12, os.devnull, **options)) == 3
+    job_id = api.submit_export(12)
+    api.get_export_results(job_id)
+    assert len(api.download_results(job_id, os.devnull)) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_gets_the_file_and_the_caller_its_rows(api):
+    os.mkfifo("pipe")
+    read = []
+    reader = threading.Thread(target=lambda: read.append(pathlib.Path("pipe").read_text()))
+    reader.start()
+    assert len(api.export_data(12, "pipe")) == 3
+    reader.join()
+    assert len(read[0].splitlines()) == 4
+    ends = os.pipe()
+    assert len(api.export_data(12, f"/dev/fd/{ends[1]}")) == 3
+    os.close(ends[1])
+    with open(ends[0]) as end:
+        assert end.read() == read[0]
 
 
 def test_a_link_stays_one(api):
@@ -178,6 +201,50 @@ def test_a_file_that_changed_meanwhile_is_not_glued_together(far, proxy):
         far.export_file(7, "x.csv")
 
 
+OLD = reply(404, b'{"errors":["Resource not found"]}')  # A server that has no manifests.
+
+
+@pytest.mark.parametrize("sent", [100_000, 100_500, 0])
+def test_a_file_without_a_length_is_whole_or_an_error(far, proxy, api, sent):
+    """Within a chunk and between two, where the connection that closes looks like the end of the file."""
+    whole = api.query(7, compatible=True)
+    proxy.next("manifest", *[OLD] * 3)
+    proxy.next("/exports/download", in_chunks())
+    pd.testing.assert_frame_equal(far.export_data(7, "x.csv", compatible=True), whole)
+    proxy.next("/exports/download", in_chunks(sent))
+    pd.testing.assert_frame_equal(far.export_data(7, "x.csv", compatible=True), whole)
+    os.remove("x.csv")
+    proxy.next("/exports/download", *[in_chunks(sent, ETag="")] * 5)
+    with pytest.raises(IncompleteResult, match="broke off after"):
+        far.export_data(7, "x.csv")
+    assert os.listdir() == []
+
+
+def test_a_file_whose_end_is_that_of_its_connection_is_an_error(far, proxy):
+    proxy.next("manifest", OLD)
+    proxy.next("/exports/download", until_it_closes())
+    with pytest.raises(IncompleteResult, match="neither how long the file of job .* nor where it ends"):
+        far.export_data(7, "x.csv")
+    assert os.listdir() == []
+    proxy.next("/exports/download", until_it_closes())
+    assert len(far.export_data(7, "x.csv")) == 300_000  # The manifest has its length.
+
+
+@pytest.mark.parametrize("manifest", [(), (OLD,)])
+def test_a_file_without_a_length_that_stalls_ends_at_the_deadline(far, proxy, manifest):
+    proxy.next("manifest", *manifest)
+    proxy.next("/exports/download", in_chunks(100_000, stalls=True))
+    with pytest.raises(DeadlineExceeded, match="not done within 2 s"):
+        far.export_data(7, "x.csv", timeout=2)
+    assert os.listdir() == []
+
+
+def test_what_goes_on_elsewhere_is_not_glued_together(far, proxy):
+    proxy.next("/exports/download", cut(1000), head(Content_Range="bytes 1001-2000/9999"))
+    with pytest.raises(IncompleteResult, match="goes on elsewhere"):
+        far.export_file(7, "x.csv")
+
+
 def test_a_download_that_stalls_ends_at_the_deadline(far, proxy):
     proxy.next("/exports/download", stall(1_000_000))
     with pytest.raises(DeadlineExceeded, match="not done within 2 s"):
@@ -192,4 +259,54 @@ def test_a_page_is_a_page(api):
     assert len(api.export_data(12, page_size=10, page=9)) == 0
     assert len(api.export_data(12, page_size=2)) == 2
     with pytest.raises(ValueError, match="a page can be"):
-        api.export_data(7, page=1, format="parquet")
+        api.export_data(7, page_size=1, format="parquet")
+    with pytest.raises(ValueError, match="page=2 needs page_size"):
+        api.export_data(7, page=2)
+
+
+@pytest.mark.parametrize("report", [1, 9, 12])
+def test_a_page_is_written_as_files_are(api, report):
+    api.export_file(report, "file.csv")
+    frame = api.export_data(report, "page.csv", page_size=10)
+    with open("file.csv", "rb") as file, open("page.csv", "rb") as page:
+        assert page.read() == file.read()
+    if report != 9:  # Whose dates pandas cannot compare.
+        pd.testing.assert_frame_equal(frame, api.query(report))
+    guessed = api.export_data(report, page_size=10, compatible=True)
+    pd.testing.assert_frame_equal(guessed, api.query(report, compatible=True))
+
+
+def test_the_ending_of_a_path_says_the_format_of_export_file(api, far, proxy):
+    files = {}
+    for format in ("json", "ndjson", "parquet", "arrow", "csv"):
+        api.export_file(12, "named", format=format)
+        api.export_file(12, f"by-its-ending.{format.upper()}")
+        files[format] = pathlib.Path("named").read_bytes()
+        assert pathlib.Path(f"by-its-ending.{format.upper()}").read_bytes() == files[format]
+    assert len(set(files.values())) == 5
+    api.export_file(12, "orders.xlsx")
+    assert openpyxl.load_workbook("orders.xlsx").active["C2"].value == "00123"
+    api.export_file(12, "plain")
+    assert pathlib.Path("plain").read_bytes() == files["csv"]
+    api.export_file(12, "csv.txt", format="csv")
+    with pytest.raises(ValueError, match="`.txt` names no format .* one of csv, json, ndjson, xlsx, parquet, arrow"):
+        far.export_file(12, "orders.txt")
+    for call in (far.export_file, far.export_data):
+        with pytest.raises(ValueError, match="format must be one of csv, .* got 'excel'"):
+            call(12, "orders.xlsx", format="excel")
+    with pytest.raises(ValueError, match="format must be one of"):
+        far.submit_export(12, format="excel")
+    assert not proxy.seen
+    # The older package knew no other format.
+    assert len(api.export_data(12, "orders.parquet")) == 3
+    assert pathlib.Path("orders.parquet").read_bytes() == files["csv"]
+
+
+def test_types_are_guessed_from_a_csv_alone(far, proxy):
+    with pytest.raises(ValueError, match="compatible=True has types guessed from a CSV: format must be `csv`"):
+        far.export_data(12, format="parquet", compatible=True)
+    assert not proxy.seen
+    job_id = far.submit_export(12, format="parquet")
+    far.get_export_results(job_id)
+    with pytest.raises(ValueError, match="compatible=True has types guessed from a CSV: the file is `.*parquet`"):
+        far.download_results(job_id, compatible=True)

@@ -1,13 +1,16 @@
 import datetime
 import decimal
+import enum
+import os
 
+import numpy as np
 import pandas as pd
 import polars
 import pyarrow as pa
 import pytest
 from faults import head
 
-from holistics import JobFailed, NotFound, TruncatedResult
+from holistics import ApiError, JobFailed, NotFound, TruncatedResult
 
 UTC = datetime.timezone.utc
 EXACT = {
@@ -46,6 +49,34 @@ def test_every_type_keeps_its_values(api, backend):
     assert_exact(api.export_data(1, format="parquet", dtype_backend=backend))
     assert_exact(api.export_data(1, format="arrow", dtype_backend=backend))
     assert_exact(api.export_data(1, format="csv", dtype_backend=backend), {**EXACT, **IN_A_CSV})
+
+
+def test_values_that_are_far_away_keep_their_types(api):
+    """Infinity, years before 1 and after 9999, and more digits than the type says."""
+    table = api.to_arrow(9)
+    assert str(table["huge"][1]) == str(2**127 - 1)
+    frames = {format: api.export_data(9, format=format) for format in ("csv", "parquet", "arrow")}
+    frames["file"] = api.export_data(9, os.devnull)
+    for format, frame in frames.items():
+        columns = [name for name in table.column_names if not is_text_of(table[name].type, format)]
+        assert frame[columns].dtypes.equals(api.query(9)[columns].dtypes)
+        # Python has no such dates, by which pandas would compare.
+        assert pa.Table.from_pandas(frame[columns]).equals(pa.Table.from_pandas(api.query(9)[columns]))
+        assert frame["span"].notna().tolist() == [True, False]
+
+
+def is_text_of(arrow_type, format):
+    """Intervals in Parquet, and in a CSV whatever has no form of its own there."""
+    kinds = {"parquet": ("interval",), "arrow": ()}.get(format, ("interval", "list", "map", "struct", "binary"))
+    return any(kind in str(arrow_type) for kind in kinds)
+
+
+def test_polars_has_intervals_as_text(api):
+    with pytest.raises(TypeError, match="column `spans` is a list<.*month_day_nano_interval>, which Polars has not"):
+        api.to_polars(9)
+    frame = api.to_polars(10)
+    assert frame["span"].to_list()[:-1] == api.export_data(10, format="parquet")["span"].tolist()[:-1]
+    assert frame["span"].to_list() == ["1 year -2 days 26:03:04.5", "-1 year -2 months", "00:00:00", "-00:00:01", None]
 
 
 def test_types_are_those_that_pandas_has_or_arrows(api):
@@ -128,14 +159,68 @@ def test_long_filters_go_by_post_and_mean_the_same(far, proxy):
     assert "x" * 600 in row["names"] and row["flag"] and pd.isna(row["number"])
 
 
+class Status(str, enum.Enum):
+    OPEN = "open"
+
+
+class Number(enum.IntEnum):
+    SIX = 6
+
+
+def test_enums_are_their_values_and_midnight_is_a_day(api):
+    day = pd.Timestamp("2026-01-31")
+    row = api.query(2, {"text": Status.OPEN, "number": Number.SIX, "names": [Status.OPEN], "day": day}).iloc[0]
+    assert (row["text"], row["number"], row["names"], row["day"]) == ("open", "6", "[open]", day.date())
+    for midnight in (datetime.datetime(2026, 1, 31), np.datetime64("2026-01-31T00:00", "ns"), day):
+        row = api.query(2, {"day": midnight, "moment": midnight}).iloc[0]
+        assert row["day"] == day.date() and row["moment"] == day
+    with pytest.raises(ApiError, match="filter `day` must be a date .*, got `2026-01-31T00:00:00.000000001`"):
+        api.query(2, {"day": day + pd.Timedelta(1, "ns")})
+
+
 @pytest.mark.parametrize("filters", [{"ids": [None]}, {"ids": {"a": 1}}, {"text": b"x"}, {"_page": 1}, {"day": pd.NaT}])
 def test_filters_that_mean_nothing_are_refused_here(api, filters):
     with pytest.raises(ValueError):
         api.query(2, filters)
 
 
+@pytest.mark.parametrize("filters", [["status"], "status=open", 7, [("status", "open")]])
+def test_filters_are_values_by_name(far, proxy, filters):
+    with pytest.raises(TypeError, match="filters must be values by name, such as {'status': 'open'}, got "):
+        far.query(12, filters)
+    with pytest.raises(TypeError, match="the name of a filter must be a text, got 1"):
+        far.query(12, {1: "open"})
+    assert not proxy.seen
+
+
+@pytest.mark.parametrize("timeout", ["5", True, -1, float("nan"), datetime.timedelta(1)])
+def test_a_timeout_is_a_number_of_seconds(far, proxy, timeout):
+    for call in (far.query, far.export_data, far.submit_export):
+        with pytest.raises((TypeError, ValueError), match="timeout must be a number of seconds"):
+            call(12, timeout=timeout)
+    assert not proxy.seen
+
+
+def test_an_unknown_filter_is_refused(far, proxy):
+    words = "report `Orders` has no filter `statuz`; its filters are `since`, `status`"
+    for call in (
+        far.query,
+        far.to_arrow,
+        far.to_polars,
+        far.iter_batches,
+        lambda *arguments: list(far.iter_frames(*arguments)),
+        lambda *arguments: far.query(*arguments, compatible=True),
+        lambda report, filters: far.export_file(report, os.devnull, filters),
+        far.feed_url,
+    ):
+        for filters in ({"statuz": "open"}, {"statuz": "o" * 600}):
+            with pytest.raises(ApiError, match=words):
+                call(12, filters)
+    assert all("_strict=true" in seen.path for seen in proxy.asked("submit"))
+
+
 def test_a_result_over_its_limit_fails_unless_the_first_rows_are_asked_for(api, far, proxy, recwarn):
-    with pytest.raises(JobFailed, match="passed the limit of 3"):
+    with pytest.raises(JobFailed, match="passed the limit of 3 .*; truncate=True takes its first rows alone"):
         api.query(5)
     assert len(api.query(5, truncate=True)) == 3
     assert not recwarn.list

@@ -4,11 +4,10 @@ import signal
 import threading
 import time
 
-import pandas as pd
 import pytest
 from faults import Fault, reply
 
-from holistics import ApiError, DeadlineExceeded, HolisticsAPI, JobFailed
+from holistics import DeadlineExceeded, HolisticsAPI, JobFailed
 
 
 def wait_for(condition):
@@ -21,14 +20,6 @@ def wait_for(condition):
 
 def slow_jobs(api, status):
     return [job["id"] for job in api.jobs(source_type="QueryReport", source_id=3, status=status)]
-
-
-@pytest.fixture
-def control_c():
-    """What SIGINT does at a terminal, also where the tests run in the background and it would do nothing."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def test_control_c_cancels_the_job(api, control_c):
@@ -94,63 +85,6 @@ def test_a_server_without_long_polls_is_asked_with_pauses(far, proxy):
 def test_polls_wait_at_the_server(far, proxy):
     far.query(7)
     assert len(proxy.asked("get_export_results")) == 1
-
-
-def test_a_frame_keeps_its_types_whatever_its_columns_are_called(api):
-    frame = pd.DataFrame({"code (ISO)": ["00100", "200"], "price (EUR)": [1.0, 2.0], "half (open": [1, 2]})
-    result = api.import_csv(frame, "named", "warehouse")
-    assert result.columns == {"code (ISO)": "text", "price (EUR)": "double", "half (open": "integer"}
-
-
-def test_a_frame_comes_back_as_it_was_imported(api):
-    frame = pd.DataFrame(
-        {
-            "zip": pd.array(["00123", "", None, 'a "b",\nc'], "string"),
-            "digits": ["1", "2", "3", "4"],
-            "n": pd.array([1, None, 2**60, 4], "Int64"),
-            "at": pd.to_datetime(["2026-01-31T10:00:00.5", None, "2026-02-01T00:00:00.0", None]),
-            "kind": pd.Categorical(["a", "b", "a", None]),
-            "share": [0.1, None, 1e300, 2.0],
-        }
-    )
-    result = api.import_csv(frame, "things", "warehouse")
-    assert result.columns == {
-        "zip": "text",
-        "digits": "text",
-        "n": "integer",
-        "at": "timestamp",
-        "kind": "text",
-        "share": "double",
-    }
-    assert any("4 rows" in message for message in result.messages)
-    api.import_csv(frame, "main.things", 1, mode="append")
-    with pytest.raises(JobFailed, match="mode is `fail`"):
-        api.import_csv(frame, "things", "warehouse", mode="fail")
-
-
-def test_a_file_is_imported_with_the_types_that_are_named(api, tmp_path):
-    path = tmp_path / "zips 😀.csv"
-    path.write_text("zip,n\n123,1\n456,2\n")
-    assert api.import_csv(path, "zips", "warehouse").columns == {"zip": "integer", "n": "integer"}
-    assert api.import_csv(str(path), "zips", 1, schema={"zip": "text"}).columns == {"zip": "text", "n": "integer"}
-    with pytest.raises(JobFailed, match="line 2, column `zip`"):
-        api.import_csv(path, "zips", 1, schema={"zip": "date"})
-    with pytest.raises(ValueError, match="there is no data source `shed`; there are `warehouse`"):
-        api.import_csv(path, "zips", "shed")
-    with pytest.raises(FileNotFoundError):
-        api.import_csv(tmp_path / "none.csv", "zips", 1)
-    with pytest.raises(ApiError, match="`mode` must be"):
-        api.import_csv(path, "zips", 1, mode="merge")
-
-
-def test_an_upload_that_was_lost_is_sent_again_and_is_one_import(far, proxy, api, tmp_path):
-    path = tmp_path / "big.csv"
-    path.write_text("id,name\n" + "".join(f"{number},row {number}\n" for number in range(200_000)))
-    before = len(api.jobs(source_type="DataImport", page_size=1000))
-    proxy.next("import_csv", Fault(False, lambda handler, *_: setattr(handler, "close_connection", True)))
-    assert "200000 rows are in `big`" in far.import_csv(path, "big", 1).messages
-    assert len(proxy.asked("import_csv")) == 2
-    assert len(api.jobs(source_type="DataImport", page_size=1000)) == before + 1
 
 
 @pytest.mark.parametrize("quiet, shown", [(None, False), (True, False), (False, True)])

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 import holistics.holistics
-from holistics import HolisticsAPI
+from holistics import ApiError, HolisticsAPI, UnknownFilter
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +35,24 @@ def test_all_in_one_call(key, url):
     assert api.export_data(12, page_size=10000000, compatible=True)["zip"].tolist() == [123, 4109, 80331]
     api.export_data(12)
     assert os.listdir() == ["output.csv"], "no file is called None"
+
+
+def test_a_filter_that_the_report_has_not_is_ignored_with_a_warning(far):
+    words = "report `Orders` has no filter `statuz`; its filters are `since`, `status`: it is ignored"
+    for call in (
+        lambda report, filters: far.export_data(report, filters=filters),
+        lambda report, filters: far.export_data(report, "orders.csv", filters),
+        lambda report, filters: far.export_data(report, page_size=3, filters=filters),
+    ):
+        with pytest.warns(UnknownFilter, match=words) as warnings:
+            assert len(call(12, {"statuz": "open", "since": "2026-01-31"})) == 2
+        assert [warning.filename for warning in warnings] == [__file__]
+    with pytest.warns(UnknownFilter, match=words):
+        job_id = far.submit_export(12, {"statuz": "o" * 600})
+    assert far.get_export_results(job_id) == 1
+    # A filter that the report has is as wrong as ever.
+    with pytest.warns(UnknownFilter), pytest.raises(ApiError, match="filter `since` must be a date"):
+        far.export_data(12, filters={"statuz": "open", "since": "soon"})
 
 
 def test_compatible_frames_are_what_pandas_guesses(key, url):
