@@ -21,7 +21,7 @@ from ._http import ATTEMPTS, Deadline, Http, limit_silence, unexpected
 from ._progress import Progress, of_total
 from .errors import IncompleteResult, TruncatedResult, warn
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 1 << 18
 PathText = Union[str, "os.PathLike[str]"]
 
 
@@ -74,24 +74,30 @@ class Download:
     def readable(self) -> bool:
         return True
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int) -> bytes | bytearray:
         """Reads so many bytes, fewer only at the end of the file."""
-        pieces = []
-        while size != 0 and (piece := self._piece(PIECE_BYTES if size < 0 else min(size, PIECE_BYTES))):
-            pieces.append(piece)
-            size -= len(piece) if size > 0 else 0
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        first = self.piece(min(size, PIECE_BYTES))
+        if len(first) in (0, size):
+            return first
+        # Pieces that were kept, to be joined, would touch twice as much memory.
+        whole, there = bytearray(size), len(first)
+        whole[:there] = first
+        while there < size and (piece := self.piece(min(size - there, PIECE_BYTES))):
+            whole[there : there + len(piece)] = piece
+            there += len(piece)
+        del whole[there:]
+        return whole
 
     def in_memory(self) -> bytes:
         """Reads all of it."""
         with self:
-            whole = self.read()
+            whole = b"".join(iter(self.piece, b""))
             self.finish()
         return whole
 
     def finish(self, rows: int | None = None) -> None:
         """Checks, after reading what is left, that all has arrived, and was as many rows as it should."""
-        while self._piece(PIECE_BYTES):
+        while self.piece():
             pass
         promised = self.manifest.get("sha256")
         if promised is not None and promised != self._sha256.hexdigest():
@@ -103,7 +109,8 @@ class Download:
         rows = self.manifest.get("rows", rows)
         self._progress.summary = of_total(self._position, None) + ("" if rows is None else f", {rows:,} rows")
 
-    def _piece(self, size: int) -> bytes:
+    def piece(self, size: int = PIECE_BYTES) -> bytes:
+        """Reads what has arrived, up to so many bytes; nothing at the end of the file."""
         while self._position != self._bytes:
             answer = self._answer or self._open()
             limit_silence(getattr(answer.raw, "connection", None), self._deadline)
@@ -184,7 +191,7 @@ class Download:
 def save(download: Download, path: PathText) -> None:
     """Writes the file, which has its name only once it is whole."""
     with download, aside(path) as file:
-        while piece := download.read(PIECE_BYTES):
+        while piece := download.piece():
             file.write(piece)
         download.finish()
 

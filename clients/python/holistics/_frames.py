@@ -65,10 +65,11 @@ def check_options(dtype_backend: str, decimals: str) -> None:
 def to_frame(table: pa.Table, dtype_backend: str, decimals: str) -> pd.DataFrame:
     """Makes a frame with exact types."""
     # Numbers for names: two columns may have the same.
-    schema = pa.schema(
-        [pa.field(str(number), _pandas_type(field.type, decimals)) for number, field in enumerate(table.schema)]
-    )
-    numbered = table.rename_columns(schema.names).cast(schema)
+    numbered = table.rename_columns([str(number) for number in range(table.num_columns)])
+    for number, field in enumerate(numbered.schema):
+        wanted = _pandas_type(field.type, decimals)
+        if wanted != field.type:
+            numbered = numbered.set_column(number, field.name, numbered[number].cast(wanted))
     frame: pd.DataFrame = numbered.to_pandas(types_mapper=_mapper(dtype_backend, decimals))
     frame.columns = table.column_names
     return frame
