@@ -6,7 +6,7 @@ None of them holds the API key.
 
 from __future__ import annotations
 
-import sys
+import inspect
 import warnings
 
 import requests
@@ -62,7 +62,10 @@ class UnknownFilter(UserWarning):
 
 def warn(message: str, category: type[Warning]) -> None:
     """Warns of the line that called this package, however deep in it the reason was found."""
-    depth, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
-        depth, frame = depth + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=depth)
+    depth, level, frame = 0, 1, inspect.currentframe()
+    while frame is not None:
+        depth += 1
+        if frame.f_globals.get("__package__") == __package__:
+            level = depth + 1
+        frame = frame.f_back
+    warnings.warn(message, category, stacklevel=level)

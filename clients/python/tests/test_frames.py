@@ -225,8 +225,9 @@ def test_a_result_over_its_limit_fails_unless_the_first_rows_are_asked_for(api, 
     assert len(api.query(5, truncate=True)) == 3
     assert not recwarn.list
     proxy.next("/exports/download", head(X_Result_Truncated="true"))
-    with pytest.warns(TruncatedResult):
+    with pytest.warns(TruncatedResult) as warnings:
         far.query(6)
+    assert [warning.filename for warning in warnings] == [__file__]
     job_id = api.submit_export(5, truncate=True)
     api.get_export_results(job_id)
     with pytest.warns(TruncatedResult):
