@@ -21,7 +21,7 @@ from ._download import PathText
 from ._http import Body, Deadline, limit_silence
 from ._texts import clock_text
 
-SENT_BYTES = 16 << 10  # Of which all must go before silence is taken for the end.
+SENT_BYTES = 64 << 10  # Of which all must go before silence is taken for the end.
 HASHED_BYTES = 1 << 20
 INTEGER_MAX = 2**63 - 1
 DIGITS_MAX = 38
