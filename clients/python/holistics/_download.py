@@ -12,7 +12,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO, Union
+from typing import Any, BinaryIO, Callable, NamedTuple, TypeVar, Union
 
 import requests
 import urllib3
@@ -25,36 +25,70 @@ PIECE_BYTES = 1 << 18
 PathText = Union[str, "os.PathLike[str]"]
 
 
+class Making(NamedTuple):
+    """A job that still makes its file."""
+
+    name: str
+    wait: Callable[[], None]  # Until the job is done; raises if it has failed.
+    manifest: Callable[[], dict[str, Any]]
+    cancel: Callable[[], None]
+
+
 class Download:
     """A readable file object, which has what pyarrow asks of one.
 
-    `manifest` is what the server says the file must be; it is empty for servers that say nothing.
+    `manifest` is what the server says the file must be; it is empty for servers that say nothing, and until a file
+    that is still being made has been read.
     """
 
     closed = False
 
     def __init__(
-        self, http: Http, job_id: str, manifest: dict[str, Any], deadline: Deadline, progress: Progress, truncate: bool
+        self,
+        http: Http,
+        job_id: str,
+        manifest: dict[str, Any],
+        deadline: Deadline,
+        progress: Progress,
+        truncate: bool,
+        answer: requests.Response | None = None,
+        making: Making | None = None,
     ) -> None:
-        self.manifest = manifest
         self._http, self._job_id, self._deadline, self._progress = http, job_id, deadline, progress
-        self._step = progress.step("Downloading results")
         self._may_be_truncated = truncate
         self._answer: requests.Response | None = None
+        self._making = making
+        self._name = "export.csv" if making is None else making.name  # Older servers make nothing else for us.
+        self._may_be_another = False
+        self._begin()
+        self._learn(manifest)
+        if answer is not None:
+            self._take(answer)
+
+    def _begin(self) -> None:
         self._etag: str | None = None
         self._position = 0
-        self._bytes: int | None = manifest.get("bytes")
+        self._bytes: int | None = None
         self._sha256 = hashlib.sha256()
         self._failures = 0
+
+    def _learn(self, manifest: dict[str, Any]) -> None:
+        self.manifest = manifest
+        self._bytes = manifest.get("bytes", self._bytes)
         if manifest.get("truncated"):
             self._warn_of_truncation()
 
     def __enter__(self) -> Download:
+        self._step = self._progress.step("Downloading results")
         self._step.__enter__()
         return self
 
     def __exit__(self, *problem: Any) -> None:
         self.close()
+        if self._making is not None:
+            # Nobody takes what comes yet.
+            self._making.cancel()
+            self._making = None
         self._step.__exit__(*problem)
 
     def close(self) -> None:
@@ -64,7 +98,7 @@ class Download:
 
     @property
     def file_name(self) -> str:
-        name: str = self.manifest.get("file_name", "export.csv")  # Older servers make nothing else for us.
+        name: str = self.manifest.get("file_name", self._name)
         return name
 
     @property
@@ -90,10 +124,14 @@ class Download:
 
     def in_memory(self) -> bytes:
         """Reads all of it."""
-        with self:
-            whole = b"".join(iter(self.piece, b""))
-            self.finish()
-        return whole
+
+        def read(download: Download) -> bytes:
+            with download:
+                content = b"".join(iter(download.piece, b""))
+                download.finish()
+            return content
+
+        return whole(self, read)
 
     def finish(self, rows: int | None = None) -> None:
         """Checks, after reading what is left, that all has arrived, and was as many rows as it should."""
@@ -127,16 +165,38 @@ class Download:
                 self._sha256.update(piece)
                 self._progress.show(of_total(self._position, self._bytes))
                 return piece
-            if self._bytes is None and not is_broken:
+            if self._making is not None:
+                self._settle(self._making, is_broken)
+            elif self._bytes is None and not is_broken:
                 self._bytes = self._position  # The end of the last chunk is the file's.
             else:
                 self._retry_later()
         return b""
 
+    def _settle(self, making: Making, is_broken: bool) -> None:
+        """Finds out, at the end of what was sent of a file in the making, what has become of it."""
+        self.close()
+        making.wait()
+        self._making = None
+        self._learn(making.manifest())
+        self._may_be_another = is_broken
+
+    def begins_again(self) -> bool:
+        """Goes back to the beginning where the job may have done so, whose file is then another than was read of it."""
+        if not self._may_be_another:
+            return False
+        self._may_be_another = False
+        manifest = self.manifest
+        self._begin()
+        self._learn(manifest)
+        return True
+
     def _open(self) -> requests.Response:
         headers = {"Accept-Encoding": "identity"}  # Lengths, offsets and sums are those of the file as it is.
         if self._position:
-            headers.update({"Range": f"bytes={self._position}-", "If-Range": self._etag or ""})
+            headers["Range"] = f"bytes={self._position}-"
+        if self._position and self._etag:
+            headers["If-Range"] = self._etag
         answer = self._http.request(
             "GET",
             "/exports/download",
@@ -146,6 +206,10 @@ class Download:
             about=f"file of job {self._job_id}",
             deadline=self._deadline,
         )
+        return self._take(answer)
+
+    def _take(self, answer: requests.Response) -> requests.Response:
+        """Goes on with an answer that has the file from here on."""
         if "text/html" in answer.headers.get("Content-Type", ""):
             raise unexpected(answer)
         if self._position and answer.status_code != 206:
@@ -160,12 +224,12 @@ class Download:
                 "it could not be known whether all of it has come"
             )
         if length is not None:
-            whole = self._position + int(length)
-            if self._bytes not in (None, whole):
+            all_bytes = self._position + int(length)
+            if self._bytes not in (None, all_bytes):
                 raise IncompleteResult(
-                    f"the file of job {self._job_id} has {whole} bytes on its way, where {self._bytes} were made"
+                    f"the file of job {self._job_id} has {all_bytes} bytes on its way, where {self._bytes} were made"
                 )
-            self._bytes = whole
+            self._bytes = all_bytes
         if not self._position and answer.headers.get("X-Result-Truncated") == "true":
             self._warn_of_truncation()
         self._etag = answer.headers.get("ETag")
@@ -178,7 +242,8 @@ class Download:
             f"the download of job {self._job_id} broke off after {of_total(self._position, self._bytes)}"
         )
         self._failures += 1
-        if self._failures >= ATTEMPTS or (self._position and not self._etag):
+        may_be_another = self._position and not self._etag and "sha256" not in self.manifest
+        if self._failures >= ATTEMPTS or may_be_another:
             raise broken
         self._deadline.sleep(0.125 * 2**self._failures, broken)
 
@@ -188,12 +253,29 @@ class Download:
             warn(f"the result of job {self._job_id} was cut at the limit of rows", TruncatedResult)
 
 
+T = TypeVar("T")
+
+
+def whole(download: Download, read: Callable[[Download], T]) -> T:
+    """Reads a file; once more if the job began again while it was read, as it does when the server is restarted."""
+    try:
+        return read(download)
+    except IncompleteResult:
+        if not download.begins_again():
+            raise
+        return read(download)
+
+
 def save(download: Download, path: PathText) -> None:
     """Writes the file, which has its name only once it is whole."""
-    with download, aside(path) as file:
-        while piece := download.piece():
-            file.write(piece)
-        download.finish()
+
+    def read(download: Download) -> None:
+        with download, aside(path) as file:
+            while piece := download.piece():
+                file.write(piece)
+            download.finish()
+
+    whole(download, read)
 
 
 def keep(download: Download, path: PathText | None) -> bytes | PathText:
@@ -201,11 +283,11 @@ def keep(download: Download, path: PathText | None) -> bytes | PathText:
     if path is not None and not is_device(path):
         save(download, path)
         return path
-    whole = download.in_memory()
+    content = download.in_memory()
     if path is not None:
         with aside(path) as device:
-            device.write(whole)
-    return whole
+            device.write(content)
+    return content
 
 
 def is_device(path: PathText) -> bool:

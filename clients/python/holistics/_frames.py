@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from ._download import Download, PathText
+from ._download import Download, PathText, whole
 from ._texts import from_texts, interval_text
 from .errors import HolisticsError
 
@@ -195,10 +195,14 @@ def batches(download: Download) -> Iterator[pa.RecordBatch]:
 
 def table_of(download: Download) -> pa.Table:
     """Reads all of an Arrow stream."""
-    with _decoding(download) as stream:
-        table = stream.read_all()
-        download.finish(table.num_rows)
-    return table
+
+    def read(download: Download) -> pa.Table:
+        with _decoding(download) as stream:
+            table = stream.read_all()
+            download.finish(table.num_rows)
+        return table
+
+    return whole(download, read)
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from typing import Any, Callable, NamedTuple, Optional, Union
 from urllib.parse import quote, urlencode
 
 import pyarrow as pa
+import requests
 
-from ._download import Download
+from ._download import Download, Making
 from ._filters import as_query, as_texts
 from ._http import Deadline, Http, message_of, unexpected
 from ._progress import Progress
@@ -81,16 +82,53 @@ class Jobs:
         return self.run(Order(report_id, filters, "submit_export.arrow", truncate, compress, is_lenient), deadline)
 
     def run(self, order: Order, deadline: Deadline) -> Download:
-        """Runs a report, and returns its file, not yet opened."""
-        return self.download(self.finish(order, deadline, EXPORT_POLLS).id, order.truncate, deadline)
+        """Runs a report, and returns its file, not yet read: it may still be in the making."""
+        answer: requests.Response | None = None
 
-    def finish(self, order: Order, deadline: Deadline, polls: str) -> Job:
-        """Runs a report, and waits until it is done."""
+        def begins(job: Job, secs: float) -> bool:
+            nonlocal answer
+            answer = self._follow(job.id, secs, deadline)
+            return answer is not None
+
+        job = self.finish(order, deadline, EXPORT_POLLS, begins)
+        if answer is None or "Content-Length" in answer.headers:
+            return self.download(job.id, order.truncate, deadline, answer)
+
+        def wait() -> None:
+            with self.cancelling(lambda _: job):
+                self.wait(job, deadline, EXPORT_POLLS)
+
+        name = order.route.replace("submit_", "") + (".zst" if order.compress else "")
+        making = Making(name, wait, lambda: self._manifest(job.id, deadline), lambda: self._give_up(lambda _: job))
+        return Download(self.http, job.id, {}, deadline, self._progress(), order.truncate, answer, making)
+
+    def _follow(self, job_id: str, secs: float, deadline: Deadline) -> requests.Response | None:
+        """Fetches the file of a job while it is made; None if it has not begun within these seconds."""
+        try:
+            return self.http.request(
+                "GET",
+                "/exports/download",
+                params={"job_id": job_id, "_follow": "true", "_wait": f"{secs:.3f}"},
+                headers={"Accept-Encoding": "identity"},
+                stream=True,
+                about=f"file of job {job_id}",
+                deadline=deadline,
+                wait=secs,
+            )
+        except ApiError as problem:
+            if problem.response is None or problem.response.status_code not in (404, 422):
+                raise
+            return None  # A poll says why.
+
+    def finish(
+        self, order: Order, deadline: Deadline, polls: str, begins: Callable[[Job, float], bool] | None = None
+    ) -> Job:
+        """Runs a report, and waits until it is done, or has begun to hand out its file."""
         job: Job | None = None
         # A submit that was interrupted may have been accepted all the same: sent again, it says which job it is.
         with self.cancelling(lambda last: job or self._submit(order, last, not order.is_lenient)):
             job = self.submit(order, deadline)
-            self.wait(job.id, deadline, polls)
+            self.wait(job, deadline, polls, begins=begins)
         return job
 
     def submit(self, order: Order, deadline: Deadline) -> Job:
@@ -131,22 +169,40 @@ class Jobs:
         try:
             yield
         except (KeyboardInterrupt, DeadlineExceeded):
-            # Why the wait ended says more than why the job could not be told.
-            with suppress(ApiError, DeadlineExceeded):
-                last = Deadline(CANCEL_SECS)
-                job = find_job(last)
-                if job.is_ours:
-                    self.cancel(job.id, last)
+            self._give_up(find_job)
             raise
 
-    def wait(self, job_id: str, deadline: Deadline, polls: str, step: str = "Getting export results") -> None:
-        """Waits until a job is done, for which it asks again and again, and raises if it has failed."""
-        progress = self._progress()
+    def _give_up(self, find_job: Callable[[Deadline], Job]) -> None:
+        # Why the wait ended says more than why the job could not be told.
+        with suppress(ApiError, DeadlineExceeded):
+            last = Deadline(CANCEL_SECS)
+            job = find_job(last)
+            if job.is_ours:
+                self.cancel(job.id, last)
+
+    def wait(
+        self,
+        job: Job,
+        deadline: Deadline,
+        polls: str,
+        step: str = "Getting export results",
+        begins: Callable[[Job, float], bool] | None = None,
+    ) -> None:
+        """Waits until a job is done, for which it asks again and again, and raises if it has failed.
+
+        Or until `begins` says, which may take so many seconds, that there is something of its file.
+        """
+        progress, job_id = self._progress(), job.id
         pause, last_line = 0.1, 0
         with progress.step(step):
             while True:
                 asked_at = time.monotonic()
                 secs = deadline.clip(POLL_SECS_SHOWN if progress.is_live else POLL_SECS)
+                if begins is not None:
+                    if begins(job, secs):
+                        return
+                    if time.monotonic() - asked_at > secs / 2:
+                        secs = 0.0  # That was the wait.
                 # One row is enough of an answer that would be a page.
                 params = {"job_id": job_id, "_wait": f"{secs:.3f}", "_page_size": "1"}
                 answer = self.get(polls, f"job {job_id}", deadline, secs, **params)
@@ -166,8 +222,11 @@ class Jobs:
                     deadline.sleep(pause)
                     pause = min(pause * 2, 5.0)
 
-    def download(self, job_id: str, truncate: bool, deadline: Deadline) -> Download:
-        return Download(self.http, job_id, self._manifest(job_id, deadline), deadline, self._progress(), truncate)
+    def download(
+        self, job_id: str, truncate: bool, deadline: Deadline, answer: requests.Response | None = None
+    ) -> Download:
+        manifest = self._manifest(job_id, deadline)
+        return Download(self.http, job_id, manifest, deadline, self._progress(), truncate, answer)
 
     def page(self, job: Job, page_size: int, page: int | None, deadline: Deadline) -> pa.Table:
         """Fetches one page of a job that makes pages."""

@@ -255,7 +255,7 @@ class HolisticsAPI:
         A job that takes longer than `timeout` goes on. `_page_size` and `_page` mean nothing to a file: older
         programs send them.
         """
-        self._jobs.wait(str(job_id), Deadline(timeout), EXPORT_POLLS)
+        self._jobs.wait(Job(str(job_id), False), Deadline(timeout), EXPORT_POLLS)
         return 1
 
     def download_results(
@@ -378,8 +378,9 @@ class HolisticsAPI:
                 deadline=deadline,
             )
         job_id = str(created["job_id"])
-        with self._jobs.cancelling(lambda _: Job(job_id, True)):
-            self._jobs.wait(job_id, deadline, f"/jobs/{job_id}/get_results.json", "Importing")
+        job = Job(job_id, True)
+        with self._jobs.cancelling(lambda _: job):
+            self._jobs.wait(job, deadline, f"/jobs/{job_id}/get_results.json", "Importing")
         import_path = f"/data_imports/{created['import_id']}.json"
         made = self._jobs.get(import_path, f"import {created['import_id']}", deadline)
         columns = {column["column_name"]: column["data_type"] for column in made["table_config"]["columns"]}

@@ -20,6 +20,7 @@ class Proxy:
     def __init__(self, goal):
         self.goal = urlsplit(goal).netloc
         self.faults = []
+        self.follows = False  # Whether files can be fetched while they are made.
         self.seen = []
         self.over = threading.Event()
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
@@ -76,6 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_request(self):
         proxy = self.proxy
+        if "_follow" in self.path and not proxy.follows:
+            return NOT_DONE.act(self, None, None)
         proxy.seen.append(Seen(self.command, self.path, dict(self.headers), time.monotonic()))
         fault = proxy.take(self.path)
         length = int(self.headers.get("Content-Length", 0))
@@ -240,3 +243,6 @@ def reads_no_more():
         handler.proxy.over.wait(30)
 
     return Fault(True, lambda handler, answer, content: None, read)
+
+
+NOT_DONE = reply(422, b'{"errors":["Holistics::NotFound"]}')

@@ -1,0 +1,69 @@
+"""Files that are fetched while they are made."""
+
+import os
+
+import pandas as pd
+import pytest
+from faults import Fault, in_chunks
+
+from holistics import DeadlineExceeded, IncompleteResult, JobFailed
+
+
+def was_cancelled(api):
+    with pytest.raises(JobFailed, match="the job was cancelled"):
+        api.get_export_results(api.jobs()[0]["id"])
+
+
+def test_rows_come_while_the_job_runs(api):
+    batches = api.iter_batches(14)
+    assert next(batches)["n"][0].as_py() == 0
+    assert api.jobs()[0]["status"] == "running"
+    # Nobody wants the others.
+    batches.close()
+    was_cancelled(api)
+
+
+def test_a_file_that_has_no_end_ends_at_the_deadline(api, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DeadlineExceeded):
+        api.export_file(14, "endless.csv", timeout=1)
+    was_cancelled(api)
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize("call", ["query", "iter_batches", "export_file"])
+def test_a_job_that_fails_in_mid_file_says_why(api, tmp_path, monkeypatch, call):
+    monkeypatch.chdir(tmp_path)
+    path = ["failed.csv"] if call == "export_file" else []
+    with pytest.raises(JobFailed, match="no further"):
+        list(getattr(api, call)(14, *path, {"fails_at": 2_000_000}) or [])
+    assert os.listdir() == []
+
+
+@pytest.mark.parametrize("sent", [0, 100_000, 100_500])
+def test_what_breaks_off_is_gone_on_with_once_the_job_is_done(far, proxy, api, sent):
+    whole = api.query(7)
+    proxy.follows = True
+    proxy.next("_follow", in_chunks(sent))
+    pd.testing.assert_frame_equal(far.query(7), whole)
+    ranges = [seen.headers.get("Range") for seen in proxy.asked("/exports/download")]
+    assert ranges == [None, f"bytes={sent}-" if sent else None]
+    proxy.next("_follow", in_chunks(sent))
+    pd.testing.assert_frame_equal(pd.concat(far.iter_frames(7), ignore_index=True), whole)
+
+
+def test_a_job_that_begins_again_is_read_again(far, proxy, api, tmp_path):
+    """As the first rows of another run: they are not the file's that there is in the end."""
+
+    def begin_otherwise(handler, answer, content):
+        in_chunks(100_000).act(handler, answer, content[:50_000] + bytes([content[50_000] ^ 1]) + content[50_001:])
+
+    whole = api.query(7)
+    proxy.follows = True
+    proxy.next("_follow", *[Fault(False, begin_otherwise)] * 3)
+    pd.testing.assert_frame_equal(far.query(7), whole)
+    far.export_file(7, tmp_path / "x.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "x.parquet", dtype_backend="numpy_nullable")[["id"]], whole[["id"]])
+    # Rows that were handed out cannot be taken back.
+    with pytest.raises(IncompleteResult):
+        list(far.iter_batches(7))
