@@ -103,10 +103,10 @@ class HolisticsAPI:
     def iter_batches(
         self, report_id: Id, filters: Filters = None, *, truncate: bool = False, timeout: float | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Runs a report and hands out its rows as they arrive; memory does not grow with the result.
+        """Runs a report and hands out its rows as they arrive, while it still runs; memory does not grow with the result.
 
-        The first come when the report is done and its file is made.
-        That all have come is known at the end: then it raises `IncompleteResult` if they have not.
+        That all have come is known at the end: then it raises `IncompleteResult` if they have not. Who stops before
+        that stops the report too.
         """
         return _frames.batches(self._jobs.stream(report_id, filters, truncate, Deadline(timeout)))
 
