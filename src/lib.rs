@@ -23,6 +23,7 @@ mod job;
 mod kill_point;
 mod memo;
 mod objects;
+mod plural;
 mod query;
 mod random;
 mod report;

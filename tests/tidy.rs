@@ -8,7 +8,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// Every module, and which it may use; `error` is for everybody. ARCHITECTURE.md explains it.
-const MAY_USE: [(&str, &[&str]); 27] = [
+const MAY_USE: [(&str, &[&str]); 28] = [
     ("config", &[]),
     ("error", &[]),
     ("report", &[]),
@@ -24,6 +24,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
     ("api_key", &["access", "random"]),
     ("arrow_types", &[]),
     ("memo", &[]),
+    ("plural", &[]),
     ("exports", &["arrow_types"]),
     ("bench", &["exports"]),
     ("fuzzing", &["query", "http", "imports"]),
@@ -42,6 +43,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
             "data_import",
             "access",
             "feed",
+            "plural",
         ],
     ),
     ("imports", &["objects"]),
@@ -70,6 +72,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
             "imports",
             "data_import",
             "kill_point",
+            "plural",
         ],
     ),
     (
@@ -94,6 +97,7 @@ const MAY_USE: [(&str, &[&str]); 27] = [
             "random",
             "access",
             "feed",
+            "plural",
         ],
     ),
 ];

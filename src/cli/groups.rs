@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::http::users::GroupShown;
+use crate::plural::plural;
 
 #[derive(Args)]
 pub(super) struct GroupsArgs {
@@ -40,7 +41,7 @@ pub(super) fn run(args: GroupsArgs) -> Result<()> {
         match args.command {
             Command::Set { name, users } => {
                 store.set_group(&name, &users).await?;
-                say!("group {name} has {} users", users.len());
+                say!("group {name} has {}", plural(users.len() as u64, "user"));
             }
             Command::List => {
                 let groups = store.groups().await?;

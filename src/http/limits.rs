@@ -12,6 +12,7 @@ use std::time::Instant;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::http::error::Rejection;
+use crate::plural::plural;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -51,7 +52,7 @@ impl Limits {
         let count = count(&self.of_keys, key_id);
         match count.count > max {
             true => Err(Rejection::Limited {
-                message: format!("this key may be used {max} times a minute"),
+                message: format!("this key may be used {} a minute", plural(max, "time")),
                 max,
                 retry_after: seconds_left(&count),
             }),

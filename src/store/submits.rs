@@ -11,6 +11,7 @@ use crate::job::JobKind;
 use crate::job::KeyShare;
 use crate::job::NewJob;
 use crate::job::Submitted;
+use crate::plural::plural;
 use crate::store::Store;
 use crate::store::idempotency::Idempotency;
 use crate::store::idempotency::job_of_key;
@@ -142,8 +143,8 @@ pub(super) async fn check_room(
         (true, _) => Err(is_full(queue_max)),
         (false, true) => {
             let message = format!(
-                "{} jobs of yours are queued already (half of the setting `queue_max`): try again later",
-                share_of(queue_max)
+                "{} queued already (half of the setting `queue_max`): try again later",
+                jobs_are(share_of(queue_max), " of yours")
             );
             Err(Error::new(ErrorCode::Busy, message))
         }
@@ -169,15 +170,28 @@ pub(super) async fn check_share(connection: &mut SqliteConnection, key: Option<K
 }
 
 fn has_its_share(max: u32) -> Error {
-    let message = format!("this key has {max} jobs under way, which is as many as it may");
+    let message = format!(
+        "this key has {} under way, which is as many as it may",
+        plural(max, "job")
+    );
     Error::new(ErrorCode::Busy, message)
 }
 
 fn is_full(queue_max: i64) -> Error {
     Error::new(
         ErrorCode::Busy,
-        format!("{queue_max} jobs are queued already (setting `queue_max`): try again later"),
+        format!(
+            "{} queued already (setting `queue_max`): try again later",
+            jobs_are(queue_max, "")
+        ),
     )
+}
+
+fn jobs_are(count: i64, whose: &str) -> String {
+    match count {
+        1 => format!("1 job{whose} is"),
+        _ => format!("{count} jobs{whose} are"),
+    }
 }
 
 /// How many jobs of one user may wait, so that others find a place.

@@ -11,6 +11,7 @@ use tracing::warn;
 use crate::error::Result;
 use crate::job::Job;
 use crate::job::JobStatus;
+use crate::plural::plural;
 use crate::store::leases::Expired;
 use crate::store::logs::Level;
 use crate::store::now_us;
@@ -83,7 +84,7 @@ impl Worker {
                     let rows = run.rows.load(Ordering::Relaxed);
                     if rows > rows_told {
                         rows_told = rows;
-                        self.tell(job, Level::Info, &[format!("{rows} rows so far")]).await;
+                        self.tell(job, Level::Info, &[format!("{} so far", plural(rows, "row"))]).await;
                     }
                     continue;
                 }
