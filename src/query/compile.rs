@@ -18,6 +18,7 @@ use crate::query::check::single_choices;
 use crate::query::lexer::Piece;
 use crate::query::lexer::comment_length;
 use crate::query::lexer::is_word;
+use crate::query::lexer::joins;
 use crate::query::scalar::canonical;
 use crate::query::tag::Condition;
 use crate::query::tag::ValueTag;
@@ -172,8 +173,9 @@ impl<'a> Writer<'a> {
             return;
         };
         let collides = match self.edge {
-            Edge::None => false,
             Edge::Placeholder => is_word(first),
+            _ if joins(last, first) => true,
+            Edge::None => false,
             Edge::Block => {
                 !last.is_whitespace() && !first.is_whitespace() && last != '(' && !matches!(first, ')' | ',')
             }

@@ -87,6 +87,18 @@ pub(crate) fn is_word(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '$') || !character.is_ascii()
 }
 
+/// Whether two characters that only a value brings together would begin a comment, make one literal of two, or have a word
+/// say how the literal behind it is to be read.
+pub(crate) fn joins(last: char, first: char) -> bool {
+    match first {
+        '-' | '"' | '`' | '$' => last == first,
+        '\'' => last == first || is_word(last),
+        '*' => last == '/',
+        '/' => last == '*',
+        _ => false,
+    }
+}
+
 struct Lexer<'a> {
     sql: &'a str,
     at: usize,
