@@ -13,6 +13,8 @@ use crate::source::Source;
 
 /// As long as PostgreSQL's names; MySQL's have 64 characters.
 const NAME_BYTES_MAX: usize = 63;
+/// It is looked for in every field of the file.
+const NULL_CHARS_MAX: usize = 100;
 /// All that an upload can say beside `file`.
 const KNOWN: [&str; 11] = [
     "dest_ds_id",
@@ -109,6 +111,16 @@ pub(super) fn mode(fields: &Fields) -> Result<Mode, Error> {
     })
 }
 
+fn null(text: &str) -> Result<String, Error> {
+    match text.chars().count() > NULL_CHARS_MAX {
+        true => {
+            let wanted = format!("a text of at most {NULL_CHARS_MAX} characters");
+            Err(Error::must_be("null", &wanted, text))
+        }
+        false => Ok(text.to_owned()),
+    }
+}
+
 pub(super) fn options(fields: &Fields) -> Result<CsvOptions, Error> {
     let mut options = CsvOptions::default();
     if let Some(text) = given(fields, "schema") {
@@ -120,7 +132,7 @@ pub(super) fn options(fields: &Fields) -> Result<CsvOptions, Error> {
     if let Some(text) = given(fields, "encoding") {
         options.encoding = Some(text.parse()?);
     }
-    options.null = fields.get("null").cloned();
+    options.null = fields.get("null").map(|text| null(text)).transpose()?;
     options.header = match given(fields, "header") {
         None => None,
         Some("true") => Some(true),

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::Deserializer;
 use serde::Serialize;
+use serde::de::DeserializeSeed;
+use serde::de::IgnoredAny;
 use serde::de::MapAccess;
 use serde::de::Visitor;
 use serde_json::value::RawValue;
@@ -19,15 +20,21 @@ use crate::query::values::VALUES_MAX;
 /// Under this name old clients send their key.
 const KEY: &str = "_utoken";
 
+/// More than anybody has use for, and few enough to be held.
+const OPTIONS_MAX: usize = 1_000;
+
 /// Values by filter name, as the client wrote them. A name that is there without texts has no value.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct RawValues {
     given: BTreeMap<String, Given>,
     /// By reserved name; the last of several counts.
     reserved: BTreeMap<String, String>,
-    /// How many texts there are.
+    /// How many values there are; a name without one counts as one.
     #[serde(skip)]
     count: usize,
+    /// How many reserved names were given.
+    #[serde(skip)]
+    options: usize,
 }
 
 /// What was given for one name.
@@ -62,15 +69,22 @@ impl RawValues {
         if body.trim_ascii().is_empty() {
             return Ok(());
         }
-        let fields: Fields = serde_json::from_slice(body).map_err(|error| {
+        let mut values = Self::default();
+        let mut refused = None;
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let fields = Fields {
+            values: &mut values,
+            refused: &mut refused,
+        };
+        let read = fields.deserialize(&mut reader).and_then(|()| reader.end());
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
+        read.map_err(|error| {
             Error::invalid(format!(
                 "the body must be a JSON object of filter values: {error}"
             ))
         })?;
-        let mut values = Self::default();
-        for (name, value) in fields.0 {
-            values.add(&name, json_given(&name, value.get())?)?;
-        }
         self.replace_with(values);
         Ok(())
     }
@@ -90,6 +104,11 @@ impl RawValues {
         self.given.insert(name.to_owned(), Given::Texts(texts));
     }
 
+    /// Whether anything was given for a name that no filter can bear.
+    pub(crate) fn has_options(&self) -> bool {
+        !self.reserved.is_empty()
+    }
+
     /// What was given for a name that no filter can bear.
     pub(crate) fn reserved(&self, name: &str) -> Option<&str> {
         self.reserved.get(name).map(String::as_str)
@@ -100,10 +119,12 @@ impl RawValues {
         if name == KEY {
             return Ok(());
         }
-        if let Given::Texts(texts) = &given {
-            self.count = check_count(self.count + texts.len())?;
-        }
-        if name.starts_with('_') || name == "job_id" {
+        if is_reserved(name) {
+            self.options += 1;
+            if self.options > OPTIONS_MAX {
+                let message = format!("the request has more than {OPTIONS_MAX} options that begin with `_`");
+                return Err(Error::invalid(message));
+            }
             if let Given::Texts(texts) = given
                 && let Some(text) = texts.into_iter().next_back()
             {
@@ -111,6 +132,11 @@ impl RawValues {
             }
             return Ok(());
         }
+        self.count += match &given {
+            Given::Texts(texts) => texts.len().max(1),
+            Given::Unusable(_) => 1,
+        };
+        check_count(self.count)?;
         match (self.given.get_mut(name), given) {
             (Some(Given::Texts(texts)), Given::Texts(more)) => texts.extend(more),
             (_, given) => {
@@ -124,15 +150,21 @@ impl RawValues {
         self.given.extend(other.given);
         self.reserved.extend(other.reserved);
         self.count += other.count;
+        self.options += other.options;
     }
 }
 
+/// Names that no filter can bear.
+fn is_reserved(name: &str) -> bool {
+    name.starts_with('_') || name == "job_id"
+}
+
 /// Values of names that no filter has count as well: all of them are held.
-fn check_count(count: usize) -> Result<usize> {
+fn check_count(count: usize) -> Result<()> {
     match count {
-        0..=VALUES_MAX => Ok(count),
+        0..=VALUES_MAX => Ok(()),
         _ => Err(Error::invalid(format!(
-            "the request has {count} values; at most {VALUES_MAX} are allowed"
+            "the request has too many values: at most {VALUES_MAX} are allowed"
         ))),
     }
 }
@@ -174,8 +206,10 @@ fn broken_escape() -> Error {
 
 fn json_given(name: &str, json: &str) -> Result<Given> {
     if json.starts_with('[') {
-        let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|error| unreadable(name, &error))?;
+        // Counted before any is held: these take no room.
+        let items: Vec<IgnoredAny> = serde_json::from_str(json).map_err(|error| unreadable(name, &error))?;
         check_count(items.len())?;
+        let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|error| unreadable(name, &error))?;
         let mut texts = Vec::with_capacity(items.len());
         for item in items {
             match json_text(name, item.get())? {
@@ -217,29 +251,37 @@ fn unreadable(name: &str, error: &serde_json::Error) -> Error {
     Error::invalid(format!("{} in the body cannot be read: {error}", shown(name)))
 }
 
-/// The fields of an object, each with its exact text, repeated names too.
-struct Fields(Vec<(String, Box<RawValue>)>);
+/// The fields of an object, each with its exact text, repeated names too; added one by one, so that they are counted
+/// before there are more.
+struct Fields<'v> {
+    values: &'v mut RawValues,
+    /// Why no more of them were read.
+    refused: &'v mut Option<Error>,
+}
 
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
+impl<'de> DeserializeSeed<'de> for Fields<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
-struct FieldsVisitor;
-
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields;
+impl<'de> Visitor<'de> for Fields<'_> {
+    type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> std::result::Result<Fields, A::Error> {
-        let mut fields = Vec::new();
-        while let Some(field) = access.next_entry()? {
-            fields.push(field);
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> std::result::Result<(), A::Error> {
+        while let Some((name, json)) = access.next_entry::<String, &RawValue>()? {
+            let added = json_given(&name, json.get()).and_then(|given| self.values.add(&name, given));
+            if let Err(error) = added {
+                *self.refused = Some(error);
+                return Err(serde::de::Error::custom("refused"));
+            }
         }
-        Ok(Fields(fields))
+        Ok(())
     }
 }

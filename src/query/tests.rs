@@ -237,7 +237,8 @@ fn reserved_names_are_no_filters_and_the_key_is_forgotten() {
             "_page": "2",
             "job_id": "5",
         },
-        count: 3,
+        count: 1,
+        options: 2,
     }
     "#);
 }
@@ -248,12 +249,53 @@ fn values_that_no_filter_takes_count_as_well() {
     let error = RawValues::default()
         .merge_json(format!("{{\"zz\": [{many}]}}").as_bytes())
         .unwrap_err();
-    assert_eq!(
-        error.message,
-        "the request has 20001 values; at most 20000 are allowed"
-    );
+    let too_many = "the request has too many values: at most 20000 are allowed";
+    assert_eq!(error.message, too_many);
     let pairs = vec!["zz=1"; 20_001].join("&");
     assert!(RawValues::from_query_string(&pairs).is_err());
+    let of = |value: &str, count: usize| {
+        let fields: Vec<String> = (0..count).map(|n| format!("\"f{n}\": {value}")).collect();
+        RawValues::default().merge_json(format!("{{{}}}", fields.join(",")).as_bytes())
+    };
+    // A name without a value is held as well, whatever stands in the value's place.
+    for value in ["[]", "null", "{}", "1", "[1]"] {
+        assert!(of(value, 20_000).is_ok(), "{value}");
+        assert_eq!(of(value, 20_001).unwrap_err().message, too_many, "{value}");
+    }
+}
+
+#[test]
+fn options_are_no_values_and_have_a_number_of_their_own() {
+    let many = vec!["1"; 20_000].join(",");
+    let mut raw = RawValues::default();
+    let body = format!("{{\"_wait\": 1, \"zz\": [{many}], \"_page\": 2}}");
+    raw.merge_json(body.as_bytes()).unwrap();
+    assert_eq!(
+        (raw.reserved("_wait"), raw.reserved("_page")),
+        (Some("1"), Some("2"))
+    );
+    let options: Vec<String> = (0..1_001).map(|n| format!("\"_{n}\": []")).collect();
+    let error = raw
+        .merge_json(format!("{{{}}}", options.join(",")).as_bytes())
+        .unwrap_err();
+    assert_eq!(
+        error.message,
+        "the request has more than 1000 options that begin with `_`"
+    );
+}
+
+#[test]
+fn values_have_a_size_that_jobs_can_keep() {
+    let report = parse_report(FILE_NAME, &report_file("ids: {type: list}", "select {{ ids }}")).unwrap();
+    let of = |count: usize, length: usize| {
+        let ids = vec!["x".repeat(length); count];
+        statement(&report, "", Some(&serde_json::json!({"ids": ids}).to_string()))
+    };
+    assert_eq!(of(20_000, 100).unwrap().binds.len(), 20_000);
+    assert_eq!(
+        of(2_000, 2_000).unwrap_err().message,
+        "the filters have 4000000 bytes of values by `ids`; at most 2097152 are allowed"
+    );
 }
 
 #[test]

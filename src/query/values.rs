@@ -22,6 +22,8 @@ use crate::report::ValueType;
 
 /// Every value becomes a placeholder; databases take some tens of thousands.
 pub(super) const VALUES_MAX: usize = 20_000;
+/// What the texts of all values may take together: jobs keep them. As many values as there may be, of a hundred bytes.
+const VALUES_BYTES_MAX: usize = 2 << 20;
 /// How many of a fixed list's values a message names.
 const NAMED_CHOICES_MAX: usize = 10;
 
@@ -62,6 +64,7 @@ impl Values {
 pub(crate) fn parse_values(report: &Report, raw: &RawValues, now: NaiveDateTime) -> Result<Values> {
     let mut values = Values::default();
     let mut count = 0;
+    let mut bytes = 0;
     for filter in &report.filters {
         refuse_range_name(filter, raw)?;
         for (side, name) in filter.names().into_iter().enumerate() {
@@ -73,6 +76,13 @@ pub(crate) fn parse_values(report: &Report, raw: &RawValues, now: NaiveDateTime)
             if count > VALUES_MAX {
                 let message =
                     format!("the filters have {count} values by `{name}`; at most {VALUES_MAX} are allowed");
+                return Err(Error::invalid(message));
+            }
+            bytes += texts.iter().map(|text| text.len()).sum::<usize>();
+            if bytes > VALUES_BYTES_MAX {
+                let message = format!(
+                    "the filters have {bytes} bytes of values by `{name}`; at most {VALUES_BYTES_MAX} are allowed"
+                );
                 return Err(Error::invalid(message));
             }
             if texts.is_empty() && filter.required {

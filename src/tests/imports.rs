@@ -246,6 +246,24 @@ async fn fields_over_the_limit_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_null_that_is_too_long_is_refused() {
+    let app = TestApp::new().await;
+    allow(&app).await;
+    let fields = |null| [("dest_ds_id", "1"), ("dest_table_name", "people"), ("null", null)];
+    let long = "ä".repeat(101);
+    let answer = app.upload(&fields(&long), b"id\n1\n").await;
+    assert_eq!(answer.status, 422);
+    assert!(
+        answer
+            .text()
+            .contains("`null` must be a text of at most 100 characters, got `ää"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(app.upload(&fields(&long[2..]), b"id\n1\n").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_in_which_no_part_begins_is_not_gathered() {
     let app = TestApp::new().await;
     for allowed in [false, true] {
