@@ -7,6 +7,7 @@ use crate::cli::block_on;
 use crate::cli::data::DataArgs;
 use crate::cli::output::print;
 use crate::error::Result;
+use crate::http::audit::shown;
 
 /// Records read at a time.
 const STEP: i64 = 1_000;
@@ -39,8 +40,8 @@ pub(super) fn run(args: AuditArgs) -> Result<()> {
                 break;
             };
             after = last.id;
-            for record in &records {
-                print(&serde_json::to_string(record)?)?;
+            for record in records {
+                print(&shown(record).to_string())?;
             }
         }
         store.close().await;

@@ -214,8 +214,8 @@ pub(crate) async fn get_audit(
     Ok(Json(records.into_iter().map(shown).collect()))
 }
 
-/// A record with its time and values for people.
-fn shown(record: Record) -> Value {
+/// A record as it is told, by the API and the command line.
+pub(crate) fn shown(record: Record) -> Value {
     let values = record.filter_values.as_deref();
     let values = values.and_then(|values| serde_json::from_str(values).ok());
     json!({

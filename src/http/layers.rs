@@ -33,6 +33,9 @@ const STATUS: HeaderName = HeaderName::from_static("status");
 /// A client's own request id is kept if it has no more than this many plain characters.
 const REQUEST_ID_LEN_MAX: usize = 128;
 
+/// What is told of a path, in the log and in the audit.
+const PATH_BYTES_MAX: usize = 512;
+
 /// Makes one slash of many, before routing.
 pub(crate) fn tidy_path<B>(mut request: axum::http::Request<B>) -> axum::http::Request<B> {
     if !request.uri().path().contains("//") {
@@ -62,7 +65,8 @@ pub(crate) async fn answer(State(app): State<App>, mut request: Request, next: N
     request.extensions_mut().insert(trail.clone());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    trail.note(|record| record.path = Some(path.clone()));
+    let told_path = shortened(&path);
+    trail.note(|record| record.path = Some(told_path.clone()));
     let guard = Guard::new(trail, app.store.clone());
     let span = info_span!(
         "request",
@@ -114,8 +118,16 @@ pub(crate) async fn answer(State(app): State<App>, mut request: Request, next: N
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
     );
     let elapsed_ms = started.elapsed().as_millis();
-    span.in_scope(|| info!(%method, path, status = status.as_u16(), elapsed_ms, "answered"));
+    span.in_scope(|| info!(%method, path = told_path, status = status.as_u16(), elapsed_ms, "answered"));
     guard.follow(response).await
+}
+
+/// A path as it is written down: anybody can send a long one.
+fn shortened(path: &str) -> String {
+    match path.len() > PATH_BYTES_MAX {
+        true => format!("{}…", &path[..path.floor_char_boundary(PATH_BYTES_MAX)]),
+        false => path.to_owned(),
+    }
 }
 
 fn request_id(request: &Request) -> HeaderValue {

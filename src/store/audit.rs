@@ -3,8 +3,6 @@
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use serde::Serialize;
-
 use crate::error::Error;
 use crate::error::Result;
 use crate::store::Store;
@@ -17,9 +15,10 @@ const WAITING_MAX: usize = 100_000;
 const VALUES_BYTES_MAX: usize = 4 << 10;
 
 /// One use of a key, a feed or a link, or one that was refused.
-#[derive(Clone, Debug, Default, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, Default, sqlx::FromRow)]
 pub(crate) struct Record {
     pub(crate) id: i64,
+    /// Microseconds since 1970.
     pub(crate) at: i64,
     pub(crate) user_id: Option<i64>,
     pub(crate) key_id: Option<i64>,
@@ -87,7 +86,8 @@ impl Store {
                                     filter_values, status, rows, bytes, path, target, target_id)
                  values ($1, $2, $3, $4, $5, $6, coalesce($7, (select report_id from jobs where id = $9)),
                          coalesce($8, (select report_version from jobs where id = $9)), $9,
-                         coalesce($10, (select filter_values from jobs where id = $9 and length(filter_values) <= $17)), $11, $12, $13, $14, $15, $16)",
+                         coalesce($10, (select nullif(filter_values, 'null') from jobs where id = $9 and length(filter_values) <= $17)),
+                         $11, $12, $13, $14, $15, $16)",
             )
             .bind(record.at)
             .bind(record.user_id)

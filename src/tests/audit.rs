@@ -112,3 +112,25 @@ async fn a_download_is_on_disk_before_its_first_byte_is_sent() {
     app.worker.store.write_records().await.unwrap();
     assert_eq!(actions(), [begins, ("download".to_owned(), Some(job), Some(0))]);
 }
+
+#[tokio::test]
+async fn long_paths_are_cut_in_the_audit() {
+    let app = TestApp::new().await;
+    let long = format!("/queries/{}/submit_export.csv", "%C3%A4".repeat(5_000));
+    let wrong = app
+        .send(Method::GET, &long, &[("X-Holistics-Key", "x")], "")
+        .await;
+    assert_eq!(wrong.status, 422);
+    assert!(
+        wrong.header("content-type").starts_with("text/plain"),
+        "the whole path says which form an error has"
+    );
+    app.worker.store.write_records().await.unwrap();
+    let paths: Vec<String> = sqlx::query_scalar("select path from audit")
+        .fetch_all(&mut app.metadata().await)
+        .await
+        .unwrap();
+    assert_eq!(paths.len(), 1);
+    assert_eq!(paths[0].len(), 512 + "…".len());
+    assert!(long.starts_with(paths[0].trim_end_matches('…')));
+}
