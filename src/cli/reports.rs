@@ -140,13 +140,13 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
             }
             Command::Remove { id } => {
                 let store = args.data.open().await?;
-                store.remove_report(id).await?;
+                store.remove_report(id, None).await?;
                 store.close().await;
                 say!("removed report {id}");
             }
             Command::Share { id, shared_with } => {
                 let store = args.data.open().await?;
-                store.set_shares(id, &shared_with).await?;
+                store.set_shares(id, &shared_with, None).await?;
                 let shares = store.shares(id).await?;
                 store.close().await;
                 match shares.is_empty() {

@@ -265,7 +265,7 @@ pub(crate) async fn delete_report(
     Segments(report): Segments<String>,
 ) -> Result<Json<ReportChanged>, Rejection> {
     let id = own_report(&app, &caller, &trail, &report).await?;
-    app.store.remove_report(id).await?;
+    app.store.remove_report(id, Some(&caller.user)).await?;
     app.store.sync().await?;
     Ok(Json(ReportChanged {
         id,
@@ -296,7 +296,9 @@ pub(crate) async fn share_report(
 ) -> Result<Json<Shares>, Rejection> {
     let id = own_report(&app, &caller, &trail, &report).await?;
     let asked: Shares = parse(&body, "{\"shared_with\":[\"everyone\"]}")?;
-    app.store.set_shares(id, &asked.shared_with).await?;
+    app.store
+        .set_shares(id, &asked.shared_with, Some(&caller.user))
+        .await?;
     app.store.sync().await?;
     let shared_with = app.store.shares(id).await?;
     Ok(Json(Shares { shared_with }))

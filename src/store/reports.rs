@@ -5,7 +5,6 @@ use std::sync::Arc;
 use sqlx::AssertSqlSafe;
 use sqlx::SqliteConnection;
 
-use crate::access::Role;
 use crate::access::Sight;
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -170,14 +169,14 @@ impl Store {
 impl Store {
     /// Removes a report. Its versions stay, as long as jobs are remembered that ran them.
     /// Jobs that are not done are cancelled: nobody could fetch what they make, or stop them.
-    pub(crate) async fn remove_report(&self, id: i64) -> Result<()> {
+    /// Refused to a user who may not change it; without one it is done on the server itself.
+    pub(crate) async fn remove_report(&self, id: i64, by: Option<&User>) -> Result<()> {
         let mut transaction = self.begin_write().await?;
-        let removed = sqlx::query("delete from reports where id = $1")
+        may_change(&mut transaction, id, by).await?;
+        sqlx::query("delete from reports where id = $1")
             .bind(id)
             .execute(&mut *transaction)
-            .await?
-            .rows_affected();
-        must_exist(removed, &format!("report `{id}`"))?;
+            .await?;
         let sql = format!("{CANCEL} and report_id = $2 returning id");
         let cancelled: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(now_us())
@@ -192,27 +191,42 @@ impl Store {
     }
 }
 
-/// A report is its owner's and administrators' to change, and the number of one that was removed nobody else's to take:
-/// its jobs and keys may still be there.
-async fn may_apply(connection: &mut SqliteConnection, user: &User, id: i64) -> Result<()> {
-    if user.role == Role::Administrator {
-        return Ok(());
-    }
-    let found: Option<(Option<i64>, bool)> = sqlx::query_as(
-        "select (select owner_id from reports where id = $1), exists (select 1 from reports where id = $1)
-         where exists (select 1 from report_versions where report_id = $1)",
+/// A report that is there is its owner's and administrators' to change: as they are by now, in the transaction.
+pub(super) async fn may_change(connection: &mut SqliteConnection, id: i64, by: Option<&User>) -> Result<()> {
+    let may: Option<bool> = sqlx::query_scalar(
+        "select $2 is null or owner_id is $2
+                or exists (select 1 from users where id = $2 and role = 'administrator')
+         from reports where id = $1",
     )
     .bind(id)
+    .bind(by.map(|user| user.id))
     .fetch_optional(connection)
     .await?;
-    match found {
-        None => Ok(()),
-        Some((owner, true)) if owner == Some(user.id) => Ok(()),
-        Some((_, true)) => {
+    match may {
+        None => must_exist(0, &format!("report `{id}`")),
+        Some(true) => Ok(()),
+        Some(false) => {
             let message = format!("report `{id}` can be changed by its owner or an administrator");
             Err(Error::new(ErrorCode::Forbidden, message))
         }
-        Some((_, false)) => {
+    }
+}
+
+/// The number of a report that was removed is nobody's to take but administrators': its jobs and keys may still be there.
+async fn may_apply(connection: &mut SqliteConnection, user: &User, id: i64) -> Result<()> {
+    let (is_there, was_there): (bool, bool) = sqlx::query_as(
+        "select exists (select 1 from reports where id = $1),
+                exists (select 1 from report_versions where report_id = $1)
+                and not exists (select 1 from users where id = $2 and role = 'administrator')",
+    )
+    .bind(id)
+    .bind(user.id)
+    .fetch_one(&mut *connection)
+    .await?;
+    match (is_there, was_there) {
+        (true, _) => may_change(connection, id, Some(user)).await,
+        (false, false) => Ok(()),
+        (false, true) => {
             let message = format!(
                 "report `{id}` was removed: an administrator may bring it back, or take another number"
             );

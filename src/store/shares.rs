@@ -6,6 +6,8 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::store::Store;
 use crate::store::must_exist;
+use crate::store::reports::may_change;
+use crate::user::User;
 
 /// What all users are called together.
 pub(crate) const EVERYONE: &str = "everyone";
@@ -95,14 +97,15 @@ impl Store {
         .await?)
     }
 
-    /// Shares a report with these and nobody else.
-    pub(crate) async fn set_shares(&self, report_id: i64, shared_with: &[String]) -> Result<()> {
+    /// Shares a report with these and nobody else, if this user may; without one it is done on the server itself.
+    pub(crate) async fn set_shares(
+        &self,
+        report_id: i64,
+        shared_with: &[String],
+        by: Option<&User>,
+    ) -> Result<()> {
         let mut transaction = self.begin_write().await?;
-        let there: i64 = sqlx::query_scalar("select count(*) from reports where id = $1")
-            .bind(report_id)
-            .fetch_one(&mut *transaction)
-            .await?;
-        must_exist(there.unsigned_abs(), &format!("report `{report_id}`"))?;
+        may_change(&mut transaction, report_id, by).await?;
         share(&mut transaction, report_id, shared_with).await?;
         transaction.commit().await
     }

@@ -209,7 +209,7 @@ async fn jobs_of_a_removed_report_stop() {
     let other_id = app.submit("/queries/2/submit_query.json").await;
     let poll = format!("/queries/get_query_results.json?job_id={running_id}&_wait=50");
     let (poll, ()) = tokio::join!(app.get(&poll), async {
-        app.worker.store.remove_report(1).await.unwrap();
+        app.worker.store.remove_report(1, None).await.unwrap();
     });
     // The poll hears of it at once.
     assert_eq!(poll.status, 404);

@@ -123,7 +123,10 @@ impl TestApp {
         let id = report.id;
         let store = &self.worker.store;
         store.apply_reports(&[report], None, false).await.unwrap();
-        store.set_shares(id, &["everyone".to_owned()]).await.unwrap();
+        store
+            .set_shares(id, &["everyone".to_owned()], None)
+            .await
+            .unwrap();
     }
 
     /// Applies report 1 with this SQL and no filters.

@@ -262,7 +262,7 @@ impl Tested {
             }
             Step::RemoveReport => {
                 self.known.iter_mut().for_each(Known::cancel);
-                self.store.remove_report(1).await.unwrap();
+                self.store.remove_report(1, None).await.unwrap();
                 for may_join in [true, false] {
                     let late = self.new_job(0, 0, false, may_join);
                     let refused = self.store.submit(&late, QUEUE_MAX as i64).await;
