@@ -378,8 +378,19 @@ impl ReportInfo {
     }
 }
 
-/// A JSON body.
+/// A JSON body; what is wrong with it is told with the field that it is about.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], like: &str) -> Result<T, Error> {
-    serde_json::from_slice(body)
-        .map_err(|error| Error::invalid(format!("the body must be JSON like {like}: {error}")))
+    let wrong = |field: &str, error: &dyn std::fmt::Display| {
+        Error::invalid(format!("the body must be JSON like {like}: {field}{error}"))
+    };
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let field = match error.path().iter().next() {
+            None => String::new(),
+            Some(_) => format!("`{}`: ", error.path()),
+        };
+        wrong(&field, error.inner())
+    })?;
+    reader.end().map_err(|error| wrong("", &error))?;
+    Ok(parsed)
 }
