@@ -12,7 +12,9 @@ use serde_json::json;
 
 use crate::access::KeyTerms;
 use crate::access::Pins;
+use crate::access::Role;
 use crate::access::Scope;
+use crate::access::Sight;
 use crate::api_key::ApiKey;
 use crate::api_key::PlainKey;
 use crate::cli::block_on;
@@ -25,7 +27,11 @@ use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::http::jobs::iso_time;
 use crate::http::users::KeyShown;
+use crate::plural::plural;
+use crate::report::Filter;
+use crate::store::Store;
 use crate::store::now_us;
+use crate::user::User;
 
 /// A hundred years.
 const EXPIRES_DAYS_MAX: u64 = 36_525;
@@ -121,7 +127,7 @@ impl TermsArgs {
             }
         });
         let expires_at = expires_at.transpose()?;
-        Ok(KeyTerms {
+        let terms = KeyTerms {
             scopes: Some(self.scope),
             reports: self.reports,
             pins,
@@ -129,7 +135,16 @@ impl TermsArgs {
             addresses: self.addresses,
             rate_max: self.rate,
             jobs_max: self.jobs,
-        })
+        };
+        let closed = [Scope::Import, Scope::ReportsWrite, Scope::Admin];
+        let scopes = terms.scopes.iter().flatten();
+        match scopes.into_iter().find(|scope| closed.contains(scope)) {
+            // It never will: a key's terms do not change.
+            Some(scope) if terms.is_of_reports() => Err(Error::invalid(format!(
+                "a key with `--report` or `--pin` opens reports alone, so that the scope `{scope}` opens nothing: leave it out"
+            ))),
+            _ => Ok(terms),
+        }
     }
 }
 
@@ -153,25 +168,33 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
                         format!("there is no user `{user}`; add one with `holistics users add {user} --api-access`"),
                     )
                 })?;
-                let key = PlainKey::generate()?;
-                let id = store
-                    .add_key(owner.id, &name, &key.hash(), &terms.into_terms()?)
-                    .await?;
-                store.close().await;
+                let terms = terms.into_terms()?;
+                let mut notes = notes(&store, &owner, &terms).await?;
                 if !owner.api_access {
-                    eprintln!("note: the key opens nothing until `holistics users api-access {user} on`");
+                    notes.push(format!(
+                        "the key opens nothing until `holistics users api-access {user} on`"
+                    ));
+                }
+                let key = PlainKey::generate()?;
+                let id = store.add_key(owner.id, &name, &key.hash(), &terms).await?;
+                store.close().await;
+                for note in notes {
+                    eprintln!("note: {note}");
                 }
                 say_object(&json!({"id": id, "key": key.reveal()}), key.reveal())?;
             }
             Command::Rotate { id, grace } => {
                 let key = PlainKey::generate()?;
                 let grace_us = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
-                let new = store.rotate_key(id, &key.hash(), grace_us).await?;
+                let (new, over_at) = store.rotate_key(id, &key.hash(), grace_us).await?;
                 store.close().await;
-                eprintln!(
-                    "key {new} takes the place of key {id}, which works for another {}",
-                    humantime::format_duration(grace)
-                );
+                match over_at > now_us() {
+                    true => eprintln!(
+                        "key {new} takes the place of key {id}, which works until {}",
+                        time(Some(over_at))
+                    ),
+                    false => eprintln!("key {new} takes the place of key {id}, which is over"),
+                }
                 say_object(&json!({"id": new, "key": key.reveal()}), key.reveal())?;
             }
             Command::List => {
@@ -210,6 +233,55 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// What the terms say that opens nothing as things are, and may later.
+async fn notes(store: &Store, owner: &User, terms: &KeyTerms) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    for (scope, role) in [
+        (Scope::ReportsWrite, Role::Analyst),
+        (Scope::Admin, Role::Administrator),
+    ] {
+        let has_scope = terms
+            .scopes
+            .as_ref()
+            .is_some_and(|scopes| scopes.contains(&scope));
+        if has_scope && owner.role < role {
+            let (email, role, own) = (&owner.email, role.name(), owner.role.name());
+            notes.push(format!(
+                "the scope `{scope}` opens nothing until {email} is {role}, not {own}: `holistics users role {email} {role}`"
+            ));
+        }
+    }
+    let import = terms
+        .scopes
+        .as_ref()
+        .is_some_and(|scopes| scopes.contains(&Scope::Import));
+    if import && !owner.can_import {
+        let email = &owner.email;
+        notes.push(format!(
+            "the scope `import` opens nothing until `holistics users imports {email} on`"
+        ));
+    }
+    let reports = store.reports_seen_by(&Sight::of_the_server()).await?;
+    for id in terms.reports.iter().flatten() {
+        if !reports.iter().any(|found| found.report.id == *id) {
+            notes.push(format!("there is no report `{id}` yet"));
+        }
+    }
+    for name in terms.pins.keys() {
+        let opened = reports.iter().filter(|found| {
+            let only = terms.reports.as_ref();
+            only.is_none_or(|only| only.contains(&found.report.id))
+        });
+        let mut names = opened
+            .flat_map(|found| &found.report.filters)
+            .flat_map(Filter::names);
+        if !names.any(|known| known == *name) {
+            notes.push(format!("no report that the key opens has a filter `{name}` yet"));
+        }
+    }
+    Ok(notes)
 }
 
 /// A key as `--json` lists it.
@@ -254,7 +326,7 @@ fn opens(terms: &KeyTerms) -> Result<String> {
         parts.push(format!("{rate} a minute"));
     }
     if let Some(jobs) = terms.jobs_max {
-        parts.push(format!("{jobs} jobs"));
+        parts.push(plural(jobs, "job"));
     }
     Ok(parts.join("; "))
 }
