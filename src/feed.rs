@@ -42,6 +42,8 @@ impl Token {
 pub(crate) struct Feed {
     pub(crate) id: i64,
     pub(crate) user_id: i64,
+    /// The key that made it, or has taken the place of that one.
+    pub(crate) key_id: i64,
     pub(crate) report_id: i64,
     pub(crate) format: String,
     pub(crate) options: String,
@@ -56,6 +58,17 @@ pub(crate) struct Feed {
     pub(crate) expires_at: Option<i64>,
     pub(crate) is_paused: bool,
     pub(crate) job_id: Option<i64>,
+}
+
+impl Feed {
+    /// Whether it is not over, and this is the hash of its token; in a time that does not tell where two differ.
+    pub(crate) fn is_opened_by(&self, token_hash: &[u8], now_us: i64) -> bool {
+        let pairs = self.token_hash.iter().zip(token_hash);
+        let differences = pairs.fold(0, |all, (one, other)| all | (one ^ other));
+        self.token_hash.len() == token_hash.len()
+            && differences == 0
+            && self.expires_at.is_none_or(|at| at > now_us)
+    }
 }
 
 /// A feed to be made.

@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::extract::MatchedPath;
 use axum::extract::Query;
+use axum::http::Method;
 use axum::http::request::Parts;
 
 use crate::access::KeyTerms;
@@ -25,11 +28,15 @@ use crate::http::audit::Trail;
 use crate::http::error::Rejection;
 use crate::job::KeyShare;
 use crate::store::api_keys::Holder;
+use crate::store::now_us;
 use crate::user::User;
 
 const HEADER: &str = "x-holistics-key";
 const PARAMETER: &str = "_utoken";
 const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Who has waited longer is looked at again: what is taken from somebody is gone within a second.
+pub(super) const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// The other end of a connection.
 #[derive(Clone, Copy)]
@@ -41,6 +48,26 @@ pub(crate) struct Caller {
     /// `None` for a signed link, which has no key.
     pub(crate) key_id: Option<i64>,
     pub(crate) terms: Arc<KeyTerms>,
+    pass: Arc<Pass>,
+    looked_at: Instant,
+}
+
+/// What let a caller in.
+#[derive(Debug)]
+pub(super) enum Pass {
+    /// A key, for a request of this route.
+    Key {
+        key_id: i64,
+        method: Method,
+        route: String,
+    },
+    Feed {
+        id: i64,
+        token_hash: Vec<u8>,
+    },
+    Link {
+        user_id: i64,
+    },
 }
 
 impl FromRequestParts<App> for Caller {
@@ -61,25 +88,52 @@ impl FromRequestParts<App> for Caller {
             return Err(Rejection::InvalidKey);
         };
         tracing::Span::current().record("user_id", holder.user.id);
-        let caller = Self {
-            user: holder.user,
-            key_id: Some(holder.key_id),
-            terms: Arc::new(holder.terms),
-        };
         trail.note(|record| {
-            record.user_id = Some(caller.user.id);
-            record.key_id = caller.key_id;
+            record.user_id = Some(holder.user.id);
+            record.key_id = Some(holder.key_id);
         });
-        check_terms(app, &caller.terms, holder.key_id, address)?;
-        let route = parts
-            .extensions
-            .get::<MatchedPath>()
-            .map_or("", MatchedPath::as_str);
-        access::check(&caller, &parts.method, route)?;
-        if let Some(action) = access::action(&parts.method, route) {
+        check_terms(app, &holder.terms, holder.key_id, address)?;
+        let route = parts.extensions.get::<MatchedPath>();
+        let pass = Arc::new(Pass::Key {
+            key_id: holder.key_id,
+            method: parts.method.clone(),
+            route: route.map_or("", MatchedPath::as_str).to_owned(),
+        });
+        let caller = Self::of_key(holder, pass.clone())?;
+        if let Pass::Key { method, route, .. } = &*pass
+            && let Some(action) = access::action(method, route)
+        {
             trail.note(|record| action.clone_into(&mut record.action));
         }
+        // For who reads the body, which may take its time.
+        parts.extensions.insert(pass);
         Ok(caller)
+    }
+}
+
+impl Pass {
+    /// Whom it lets in by now.
+    pub(super) async fn caller(self: &Arc<Self>, app: &App) -> Result<Caller, Rejection> {
+        match &**self {
+            Self::Key { key_id, .. } => {
+                let holder = app.store.holder_of_key_id(*key_id).await?;
+                let holder = holder.filter(Holder::is_in_time).ok_or(Rejection::InvalidKey)?;
+                Ok(Caller::of_key(holder, self.clone())?)
+            }
+            Self::Feed { id, token_hash } => {
+                let feed = app.store.feed(*id).await?;
+                let feed = feed.filter(|feed| feed.is_opened_by(token_hash, now_us()));
+                let feed = feed.ok_or(Rejection::NotFound)?;
+                let holder = app.store.holder_of_feed(feed.id).await?;
+                let holder = holder.filter(Holder::is_in_time).ok_or(Rejection::NotFound)?;
+                Ok(Caller::of_feed(holder, &feed)?)
+            }
+            Self::Link { user_id } => {
+                let user = app.store.user(*user_id).await?;
+                let user = user.filter(|user| user.api_access).ok_or(Rejection::NotFound)?;
+                Ok(Caller::of_link(user))
+            }
+        }
     }
 }
 
@@ -102,27 +156,68 @@ pub(super) fn check_terms(
 }
 
 impl Caller {
+    /// Who has a key, if it opens the route.
+    fn of_key(holder: Holder, pass: Arc<Pass>) -> Result<Self, Error> {
+        let caller = Self {
+            user: holder.user,
+            key_id: Some(holder.key_id),
+            terms: Arc::new(holder.terms),
+            pass,
+            looked_at: Instant::now(),
+        };
+        if let Pass::Key { method, route, .. } = &*caller.pass {
+            access::check(&caller, method, route)?;
+        }
+        Ok(caller)
+    }
+
     /// Who a signed link acts for.
     pub(super) fn of_link(user: User) -> Self {
         Self {
-            user,
             key_id: None,
             terms: Arc::default(),
+            pass: Arc::new(Pass::Link { user_id: user.id }),
+            looked_at: Instant::now(),
+            user,
         }
     }
 
+    /// Looks again who the caller is and what they may, after a wait: what was taken from them meanwhile is gone.
+    pub(super) async fn look_again(&mut self, app: &App) -> Result<(), Rejection> {
+        *self = self.pass.caller(app).await?;
+        Ok(())
+    }
+
+    /// The same, unless it was done a moment ago; whether it was done now.
+    pub(super) async fn look_again_in_time(&mut self, app: &App) -> Result<bool, Rejection> {
+        let is_time = self.looked_at.elapsed() > LOOK_AGAIN_AFTER;
+        if is_time {
+            self.look_again(app).await?;
+        }
+        Ok(is_time)
+    }
+
     /// Who a feed acts for: its user, on its report alone, in the share that its key has of the queue.
-    pub(super) fn of_feed(holder: Holder, feed: &Feed) -> Self {
+    /// Refused while it is paused.
+    pub(super) fn of_feed(holder: Holder, feed: &Feed) -> Result<Self, Error> {
+        if feed.is_paused {
+            return Err(Error::new(ErrorCode::Forbidden, "this feed is paused"));
+        }
         let terms = KeyTerms {
             reports: Some(vec![feed.report_id]),
             jobs_max: holder.terms.jobs_max,
             ..KeyTerms::default()
         };
-        Self {
+        Ok(Self {
             user: holder.user,
             key_id: Some(holder.key_id),
             terms: Arc::new(terms),
-        }
+            pass: Arc::new(Pass::Feed {
+                id: feed.id,
+                token_hash: feed.token_hash.clone(),
+            }),
+            looked_at: Instant::now(),
+        })
     }
 
     /// Whose share of the queue a job takes.

@@ -1,6 +1,8 @@
 //! The whole body of a request, in time and within its limit.
 
+use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::FromRequest;
@@ -10,6 +12,8 @@ use axum::extract::rejection::BytesRejection;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::http::App;
+use crate::http::auth::LOOK_AGAIN_AFTER;
+use crate::http::auth::Pass;
 use crate::http::error::Rejection;
 
 /// How long a client may take to send it.
@@ -27,12 +31,14 @@ impl FromRequest<App> for WholeBody {
 }
 
 pub(super) async fn read_body(app: &App, request: Request) -> Result<Bytes, Rejection> {
+    let pass = request.extensions().get::<Arc<Pass>>().cloned();
+    let began = Instant::now();
     let reading = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, &()));
     let late = format!(
         "the body did not arrive within {} seconds",
         BODY_TIMEOUT.as_secs()
     );
-    reading
+    let body = reading
         .await
         .map_err(|_| Error::invalid(late))?
         .map_err(|rejection| match rejection {
@@ -41,6 +47,12 @@ pub(super) async fn read_body(app: &App, request: Request) -> Result<Bytes, Reje
                 let message = format!("the body is over the limit of {max} (setting `request_bytes_max`)");
                 Error::new(ErrorCode::TooLarge, message).into()
             }
-            _ => Error::invalid("the body could not be read").into(),
-        })
+            _ => Rejection::from(Error::invalid("the body could not be read")),
+        })?;
+    if let Some(pass) = pass
+        && began.elapsed() > LOOK_AGAIN_AFTER
+    {
+        pass.caller(app).await?;
+    }
+    Ok(body)
 }

@@ -30,6 +30,7 @@ use crate::exports::options::Options;
 use crate::http::App;
 use crate::http::audit::Trail;
 use crate::http::auth::Caller;
+use crate::http::auth::Pass;
 use crate::http::auth::address_of;
 use crate::http::auth::has_key;
 use crate::http::encoding::accepted;
@@ -97,9 +98,7 @@ pub(crate) async fn download(State(app): State<App>, request: Request) -> Result
                 record.address = address_of(&parts, &app).map(|address| address.to_string());
                 "download by link".clone_into(&mut record.action);
             });
-            let user = app.store.user(user_id).await?;
-            let user = user.filter(|user| user.api_access).ok_or(Rejection::NotFound)?;
-            let caller = Caller::of_link(user);
+            let caller = Arc::new(Pass::Link { user_id }).caller(&app).await?;
             may_export(&caller)?;
             find_job(&app, &caller, job_id).await?
         }
@@ -112,19 +111,14 @@ pub(crate) async fn download(State(app): State<App>, request: Request) -> Result
             may_export(&caller)?;
             match flag("_follow", params.get("_follow"))? && !job.is_finished() {
                 false => job,
-                true => match follow(&app, &caller, &params, job, &trail).await? {
+                true => match follow(&app, caller, &params, job, &trail).await? {
                     Followed::Done(job) => job,
                     Followed::Growing(response) => return Ok(response),
                 },
             }
         }
     };
-    let mut headers = parts.headers;
-    if parts.method == Method::HEAD {
-        // A range is for GET alone (RFC 9110, 14.2).
-        headers.remove(header::RANGE);
-    }
-    file_of(&app, &job, &parts.method, &headers, &trail).await
+    file_of(&app, &job, &parts.method, &parts.headers, &trail).await
 }
 
 /// The file that a job has made, or a compressed copy of it.
@@ -151,7 +145,9 @@ pub(super) async fn file_of(
     // What is handed out stays, a power cut or not.
     app.store.sync().await?;
     let options: Options = serde_json::from_str(&export.options).map_err(Error::internal)?;
-    let is_whole = *method == Method::GET && !headers.contains_key(header::RANGE);
+    // A range is for GET alone (RFC 9110, 14.2).
+    let range = text(headers, header::RANGE).filter(|_| *method == Method::GET);
+    let is_whole = *method == Method::GET && range.is_none();
     let copy = match is_whole {
         true => compressed(app, &export, &options, headers).await?,
         false => None,
@@ -160,7 +156,7 @@ pub(super) async fn file_of(
         Some((copy, compression)) => (copy, Some(*compression)),
         None => (&export, None),
     };
-    let mut response = send(app, &export, &options, stored, encoding, headers).await?;
+    let mut response = send(app, &export, &options, stored, encoding, headers, range).await?;
     tell_truncated(job, response.headers_mut());
     Ok(response)
 }
@@ -207,6 +203,7 @@ async fn send(
     stored: &StoredExport,
     encoding: Option<Compression>,
     headers: &HeaderMap,
+    range: Option<&str>,
 ) -> Result<Response, Rejection> {
     let length = u64::try_from(stored.bytes).map_err(Error::internal)?;
     let etag = etag(stored);
@@ -226,7 +223,7 @@ async fn send(
     // A client that has a part of another file gets this one whole.
     let same_file = text(headers, header::IF_RANGE).is_none_or(|tag| tag.trim() == etag);
     let range = match same_file {
-        true => part(text(headers, header::RANGE), length),
+        true => part(range, length),
         false => Part::Whole,
     };
     let (status, range) = match range {

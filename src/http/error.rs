@@ -13,8 +13,10 @@ use tracing::error;
 use crate::error::Error;
 use crate::error::ErrorCode;
 
-/// How soon to come back when there is too much to do.
-const RETRY_AFTER_SECS: u64 = 5;
+/// How soon to come back when there is too much to do, in seconds.
+const BUSY_SECS: u64 = 5;
+/// And for a file that is not there yet.
+const NOT_READY_SECS: u64 = 10;
 
 /// Why a request is refused. Turned into a body by `refusal`, which knows the route.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(crate) enum Rejection {
     MethodNotAllowed,
     /// A job that has no file to download. Clients know this by its words.
     NoFile,
+    /// A file that is not there, but may be later.
+    NotReady(String),
     /// Too many requests in too short a time.
     Limited {
         message: String,
@@ -53,6 +57,7 @@ impl Rejection {
             Self::InvalidKey | Self::NoFile => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Error(error) => match error.code {
                 ErrorCode::InvalidRequest | ErrorCode::SourceFailed => StatusCode::UNPROCESSABLE_ENTITY,
@@ -75,8 +80,17 @@ impl Rejection {
             Self::NotFound => "Resource not found",
             Self::MethodNotAllowed => "this route does not take this method",
             Self::NoFile => "Holistics::NotFound",
-            Self::Limited { message, .. } => message,
+            Self::Limited { message, .. } | Self::NotReady(message) => message,
             Self::Error(error) => &error.message,
+        }
+    }
+
+    /// How many seconds a client should wait before it comes again, where that may help.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::NotReady(_) => Some(NOT_READY_SECS),
+            Self::Limited { retry_after, .. } => Some(*retry_after),
+            _ => (self.status() == StatusCode::TOO_MANY_REQUESTS).then_some(BUSY_SECS),
         }
     }
 }
@@ -87,8 +101,9 @@ pub(crate) struct Refused {
     status: StatusCode,
     message: String,
     with_error: bool,
-    /// The limit that was passed, and how many seconds are left of it.
-    limited: Option<(u32, u64)>,
+    retry_after: Option<u64>,
+    /// The limit of requests that was passed.
+    limit: Option<u32>,
 }
 
 impl IntoResponse for Rejection {
@@ -102,8 +117,9 @@ impl IntoResponse for Rejection {
             status: self.status(),
             message: self.message().to_owned(),
             with_error: matches!(self, Self::NoKey),
-            limited: match self {
-                Self::Limited { max, retry_after, .. } => Some((max, retry_after)),
+            retry_after: self.retry_after(),
+            limit: match self {
+                Self::Limited { max, .. } => Some(max),
                 _ => None,
             },
         };
@@ -113,7 +129,7 @@ impl IntoResponse for Rejection {
     }
 }
 
-/// The body of a refusal: plain text where a file is submitted for, JSON everywhere else.
+/// The body of a refusal: plain text where the path is that of a file which is text or a sheet, JSON everywhere else.
 pub(crate) fn refusal(refused: &Refused, path: &str) -> Response {
     let text = [".csv", ".xlsx"].iter().any(|suffix| path.ends_with(suffix));
     let (content_type, body) = match text {
@@ -128,12 +144,11 @@ pub(crate) fn refusal(refused: &Refused, path: &str) -> Response {
         ),
     };
     let mut response = (refused.status, [(CONTENT_TYPE, content_type)], Body::from(body)).into_response();
-    if refused.status == StatusCode::TOO_MANY_REQUESTS {
-        let headers = response.headers_mut();
-        let retry_after = refused.limited.map_or(RETRY_AFTER_SECS, |(_, seconds)| seconds);
-        headers.insert(RETRY_AFTER, HeaderValue::from(retry_after));
-        if let Some((max, seconds)) = refused.limited {
-            headers.insert("x-ratelimit-limit", HeaderValue::from(max));
+    let headers = response.headers_mut();
+    if let Some(seconds) = refused.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some(limit) = refused.limit {
+            headers.insert("x-ratelimit-limit", HeaderValue::from(limit));
             headers.insert("x-ratelimit-remaining", HeaderValue::from(0));
             headers.insert("x-ratelimit-reset", HeaderValue::from(seconds));
         }

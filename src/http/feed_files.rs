@@ -3,20 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::Request;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::HeaderName;
 use axum::http::HeaderValue;
 use axum::http::Method;
-use axum::http::StatusCode;
 use axum::http::header;
-use axum::response::IntoResponse as _;
 use axum::response::Response;
 
 use crate::error::Error;
-use crate::error::ErrorCode;
 use crate::exports::Format;
 use crate::feed::Feed;
 use crate::feed::Token;
@@ -43,8 +39,6 @@ use crate::store::api_keys::Holder;
 use crate::store::now_us;
 
 const WARNING: HeaderName = HeaderName::from_static("warning");
-/// Seconds until a client should try again that found no file.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("10");
 
 /// Who asks for a part has begun to read a file, and a newer one would not go with what is there already.
 const PARTS_MAX_AGE: Duration = Duration::from_secs(60);
@@ -100,13 +94,10 @@ pub(crate) async fn get_feed_file(
         record.address = address.map(|address| address.to_string());
         "feed".clone_into(&mut record.action);
     });
-    if feed.is_paused {
-        return Err(Error::new(ErrorCode::Forbidden, "this feed is paused").into());
-    }
     check_terms(&app, &holder.terms, holder.key_id, address)?;
-    let caller = Caller::of_feed(holder, &feed);
+    let mut caller = Caller::of_feed(holder, &feed)?;
     may_export(&caller)?;
-    fetch(&app, &caller, &feed, &parts.method, &parts.headers, &trail).await
+    fetch(&app, &mut caller, &feed, &parts.method, &parts.headers, &trail).await
 }
 
 /// The feed of this address, unless it is over or the token is another's.
@@ -116,24 +107,12 @@ async fn opened(app: &App, segment: &str, token: &str) -> Result<Option<Feed>, R
     };
     let feed = app.store.feed(id).await?;
     let presented = Token::hash_of(token);
-    Ok(feed
-        .filter(|feed| same(&feed.token_hash, &presented))
-        .filter(|feed| feed.expires_at.is_none_or(|at| at > now_us())))
-}
-
-/// In a time that does not depend on where they differ.
-fn same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len()
-        && one
-            .iter()
-            .zip(other)
-            .fold(0, |all, (one, other)| all | (one ^ other))
-            == 0
+    Ok(feed.filter(|feed| feed.is_opened_by(&presented, now_us())))
 }
 
 async fn fetch(
     app: &App,
-    caller: &Caller,
+    caller: &mut Caller,
     feed: &Feed,
     method: &Method,
     headers: &HeaderMap,
@@ -142,7 +121,8 @@ async fn fetch(
     let found = app.store.report_seen_by(feed.report_id, &caller.sight()?).await?;
     let found = found.ok_or(Rejection::NotFound)?;
     let mut max_age = Duration::from_micros(feed.max_age.unsigned_abs());
-    if headers.contains_key(header::RANGE) {
+    // A range is for GET alone (RFC 9110, 14.2).
+    if *method == Method::GET && headers.contains_key(header::RANGE) {
         max_age = max_age.max(PARTS_MAX_AGE);
     }
     let asked = Asked {
@@ -154,6 +134,7 @@ async fn fetch(
     let new = new_job(app, caller, &found, &raw_values(&feed.filter_values), asked).await?;
     let job_id = queue(app, new, None).await?.job_id();
     let job = job_after(app, caller, job_id, app.config.feed_wait).await?;
+    may_export(caller)?;
     if job.status == JobStatus::Success {
         app.store.feed_served(feed.id, job_id).await?;
         return aged(app, &job, method, headers, trail, false).await;
@@ -165,13 +146,10 @@ async fn fetch(
     {
         return Ok(response);
     }
-    let message = match job.error() {
+    Err(Rejection::NotReady(match job.error() {
         Some(error) => error.message,
         None => "the file is not ready yet: come back for it".to_owned(),
-    };
-    let answer = Json(serde_json::json!({"errors": [message]}));
-    let retry_after = [(header::RETRY_AFTER, RETRY_AFTER)];
-    Ok((StatusCode::SERVICE_UNAVAILABLE, retry_after, answer).into_response())
+    }))
 }
 
 /// The file with the age of its data.

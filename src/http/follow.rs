@@ -12,7 +12,6 @@ use sha2::Digest as _;
 use sha2::Sha256;
 use tokio::sync::watch;
 
-use crate::access::Sight;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::exports::Format;
@@ -25,7 +24,9 @@ use crate::http::download::PIECE_BYTES;
 use crate::http::download::content_type;
 use crate::http::download::read_piece;
 use crate::http::error::Rejection;
+use crate::http::new_job::may_export;
 use crate::http::params::Params;
+use crate::http::poll::find_job;
 use crate::http::wait::job_after;
 use crate::http::wait::parse_wait;
 use crate::job::Job;
@@ -45,7 +46,7 @@ pub(super) enum Followed {
 /// Waits for the file of a job that is not done, as long as `_wait` says.
 pub(super) async fn follow(
     app: &App,
-    caller: &Caller,
+    mut caller: Caller,
     params: &Params,
     job: Job,
     trail: &Trail,
@@ -57,7 +58,11 @@ pub(super) async fn follow(
     let growth = tokio::select! {
         biased;
         growth = app.objects.growing(job.id) => growth,
-        job = job_after(app, caller, job.id, wait) => return Ok(Followed::Done(job?)),
+        job = job_after(app, &mut caller, job.id, wait) => {
+            let job = job?;
+            may_export(&caller)?;
+            return Ok(Followed::Done(job));
+        }
     };
     trail.note(|record| record.job_id = Some(job.id));
     let format = Format::parse(&job.format).ok_or(Rejection::NoFile)?;
@@ -65,7 +70,7 @@ pub(super) async fn follow(
     let reader = Reader {
         app: app.clone(),
         job_id: job.id,
-        sight: caller.sight()?,
+        caller,
         growth,
         position: 0,
         sum: Sha256::new(),
@@ -83,7 +88,8 @@ pub(super) async fn follow(
 struct Reader {
     app: App,
     job_id: i64,
-    sight: Sight,
+    /// Looked at again as long as there is more to come.
+    caller: Caller,
     growth: watch::Receiver<Growth>,
     position: u64,
     /// Of what was read: whoever follows asks for it in the end.
@@ -100,6 +106,7 @@ impl Reader {
                 is_whole,
             } = self.growth.borrow_and_update().clone();
             if self.position < bytes {
+                self.go_on().await.map_err(|_| broken_off())?;
                 return self.read(file, bytes).await.map(Some);
             }
             if is_whole {
@@ -110,6 +117,15 @@ impl Reader {
                 return Err(broken_off());
             }
         }
+    }
+
+    /// Refused to who may not have any more what comes.
+    async fn go_on(&mut self) -> Result<(), Rejection> {
+        if self.caller.look_again_in_time(&self.app).await? {
+            may_export(&self.caller)?;
+            find_job(&self.app, &self.caller, self.job_id).await?;
+        }
+        Ok(())
     }
 
     async fn read(mut self, file: Arc<std::fs::File>, bytes: u64) -> Result<(Bytes, Self), Error> {
@@ -131,8 +147,8 @@ impl Reader {
             let mut told = std::pin::pin!(waiter.told());
             // From here on no call is missed; what came before shows in the row.
             told.as_mut().enable();
-            let job = self.app.store.job_seen_by(self.job_id, &self.sight).await?;
-            let job = job.ok_or_else(broken_off)?;
+            let job = find_job(&self.app, &self.caller, self.job_id).await;
+            let job = job.map_err(|_| broken_off())?;
             let is_own = job.attempt == attempt;
             match (job.status, job.export_id) {
                 (JobStatus::Running | JobStatus::Cancelling, _) if is_own => {}

@@ -72,7 +72,7 @@ pub(crate) struct ImportSubmitted {
 )]
 pub(crate) async fn import_csv(
     State(app): State<App>,
-    caller: Caller,
+    mut caller: Caller,
     request: Request,
 ) -> Result<Json<ImportSubmitted>, Rejection> {
     let headers = request.headers().clone();
@@ -85,6 +85,9 @@ pub(crate) async fn import_csv(
             return Err(error.into());
         }
     };
+    // The file took its time: whoever has lost the right meanwhile has it no more.
+    caller.look_again(&app).await?;
+    may_import(&app, &caller).await?;
     let source = destination(&app, &fields).await?;
     if let Some(sha256) = fields.get("sha256")
         && !sha256.eq_ignore_ascii_case(&file.sha256)

@@ -15,8 +15,7 @@ use axum::response::sse::Sse;
 use futures::Stream;
 use serde_json::json;
 
-use crate::access::Sight;
-use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
@@ -57,10 +56,11 @@ pub(crate) async fn get_events(
 ) -> Result<Response, Rejection> {
     let job_id = job_id.parse().map_err(|_| Rejection::NotFound)?;
     find_job(&app, &caller, job_id).await?;
+    let counted = Counted::stream(&app.limits, caller.user.id)?;
     let known = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let watch = Watch {
-        _counted: Counted::stream(&app.limits, caller.user.id)?,
-        sight: caller.sight()?,
+        _counted: counted,
+        caller,
         began: Instant::now(),
         watcher: app.store.waiter(job_id),
         app,
@@ -79,8 +79,8 @@ struct Watch {
     app: App,
     _counted: Counted,
     began: Instant,
-    /// Of the caller: what they may see no more, they are told no more of.
-    sight: Sight,
+    /// Looked at again before each look: what they may see no more, they are told no more of.
+    caller: Caller,
     job_id: i64,
     watcher: Waiter,
     /// The last line that was sent.
@@ -100,10 +100,15 @@ fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
             if watch.is_over || *watch.app.stop.borrow() || watch.began.elapsed() > STREAM_MAX {
                 return None;
             }
-            if let Err(error) = watch.look().await {
-                // The client comes back for the rest.
-                tracing::error!(%error, "a job's events broke off");
-                return None;
+            match watch.look().await {
+                Ok(()) => {}
+                Err(Rejection::Error(error)) if error.code == ErrorCode::Internal => {
+                    // The client comes back for the rest.
+                    tracing::error!(%error, "a job's events broke off");
+                    return None;
+                }
+                // The caller may no more, or the job has been forgotten: who comes back hears of it.
+                Err(_) => return None,
             }
         }
     })
@@ -111,17 +116,15 @@ fn events(watch: Watch) -> impl Stream<Item = Result<Event, Infallible>> {
 
 impl Watch {
     /// Finds something to send, or waits for a moment.
-    async fn look(&mut self) -> Result<(), Error> {
-        let Self { app, watcher, .. } = self;
+    async fn look(&mut self) -> Result<(), Rejection> {
+        let Self {
+            app, caller, watcher, ..
+        } = self;
         let mut told = std::pin::pin!(watcher.told());
         told.as_mut().enable();
         // First the job, then its lines: what it says last is there before it is finished.
-        let job = app.store.job_seen_by(self.job_id, &self.sight).await?;
-        let Some(job) = job else {
-            // Or it has been forgotten.
-            self.is_over = true;
-            return Ok(());
-        };
+        caller.look_again(app).await?;
+        let job = find_job(app, caller, self.job_id).await?;
         let (lines, more) = app.store.log_after(self.job_id, self.last_id).await?;
         for line in lines {
             self.last_id = line.id;

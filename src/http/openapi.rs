@@ -203,7 +203,7 @@ fn answers(path: &str, item: &mut PathItem) {
             let headers = &mut response.headers;
             headers.insert("Status".to_owned(), header("The status line again"));
             headers.insert("X-Request-Id".to_owned(), header("Under which the log has it"));
-            if status == "429" {
+            if ["429", "503"].contains(&status.as_str()) {
                 headers.insert("Retry-After".to_owned(), header("Seconds"));
             }
         }

@@ -109,19 +109,19 @@ pub(crate) struct Paginated {
 )]
 pub(crate) async fn get_query_results(
     State(app): State<App>,
-    caller: Caller,
+    mut caller: Caller,
     trail: Trail,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    let job = job_after(&app, &caller, params.job_id()?, wait(&params)?).await?;
+    let job = job_after(&app, &mut caller, params.job_id()?, wait(&params)?).await?;
     page(&app, &job, &view(&params, &headers)?, None, &trail).await
 }
 
 /// The same by the report's address, which is deprecated.
 pub(super) async fn page_of_report(
     app: &App,
-    caller: &Caller,
+    caller: &mut Caller,
     report_id: i64,
     params: &Params,
     headers: &HeaderMap,
@@ -151,11 +151,11 @@ pub(super) async fn page_of_report(
 )]
 pub(crate) async fn get_export_results(
     State(app): State<App>,
-    caller: Caller,
+    mut caller: Caller,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    let job = job_after(&app, &caller, params.job_id()?, wait(&params)?).await?;
+    let job = job_after(&app, &mut caller, params.job_id()?, wait(&params)?).await?;
     if job.kind == JobKind::Import {
         return Err(of_import(&job).into());
     }
@@ -190,14 +190,14 @@ pub(crate) async fn get_export_results(
 )]
 pub(crate) async fn get_results(
     State(app): State<App>,
-    caller: Caller,
+    mut caller: Caller,
     trail: Trail,
     Segments(job_id): Segments<String>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
     let job_id = job_id.parse().map_err(|_| Rejection::NotFound)?;
-    let job = job_after(&app, &caller, job_id, wait(&params)?).await?;
+    let job = job_after(&app, &mut caller, job_id, wait(&params)?).await?;
     match job.kind {
         JobKind::Query => page(&app, &job, &view(&params, &headers)?, None, &trail).await,
         JobKind::Export => export(&app, &caller, &job, &headers, None).await,

@@ -87,12 +87,12 @@ const JOB_ID: HeaderName = HeaderName::from_static("x-job-id");
 )]
 pub(crate) async fn submit_query(
     State(app): State<App>,
-    caller: Caller,
+    mut caller: Caller,
     Segments(report): Segments<String>,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Rejection> {
-    submit(&app, &caller, &report, None, query, request).await
+    submit(&app, &mut caller, &report, None, query, request).await
 }
 
 macro_rules! submit_export {
@@ -124,12 +124,12 @@ macro_rules! submit_export {
         )]
         pub(crate) async fn $name(
             State(app): State<App>,
-            caller: Caller,
+            mut caller: Caller,
             Segments(report): Segments<String>,
             RawQuery(query): RawQuery,
             request: Request,
         ) -> Result<Response, Rejection> {
-            submit(&app, &caller, &report, Some($format), query, request).await
+            submit(&app, &mut caller, &report, Some($format), query, request).await
         }
     };
 }
@@ -191,7 +191,7 @@ pub(crate) async fn unknown_format(
 
 async fn submit(
     app: &App,
-    caller: &Caller,
+    caller: &mut Caller,
     report: &str,
     format: Option<Format>,
     query: Option<String>,
@@ -296,7 +296,7 @@ fn parse_cache(text: Option<&str>) -> Result<bool, Error> {
 /// What the job has come to, if it is done in time.
 async fn answer_of(
     app: &App,
-    caller: &Caller,
+    caller: &mut Caller,
     job_id: i64,
     wait: Duration,
     view: &View,

@@ -173,7 +173,7 @@ pub(crate) async fn list_reports(
 )]
 pub(crate) async fn get_report(
     State(app): State<App>,
-    caller: Caller,
+    mut caller: Caller,
     trail: Trail,
     Segments(report): Segments<String>,
     params: Params,
@@ -184,7 +184,7 @@ pub(crate) async fn get_report(
     }
     let id = report_id(&report)?;
     if params.has_job_id() {
-        return poll::page_of_report(&app, &caller, id, &params, &headers, &trail).await;
+        return poll::page_of_report(&app, &mut caller, id, &params, &headers, &trail).await;
     }
     let found = app.store.report_seen_by(id, &caller.sight()?).await?;
     let found = found.ok_or(Rejection::NotFound)?;

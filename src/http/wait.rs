@@ -27,8 +27,14 @@ pub(super) fn parse_wait(text: Option<&str>) -> Result<Duration, Error> {
     }
 }
 
-/// The job as it is when it is done, or when the time is over, or when the server stops.
-pub(super) async fn job_after(app: &App, caller: &Caller, id: i64, wait: Duration) -> Result<Job, Rejection> {
+/// The job as it is when it is done, or when the time is over, or when the server stops. Who has waited is looked at
+/// again: the caller is then who they are by now.
+pub(super) async fn job_after(
+    app: &App,
+    caller: &mut Caller,
+    id: i64,
+    wait: Duration,
+) -> Result<Job, Rejection> {
     if wait.is_zero() {
         return find_job(app, caller, id).await;
     }
@@ -44,14 +50,17 @@ pub(super) async fn job_after(app: &App, caller: &Caller, id: i64, wait: Duratio
         if job.is_finished() {
             return Ok(job);
         }
-        tokio::select! {
-            () = told => {}
-            () = over.as_mut() => break,
+        let is_over = tokio::select! {
+            () = told => false,
+            () = over.as_mut() => true,
             // An error means that the sender is gone, which is a stop too.
-            _ = stop.wait_for(|stop| *stop) => break,
+            _ = stop.wait_for(|stop| *stop) => true,
+        };
+        caller.look_again(app).await?;
+        if is_over {
+            return find_job(app, caller, id).await;
         }
     }
-    find_job(app, caller, id).await
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod options;
 mod pages;
 mod queue;
 mod queue_model;
+mod revoked;
 mod rights;
 mod same_data;
 mod wait;
