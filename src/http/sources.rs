@@ -68,7 +68,7 @@ pub(crate) struct NewDataSource {
     settings: SourceSettings,
 }
 
-/// Lists the sources.
+/// Lists the sources; to a key that opens reports alone, none.
 #[utoipa::path(
     get,
     path = "/data_sources.json",
@@ -79,6 +79,10 @@ pub(crate) async fn list_data_sources(
     State(app): State<App>,
     caller: Caller,
 ) -> Result<Json<Vec<DataSource>>, Rejection> {
+    // Who may only run reports has no use for where they run.
+    if caller.terms.is_of_reports() {
+        return Ok(Json(Vec::new()));
+    }
     let sources = app.store.sources().await?;
     let shown = sources.into_iter().map(|source| DataSource::of(source, &caller));
     Ok(Json(shown.collect()))
@@ -104,8 +108,9 @@ pub(crate) async fn get_data_source(
         .strip_suffix(".json")
         .and_then(|id| id.parse().ok())
         .ok_or(Rejection::NotFound)?;
-    let source = app.store.source(id).await?.ok_or(Rejection::NotFound)?;
-    Ok(Json(DataSource::of(source, &caller)))
+    let source = app.store.source(id).await?;
+    let source = source.filter(|_| !caller.terms.is_of_reports());
+    Ok(Json(DataSource::of(source.ok_or(Rejection::NotFound)?, &caller)))
 }
 
 /// Adds a source; for administrators.

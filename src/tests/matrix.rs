@@ -356,7 +356,7 @@ const ROWS: [Row; 62] = [
         "",
         "read",
         Viewer,
-        &[OK],
+        &[OK, NOT_THERE],
     ),
     row(
         "post",
