@@ -56,6 +56,7 @@ pub(crate) struct Config {
     pub(crate) audit_lifetime: Duration,
     pub(crate) link_lifetime: Duration,
     pub(crate) feed_wait: Duration,
+    pub(crate) user_feeds_max: u32,
     pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) cors_origins: Vec<String>,
     pub(crate) results_bytes_max: ByteSize,
@@ -105,6 +106,7 @@ impl Settings {
             audit_lifetime: self.audit_lifetime.unwrap_or(Duration::from_hours(365 * 24)),
             link_lifetime: self.link_lifetime.unwrap_or(Duration::from_mins(1)),
             feed_wait: self.feed_wait.unwrap_or(Duration::from_secs(100)),
+            user_feeds_max: self.user_feeds_max.unwrap_or(1_000),
             trusted_proxies: self.trusted_proxies.unwrap_or_default(),
             cors_origins: self.cors_origins.unwrap_or_default(),
             results_bytes_max: self.results_bytes_max.unwrap_or(ByteSize::gib(200)),
@@ -322,6 +324,7 @@ mod tests {
         assert_eq!(default("workers"), config.workers.to_string());
         assert_eq!(default("user_jobs_max"), config.user_jobs_max.to_string());
         assert_eq!(default("queue_max"), config.queue_max.to_string());
+        assert_eq!(default("user_feeds_max"), config.user_feeds_max.to_string());
         assert_eq!(default("attempts_max"), config.attempts_max.to_string());
         for (setting, duration) in [
             ("job_lease", config.job_lease),

@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use crate::cli::client::Client;
 use crate::cli::output::say_list;
 use crate::cli::output::say_object;
 use crate::cli::output::unless_json;
@@ -18,6 +19,9 @@ use crate::cli::profile::ServerArgs;
 use crate::cli::submit::by_name;
 use crate::cli::submit::report_id;
 use crate::error::Result;
+
+/// How many a server is asked for at a time.
+const PAGE_SIZE: usize = 1_000;
 
 #[derive(Args)]
 #[command(after_help = "Examples:
@@ -114,7 +118,7 @@ pub(super) fn run(args: FeedsArgs) -> Result<()> {
             say_url(client.send_json("POST", "/feeds.json", &asked)?)
         }
         Command::List => {
-            let answer: Box<RawValue> = client.get_json("/feeds.json")?;
+            let answer = all_feeds(&client)?;
             let Some(feeds) = unless_json::<Vec<Feed>>(&answer)? else {
                 return Ok(());
             };
@@ -140,6 +144,21 @@ pub(super) fn run(args: FeedsArgs) -> Result<()> {
             say_object(&feed, &format!("revoked feed {id}"))
         }
     }
+}
+
+/// All of them, as the server tells them.
+fn all_feeds(client: &Client) -> Result<Box<RawValue>> {
+    let mut feeds = Vec::new();
+    for page in 1.. {
+        let path = format!("/feeds.json?_page={page}&_page_size={PAGE_SIZE}");
+        let more: Vec<Box<RawValue>> = client.get_json(&path)?;
+        let is_last = more.len() < PAGE_SIZE;
+        feeds.extend(more);
+        if is_last {
+            break;
+        }
+    }
+    Ok(serde_json::value::to_raw_value(&feeds)?)
 }
 
 /// The address alone, for a script to take.

@@ -96,6 +96,9 @@ pub(crate) struct Settings {
     #[arg(long, env = "HOLISTICS_FEED_WAIT", value_name = "DURATION", value_parser = humantime::parse_duration)]
     #[serde(default, deserialize_with = "duration")]
     pub(super) feed_wait: Option<Duration>,
+    /// Feeds that one user may have
+    #[arg(long, env = "HOLISTICS_USER_FEEDS_MAX", value_name = "COUNT")]
+    pub(super) user_feeds_max: Option<u32>,
     /// Networks of proxies whose `X-Forwarded-For` is believed, such as 10.0.0.0/8; several by commas
     #[arg(
         long,
@@ -175,6 +178,7 @@ impl Settings {
             audit_lifetime: self.audit_lifetime.or(other.audit_lifetime),
             link_lifetime: self.link_lifetime.or(other.link_lifetime),
             feed_wait: self.feed_wait.or(other.feed_wait),
+            user_feeds_max: self.user_feeds_max.or(other.user_feeds_max),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
             cors_origins: self.cors_origins.or(other.cors_origins),
             results_bytes_max: self.results_bytes_max.or(other.results_bytes_max),

@@ -182,7 +182,7 @@ pub(super) fn id_of(segment: &str) -> Option<i64> {
     segment.get(..end)?.parse().ok()
 }
 
-pub(super) fn raw_values(values: &BTreeMap<String, Vec<String>>) -> RawValues {
+fn raw_values(values: &BTreeMap<String, Vec<String>>) -> RawValues {
     let mut raw = RawValues::default();
     for (name, texts) in values {
         raw.set(name, texts.clone());

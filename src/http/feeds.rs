@@ -23,24 +23,30 @@ use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::body::WholeBody;
 use crate::http::error::Rejection;
+use crate::http::feed_asked::FeedAsked;
+use crate::http::feed_asked::texts_of;
 use crate::http::feed_files::id_of;
-use crate::http::feed_files::raw_values;
 use crate::http::jobs::iso_time;
 use crate::http::new_job::Asked;
 use crate::http::new_job::may_export;
 use crate::http::new_job::new_job;
-use crate::http::new_job::refuse_unknown;
+use crate::http::params::Params;
 use crate::http::params::Segments;
 use crate::http::params::base_url;
+use crate::http::params::count;
 use crate::http::reports::parse;
 use crate::report::Filter;
 use crate::report::slug;
-use crate::store::now_us;
+
+const PAGE_SIZE: u64 = 100;
+const PAGE_SIZE_MAX: u64 = 1_000;
 
 /// A feed, without its token.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FeedShown {
     id: i64,
+    /// The key that it was made with, and ends with.
+    key_id: i64,
     report_id: i64,
     format: String,
     /// By the names of filters.
@@ -61,6 +67,7 @@ impl FeedShown {
     fn of(feed: Feed, url: Option<String>) -> Self {
         Self {
             id: feed.id,
+            key_id: feed.key_id,
             report_id: feed.report_id,
             format: feed.format,
             filters: feed.filter_values,
@@ -75,28 +82,6 @@ impl FeedShown {
     }
 }
 
-/// A feed to be made.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct FeedAsked {
-    report_id: i64,
-    /// `csv`, `json`, `xlsx`, `parquet`, `ndjson` or `arrow`.
-    format: String,
-    /// Values by the names of filters.
-    #[serde(default)]
-    filters: BTreeMap<String, Vec<String>>,
-    /// Seconds for which a file is handed out again; 0: each fetch runs the report.
-    #[serde(default)]
-    max_age: u32,
-    /// Whether an older file may stand in for a new one that is late or fails.
-    #[serde(default)]
-    stale_ok: bool,
-    /// Seconds for which the feed lives; for ever unless given.
-    expires_in: Option<u32>,
-    /// `data` or `excel`; of csv.
-    profile: Option<String>,
-}
-
 /// What is to change of a feed.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -104,20 +89,32 @@ pub(crate) struct FeedChange {
     is_paused: bool,
 }
 
-/// The caller's feeds; an administrator's are all.
+/// The feeds that were made with the caller's key; an administrator's are all.
 #[utoipa::path(
     get,
     path = "/feeds.json",
+    params(
+        ("_page" = Option<u64>, Query, description = "From 1"),
+        ("_page_size" = Option<u64>, Query, description = "Feeds a page; 100 unless given, at most 1000"),
+    ),
     responses((status = 200, description = "The feeds", body = Vec<FeedShown>)),
     security(("key" = []))
 )]
 pub(crate) async fn list_feeds(
     State(app): State<App>,
     caller: Caller,
+    params: Params,
 ) -> Result<Json<Vec<FeedShown>>, Rejection> {
     may_manage(&caller)?;
-    let of = (!caller.manages_all()).then_some(caller.user.id);
-    let feeds = app.store.feeds(of).await?;
+    let page = count("_page", params.get("_page"), 1)?;
+    let size = count("_page_size", params.get("_page_size"), PAGE_SIZE)?.min(PAGE_SIZE_MAX);
+    let limit = i64::try_from(size).map_err(Error::internal)?;
+    let offset = i64::try_from((page - 1).saturating_mul(size)).unwrap_or(i64::MAX);
+    let of_key = match caller.manages_all() {
+        true => None,
+        false => caller.key_id,
+    };
+    let feeds = app.store.feeds(of_key, limit, offset).await?;
     let mut all = Vec::with_capacity(feeds.len());
     for feed in feeds {
         all.push(shown(&app, &caller, feed, None).await?);
@@ -133,6 +130,7 @@ pub(crate) async fn list_feeds(
     responses(
         (status = 200, description = "The feed with its address", body = FeedShown),
         (status = 404, description = "Unknown report", body = super::openapi::Errors),
+        (status = 409, description = "As many feeds as a user may have", body = super::openapi::Errors),
         (status = 422, description = "What is wrong with it", body = super::openapi::Errors),
     ),
     security(("key" = []))
@@ -163,20 +161,17 @@ pub(crate) async fn add_feed(
         .report_seen_by(asked.report_id, &caller.sight()?)
         .await?;
     let found = found.ok_or(Rejection::NotFound)?;
-    let raw = raw_values(&asked.filters);
-    refuse_unknown(&raw, &found.report)?;
+    let values = asked.values(&found.report)?;
     let new = NewFeed {
         user_id: caller.user.id,
         key_id: caller.key_id.unwrap_or_default(),
         report_id: asked.report_id,
         format: format.extension().to_owned(),
         options: serde_json::to_string(&options).map_err(Error::internal)?,
-        filter_values: asked.filters,
-        max_age: i64::from(asked.max_age) * 1_000_000,
+        filter_values: texts_of(&values)?,
+        max_age: asked.max_age_us()?,
         stale_ok: asked.stale_ok,
-        expires_at: asked
-            .expires_in
-            .map(|seconds| now_us() + i64::from(seconds) * 1_000_000),
+        expires_at: asked.expires_at()?,
     };
     // What cannot run is refused now, not when somebody fetches it.
     let of_feed = Asked {
@@ -185,9 +180,10 @@ pub(crate) async fn add_feed(
         cache: None,
         truncate: false,
     };
-    new_job(&app, &caller, &found, &raw, of_feed).await?;
+    new_job(&app, &caller, &found, &values, of_feed).await?;
     let token = Token::generate()?;
-    let id = app.store.add_feed(&new, &token.hash()).await?;
+    let max = app.config.user_feeds_max;
+    let id = app.store.add_feed(&new, &token.hash(), max).await?;
     trail.target("feed", id);
     trail.note(|record| record.report_id = Some(new.report_id));
     app.store.sync().await?;
@@ -208,11 +204,13 @@ pub(crate) async fn add_feed(
 )]
 pub(crate) async fn change_feed(
     State(app): State<App>,
-    caller: Caller,
+    mut caller: Caller,
     trail: Trail,
     Segments(feed): Segments<String>,
     WholeBody(body): WholeBody,
 ) -> Result<Json<FeedShown>, Rejection> {
+    // The body may have taken its time.
+    caller.look_again(&app).await?;
     let feed = own_feed(&app, &caller, &trail, &feed).await?;
     let asked: FeedChange = parse(&body, "{\"is_paused\":true}")?;
     app.store.pause_feed(feed.id, asked.is_paused).await?;
@@ -298,12 +296,14 @@ fn may_manage(caller: &Caller) -> Result<(), Error> {
     }
 }
 
+/// The feed, if the caller may manage it: with the key that made it, so that no other key gets an address that opens
+/// what it does not, or is still there when it is not; or with an administrator's.
 async fn own_feed(app: &App, caller: &Caller, trail: &Trail, segment: &str) -> Result<Feed, Rejection> {
     may_manage(caller)?;
     let id = id_of(segment).ok_or(Rejection::NotFound)?;
     trail.target("feed", id);
     let feed = app.store.feed(id).await?;
-    let feed = feed.filter(|feed| caller.manages_all() || feed.user_id == caller.user.id);
+    let feed = feed.filter(|feed| caller.manages_all() || caller.key_id == Some(feed.key_id));
     feed.ok_or(Rejection::NotFound)
 }
 

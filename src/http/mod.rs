@@ -10,6 +10,7 @@ mod cors;
 mod download;
 mod encoding;
 mod error;
+mod feed_asked;
 mod feed_files;
 mod feeds;
 mod follow;

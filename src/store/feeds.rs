@@ -1,17 +1,22 @@
 //! Feeds, and the keys that sign links.
 
+use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::feed::Feed;
 use crate::feed::NewFeed;
+use crate::plural::plural;
 use crate::store::Store;
 use crate::store::now_us;
 
 impl Store {
-    pub(crate) async fn add_feed(&self, new: &NewFeed, token_hash: &[u8]) -> Result<i64> {
+    /// Adds a feed and says its id. Refused if its user has as many as they may.
+    pub(crate) async fn add_feed(&self, new: &NewFeed, token_hash: &[u8], max: u32) -> Result<i64> {
         let ids: Vec<i64> = sqlx::query_scalar(
             "insert into feeds (user_id, report_id, format, options, filter_values, token_hash, max_age, stale_ok,
                                 created_at, expires_at, key_id)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) returning id",
+             select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+             where (select count(*) from feeds where user_id = $1) < $12 returning id",
         )
         .bind(new.user_id)
         .bind(new.report_id)
@@ -24,9 +29,16 @@ impl Store {
         .bind(now_us())
         .bind(new.expires_at)
         .bind(new.key_id)
+        .bind(max)
         .fetch_all(&self.writes)
         .await?;
-        Ok(ids.first().copied().unwrap_or_default())
+        ids.first().copied().ok_or_else(|| {
+            let message = format!(
+                "you may have {} (setting `user_feeds_max`): remove one first",
+                plural(max, "feed")
+            );
+            Error::new(ErrorCode::Conflict, message)
+        })
     }
 
     pub(crate) async fn feed(&self, id: i64) -> Result<Option<Feed>> {
@@ -36,14 +48,29 @@ impl Store {
             .await?)
     }
 
-    /// The feeds of a user, or all.
-    pub(crate) async fn feeds(&self, user_id: Option<i64>) -> Result<Vec<Feed>> {
-        Ok(
-            sqlx::query_as("select * from feeds where $1 is null or user_id = $1 order by id")
-                .bind(user_id)
-                .fetch_all(&self.reads)
-                .await?,
+    /// The feeds that a key made, or all; a page of them.
+    pub(crate) async fn feeds(&self, key_id: Option<i64>, limit: i64, offset: i64) -> Result<Vec<Feed>> {
+        Ok(sqlx::query_as(
+            "select * from feeds where $1 is null or key_id = $1 order by id limit $2 offset $3",
         )
+        .bind(key_id)
+        .bind(limit)
+        .bind(offset)
+        .fetch_all(&self.reads)
+        .await?)
+    }
+
+    /// Forgets feeds that are over for ever: their own time is, or that of the key that made them.
+    pub(crate) async fn forget_feeds(&self) -> Result<()> {
+        sqlx::query(
+            "delete from feeds where expires_at <= $1
+                or key_id in (select id from api_keys
+                              where revoked_at is not null or retires_at <= $1 or terms ->> '$.expires_at' <= $1)",
+        )
+        .bind(now_us())
+        .execute(&self.writes)
+        .await?;
+        Ok(())
     }
 
     /// Gives a feed another token; the one before opens nothing any more.

@@ -97,7 +97,7 @@ async fn a_report_is_for_those_whom_it_is_shared_with_and_so_is_all_of_it() {
         (vec!["ann@example.com", "group:sales"], 200),
     ] {
         let shared_with: Vec<String> = shared_with.iter().map(|name| (*name).to_owned()).collect();
-        store.set_shares(1, &shared_with).await.unwrap();
+        store.set_shares(1, &shared_with, None).await.unwrap();
         for path in &all {
             let answer = app.get_as(&bob, path).await;
             assert_eq!(
@@ -118,7 +118,12 @@ async fn a_report_is_for_those_whom_it_is_shared_with_and_so_is_all_of_it() {
     }
     store.set_group("sales", &[]).await.unwrap();
     assert_eq!(app.get_as(&bob, &all[0]).await.status, 404);
-    assert!(store.set_shares(1, &["group:none".to_owned()]).await.is_err());
+    assert!(
+        store
+            .set_shares(1, &["group:none".to_owned()], None)
+            .await
+            .is_err()
+    );
     let mut shares = store.shares(1).await.unwrap();
     shares.sort();
     assert_eq!(shares, ["ann@example.com", "group:sales"]);
@@ -463,7 +468,7 @@ async fn keys_have_a_rate_jobs_and_an_end() {
     let second = app.get_as(&jobs, "/queries/1/submit_query.json?n=2").await;
     assert_eq!((second.status.as_u16(), second.header("retry-after")), (429, "5"));
     assert!(
-        second.text().contains("this key has 1 jobs under way"),
+        second.text().contains("this key has 1 job under way"),
         "{}",
         second.text()
     );
@@ -619,9 +624,9 @@ async fn a_link_needs_no_key_for_a_while_and_no_character_of_it_can_be_changed()
     assert!(answer.text().contains("the link is over"), "{}", answer.text());
     // It lends what its user may at this moment.
     let store = &app.worker.store;
-    store.set_shares(1, &[]).await.unwrap();
+    store.set_shares(1, &[], None).await.unwrap();
     assert_eq!(get(path).await.status, 404);
-    store.set_shares(1, &["everyone".to_owned()]).await.unwrap();
+    store.set_shares(1, &["everyone".to_owned()], None).await.unwrap();
     store.set_can_export("ann@example.com", false).await.unwrap();
     assert_eq!(get(path).await.status, 403);
 }
@@ -756,7 +761,7 @@ async fn a_feed_ends_with_the_key_that_made_it_and_goes_on_when_that_is_rotated(
     app.submit("/queries/1/submit_export.csv").await;
     app.run_pending_jobs().await;
     let new = PlainKey::generate().unwrap();
-    let new_id = store.rotate_key(id, &new.hash(), 0).await.unwrap();
+    let (new_id, _) = store.rotate_key(id, &new.hash(), 0).await.unwrap();
     assert_eq!(status().await, 200, "the old key is over, the new one is not");
     store.revoke_key(new_id).await.unwrap();
     assert_eq!(status().await, 404);
@@ -773,7 +778,7 @@ async fn numbers_of_reports_are_not_taken_from_others() {
     assert_eq!(send(5).await.status, 200);
     app.worker
         .store
-        .set_shares(5, &["everyone".to_owned()])
+        .set_shares(5, &["everyone".to_owned()], None)
         .await
         .unwrap();
     let official =
@@ -790,7 +795,7 @@ async fn numbers_of_reports_are_not_taken_from_others() {
         "nor is it shared as it was"
     );
     // A removed one's jobs and keys may still be there.
-    app.worker.store.remove_report(5).await.unwrap();
+    app.worker.store.remove_report(5, None).await.unwrap();
     let refused = send(5).await;
     assert_eq!(refused.status, 409);
     assert!(
@@ -839,4 +844,87 @@ async fn addresses_behind_proxies_cannot_be_chosen() {
             String::from_utf8_lossy(forwarded)
         );
     }
+}
+
+#[tokio::test]
+async fn whose_report_it_is_decides_when_it_is_changed() {
+    let app = TestApp::new().await;
+    let store = &app.worker.store;
+    let report =
+        crate::query::file::parse_report("5.sql", "---\nid: 5\ntitle: Mine\n---\nselect 1 as n").unwrap();
+    store
+        .apply_reports(std::slice::from_ref(&report), Some(&app.user), false)
+        .await
+        .unwrap();
+    let add = async |email: &str, role| store.add_user(email, email, role, true).await.unwrap();
+    let other = add("other@example.com", Role::Analyst).await;
+    let root = add("root@example.com", Role::Administrator).await;
+    let everyone = ["everyone".to_owned()];
+    let reports = std::slice::from_ref(&report);
+    // As they were when they asked, these two would be allowed; as they are, one of them is.
+    store.set_role("root@example.com", Role::Analyst).await.unwrap();
+    for by in [&other, &root] {
+        for refused in [
+            store.set_shares(5, &everyone, Some(by)).await.unwrap_err(),
+            store.remove_report(5, Some(by)).await.unwrap_err(),
+            store.apply_reports(reports, Some(by), false).await.unwrap_err(),
+        ] {
+            assert_eq!(refused.code, crate::error::ErrorCode::Forbidden, "{}", by.email);
+        }
+    }
+    store
+        .set_role("root@example.com", Role::Administrator)
+        .await
+        .unwrap();
+    store.set_shares(5, &everyone, Some(&root)).await.unwrap();
+    store.set_shares(5, &[], Some(&app.user)).await.unwrap();
+    store.remove_report(5, Some(&app.user)).await.unwrap();
+    let gone = store.remove_report(5, None).await.unwrap_err();
+    assert_eq!(gone.code, crate::error::ErrorCode::NotFound);
+}
+
+#[tokio::test]
+async fn a_key_of_reports_sees_no_sources() {
+    let app = TestApp::new().await;
+    let of_report = KeyTerms {
+        reports: Some(vec![1]),
+        ..KeyTerms::default()
+    };
+    for (terms, count, status) in [
+        (of_report, 0, 404),
+        (pinned("1"), 0, 404),
+        (KeyTerms::default(), 1, 200),
+    ] {
+        let key = app.key_with(app.user.id, terms).await;
+        assert_eq!(app.count_as(&key, "/data_sources.json").await, count);
+        assert_eq!(app.get_as(&key, "/data_sources/1.json").await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_rotated_again_passes_its_own_terms_on() {
+    let app = TestApp::new().await;
+    let store = &app.worker.store;
+    let hash = || PlainKey::generate().unwrap().hash();
+    let hour = 3_600_000_000;
+    let end = crate::store::now_us() + 1_000 * hour;
+    let terms = KeyTerms {
+        expires_at: Some(end),
+        ..KeyTerms::default()
+    };
+    let old = store.add_key(app.user.id, "old", &hash(), &terms).await.unwrap();
+    let expires_at = async |id: i64| {
+        let keys = store.keys().await.unwrap();
+        let key = keys.into_iter().find(|key| key.id == id).unwrap();
+        key.terms.expires_at.unwrap()
+    };
+    let (first, over_at) = store.rotate_key(old, &hash(), hour).await.unwrap();
+    assert_eq!((expires_at(first).await, expires_at(old).await), (end, over_at));
+    // A longer grace than the first is none.
+    let (second, again) = store.rotate_key(old, &hash(), 24 * hour).await.unwrap();
+    assert_eq!(again, over_at);
+    assert_eq!((expires_at(second).await, expires_at(old).await), (end, over_at));
+    // Nor is one beyond the key's own end.
+    let (_, own_end) = store.rotate_key(first, &hash(), 10_000 * hour).await.unwrap();
+    assert_eq!(own_end, end);
 }

@@ -74,6 +74,7 @@ impl Worker {
         .await?;
         self.remove_orphans().await?;
         self.store.forget_keys().await?;
+        self.store.forget_feeds().await?;
         let lifetime_us = i64::try_from(self.config.job_lifetime.as_micros()).unwrap_or(i64::MAX);
         self.store
             .forget_jobs(now_us().saturating_sub(lifetime_us))

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::server::BINARY;
 use crate::server::Server;
 use crate::server::apply;
@@ -164,6 +166,56 @@ fn commands_on_users_and_keys_say_what_is_wrong() {
         "there is no user `bob@example.com`",
     );
     fails(&["keys", "revoke", "7"], "there is no key `7`");
+    for terms in [["--report", "1"], ["--pin", "tenant=1"]] {
+        let mut create = vec![
+            "keys",
+            "create",
+            "--user",
+            "ann@example.com",
+            "--scope",
+            "read,import",
+        ];
+        create.extend(terms);
+        fails(
+            &create,
+            "a key with `--report` or `--pin` opens reports alone, so that the scope `import` opens nothing: leave it out",
+        );
+    }
+    let notes = |arguments: &[&str]| {
+        let create = [
+            "keys",
+            "create",
+            "--user",
+            "ann@example.com",
+            "--data-dir",
+            data_dir,
+        ];
+        let output = holistics(&[&create[..], arguments].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    assert_eq!(notes(&["--report", "1"]), "");
+    assert_eq!(
+        notes(&["--report", "1,9", "--pin", "tenant=1"]),
+        "note: there is no report `9` yet\n\
+         note: no report that the key opens has a filter `tenant` yet\n"
+    );
+    assert_eq!(
+        notes(&["--scope", "import,admin"]),
+        "note: the scope `admin` opens nothing until ann@example.com is administrator, not viewer: \
+         `holistics users role ann@example.com administrator`\n\
+         note: the scope `import` opens nothing until `holistics users imports ann@example.com on`\n"
+    );
+    let rotate = |grace: &str| {
+        let output = holistics(&["keys", "rotate", "1", "--grace", grace, "--data-dir", data_dir]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output).split_once("which ").unwrap().1.to_owned()
+    };
+    let first = rotate("2h");
+    assert!(first.starts_with("works until 20"), "{first}");
+    // The old key is over when it was to be, whatever is said later.
+    assert_eq!(rotate("24h"), first);
+    assert_eq!(rotate("0s"), "is over\n");
     let list = holistics(&["keys", "list", "--data-dir", data_dir]);
     assert!(stdout(&list).contains("1 | ann@example.com"), "{}", stdout(&list));
     assert!(!stdout(&list).contains(&key));
@@ -427,4 +479,16 @@ fn export_writes_whole_files_and_leaves_no_half_ones() {
         std::thread::yield_now();
     };
     assert!(audit.lines().count() > 10, "{audit}");
+    let records: Vec<Value> = audit
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let feed = records.iter().find(|record| record["action"] == "feed").unwrap();
+    assert_eq!(feed["filter_values"], serde_json::json!({"ids": ["2"]}));
+    assert!(
+        records
+            .iter()
+            .all(|record| record["at"].as_str().unwrap().ends_with('Z')),
+        "{audit}"
+    );
 }
