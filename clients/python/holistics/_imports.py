@@ -1,4 +1,4 @@
-"""What is sent to import a table: a CSV file, and the types that a frame's columns have."""
+"""Imports: a CSV file, or a frame written as one with the types that its columns have, into a table."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
@@ -19,6 +20,7 @@ import pyarrow.csv
 
 from ._download import PathText
 from ._http import Body, Deadline, limit_silence
+from ._jobs import Job, Jobs
 from ._texts import clock_text
 
 SENT_BYTES = 64 << 10  # Of which all must go before silence is taken for the end.
@@ -60,8 +62,46 @@ class Upload(Body):
         yield self._after
 
 
+def run_import(
+    jobs: Jobs,
+    data: PathText | pd.DataFrame,
+    table: str,
+    source: int | str,
+    mode: str,
+    schema: Mapping[str, str] | None,
+    deadline: Deadline,
+) -> ImportResult:
+    """Imports a file or a frame into a table, and waits until it is there."""
+    source_id = source if isinstance(source, int) else _source_id(jobs, source, deadline)
+    with _upload_of(data, table, source_id, mode, schema, deadline) as upload:
+        created = jobs.http.json(
+            "POST",
+            "/data_imports/import_csv.json",
+            data=upload,
+            headers={"Content-Type": upload.content_type, "Idempotency-Key": uuid.uuid4().hex},
+            about=f"import into `{table}`",
+            deadline=deadline,
+        )
+    job = Job(str(created["job_id"]), True)
+    with jobs.cancelling(lambda _: job):
+        jobs.wait(job, deadline, f"/jobs/{job.id}/get_results.json", "Importing")
+    import_id = created["import_id"]
+    made = jobs.get(f"/data_imports/{import_id}.json", f"import {import_id}", deadline)
+    columns = {column["column_name"]: column["data_type"] for column in made["table_config"]["columns"]}
+    return ImportResult(job.id, import_id, columns, [line["message"] for line in jobs.all_logs(job.id, deadline)])
+
+
+def _source_id(jobs: Jobs, name: str, deadline: Deadline) -> int:
+    sources = jobs.get("/data_sources.json", "list of data sources", deadline)
+    for source in sources:
+        if source["name"] == name:
+            return int(source["id"])
+    known = ", ".join(f"`{source['name']}`" for source in sources)
+    raise ValueError(f"there is no data source `{name}`; there are {known}")
+
+
 @contextmanager
-def upload_of(
+def _upload_of(
     data: PathText | pd.DataFrame,
     table: str,
     source_id: int,

@@ -254,6 +254,12 @@ class Jobs:
         lines: list[dict[str, Any]] = answer["logs"]
         return lines
 
+    def all_logs(self, job_id: Id, deadline: Deadline) -> list[dict[str, Any]]:
+        lines: list[dict[str, Any]] = []
+        while more := self.logs(job_id, lines[-1]["id"] if lines else 0, deadline):
+            lines += more
+        return lines
+
     def cancel(self, job_id: Id, deadline: Deadline) -> None:
         self.http.json("PUT", f"/jobs/{part(job_id)}/cancel.json", about=f"job {job_id}", deadline=deadline)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -14,7 +13,7 @@ from . import _frames
 from ._download import Download, PathText, aside, check_folder, keep, save
 from ._filters import as_texts
 from ._http import Deadline, Http
-from ._imports import ImportResult, upload_of
+from ._imports import ImportResult, run_import
 from ._jobs import EXPORT_POLLS, PAGE_POLLS, Filters, Id, Job, Jobs, Order, part
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ class HolisticsAPI:
     def iter_batches(
         self, report_id: Id, filters: Filters = None, *, truncate: bool = False, timeout: float | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Runs a report and hands out its rows as they arrive, while it still runs; memory does not grow with the result.
+        """Runs a report and hands out its rows as they arrive, while it still runs: memory does not grow with them.
 
         That all have come is known at the end: then it raises `IncompleteResult` if they have not. Who stops before
         that stops the report too.
@@ -338,13 +337,7 @@ class HolisticsAPI:
 
     def logs(self, job_id: Id, *, timeout: float | None = None) -> list[dict[str, Any]]:
         """Returns what a job has said so far, line by line."""
-        return self._all_logs(job_id, Deadline(timeout))
-
-    def _all_logs(self, job_id: Id, deadline: Deadline) -> list[dict[str, Any]]:
-        lines: list[dict[str, Any]] = []
-        while more := self._jobs.logs(job_id, lines[-1]["id"] if lines else 0, deadline):
-            lines += more
-        return lines
+        return self._jobs.all_logs(job_id, Deadline(timeout))
 
     def import_csv(
         self,
@@ -366,26 +359,7 @@ class HolisticsAPI:
                 or, of a frame, from its own types: a `Timedelta` becomes a text such as `26:03:04.5`, and a column
                 that no type of imports holds exactly, such as one of bytes or lists, is an error.
         """
-        deadline = Deadline(timeout)
-        source_id = source if isinstance(source, int) else self._source_id(source, deadline)
-        with upload_of(path_or_dataframe, table, source_id, mode, schema, deadline) as upload:
-            created = self._jobs.http.json(
-                "POST",
-                "/data_imports/import_csv.json",
-                data=upload,
-                headers={"Content-Type": upload.content_type, "Idempotency-Key": uuid.uuid4().hex},
-                about=f"import into `{table}`",
-                deadline=deadline,
-            )
-        job_id = str(created["job_id"])
-        job = Job(job_id, True)
-        with self._jobs.cancelling(lambda _: job):
-            self._jobs.wait(job, deadline, f"/jobs/{job_id}/get_results.json", "Importing")
-        import_path = f"/data_imports/{created['import_id']}.json"
-        made = self._jobs.get(import_path, f"import {created['import_id']}", deadline)
-        columns = {column["column_name"]: column["data_type"] for column in made["table_config"]["columns"]}
-        messages = [line["message"] for line in self._all_logs(job_id, deadline)]
-        return ImportResult(job_id, created["import_id"], columns, messages)
+        return run_import(self._jobs, path_or_dataframe, table, source, mode, schema, Deadline(timeout))
 
     def _page(
         self,
@@ -408,14 +382,6 @@ class HolisticsAPI:
         if table is None:
             return _frames.read_guessed(csv)
         return _frames.to_frame(table, dtype_backend, decimals)
-
-    def _source_id(self, name: str, deadline: Deadline) -> int:
-        sources = self._jobs.get("/data_sources.json", "list of data sources", deadline)
-        for source in sources:
-            if source["name"] == name:
-                return int(source["id"])
-        known = ", ".join(f"`{source['name']}`" for source in sources)
-        raise ValueError(f"there is no data source `{name}`; there are {known}")
 
 
 def _check_format(format: str | None) -> None:
