@@ -37,6 +37,8 @@ struct Errors {
 pub(super) struct Client {
     agent: Agent,
     host: String,
+    /// The same as messages have it, without a password.
+    shown: String,
     /// Nobody has said that it speaks TLS.
     is_guessed: bool,
     key: String,
@@ -57,6 +59,15 @@ pub(super) fn address(host: &str) -> Result<Url> {
     url.ok_or_else(|| Error::must_be("--host", "an address like https://reports.example.com", given))
 }
 
+/// An address without the user and the password that may be in it.
+pub(super) fn shown_address(url: &Url) -> String {
+    let mut url = url.clone();
+    // Only an address without a host cannot be changed so.
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
 impl Client {
     pub(super) fn new(host: &str, key: &str, timeout: Duration) -> Result<Self> {
         let url = address(host)?;
@@ -72,6 +83,7 @@ impl Client {
         Ok(Self {
             agent: config.build().into(),
             host: url.as_str().trim_end_matches('/').to_owned(),
+            shown: shown_address(&url),
             is_guessed: !host.contains("://"),
             key: key.to_owned(),
             key_hint: "`holistics login` again",
@@ -114,7 +126,7 @@ impl Client {
             let after = response.headers().get("retry-after");
             let after = after.and_then(|after| after.to_str().ok()?.parse().ok());
             let after = Duration::from_secs(after.unwrap_or(1)).max(BUSY_PAUSE_MIN);
-            if response.status() != 429 || waited + after > self.timeout {
+            if response.status() != 429 || waited.saturating_add(after) > self.timeout {
                 return Ok(response);
             }
             thread::sleep(after);
@@ -206,7 +218,9 @@ impl Client {
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
-        let Self { host, timeout, .. } = self;
+        let Self {
+            shown: host, timeout, ..
+        } = self;
         let hint = match self.is_guessed {
             true => "; is it http:// that it speaks?",
             false => "",
@@ -231,7 +245,7 @@ impl Client {
 
     /// What answers is something else.
     pub(super) fn is_no_server(&self) -> Error {
-        let message = format!("{} does not answer like a holistics server", self.host);
+        let message = format!("{} does not answer like a holistics server", self.shown);
         Error::new(ErrorCode::Unreachable, message)
     }
 
@@ -246,7 +260,7 @@ impl Client {
             Ok(error) => self.unreachable(&error),
             Err(error) => Error::new(
                 ErrorCode::Unreachable,
-                format!("cannot read what {} answers: {error}", self.host),
+                format!("cannot read what {} answers: {error}", self.shown),
             ),
         })?;
         if text.len() as u64 > ANSWER_BYTES_MAX {
@@ -260,7 +274,7 @@ impl Client {
     }
 
     fn refused(&self, status: u16, response: &Response<Body>, text: &str) -> Error {
-        let host = &self.host;
+        let host = &self.shown;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         if (300..400).contains(&status) {
             let to = header("location").unwrap_or_default();

@@ -120,15 +120,11 @@ struct Arrived<'a, O: Out> {
 }
 
 impl<O: Out> Arrived<'_, O> {
-    /// Writes what an answer has, to its end or until it breaks off, and says which it was.
-    fn take(&mut self, answer: &mut Response<Body>) -> Result<bool> {
+    /// Writes what an answer has, to its end or until it breaks off: that all has come, its bytes and their sum tell.
+    fn take(&mut self, answer: &mut Response<Body>) -> Result<()> {
         let mut body = answer.body_mut().as_reader();
-        loop {
-            let bytes = match body.read(&mut self.piece) {
-                Ok(0) => return Ok(true),
-                Ok(read) => self.piece.get(..read).unwrap_or_default(),
-                Err(_) => return Ok(false),
-            };
+        while let Ok(read @ 1..) = body.read(&mut self.piece) {
+            let bytes = self.piece.get(..read).unwrap_or_default();
             self.sum.update(bytes);
             if let Err(error) = self.out.write_all(bytes) {
                 let Download {
@@ -144,6 +140,7 @@ impl<O: Out> Arrived<'_, O> {
             self.bytes += bytes.len() as u64;
             self.of.bar.set_position(self.bytes);
         }
+        Ok(())
     }
 }
 
@@ -164,7 +161,7 @@ impl Download<'_> {
         let link = format!("/exports/download?job_id={job_id}");
         // Not the link of the answer, which may name another host: the key is for this one.
         let link = client.url(&link);
-        let mut is_whole = false;
+        let mut etag = String::new();
         let mut follow = |secs: f64| {
             let link = format!("{link}&_follow=true&_wait={secs}");
             // What cannot be had this way can later.
@@ -174,20 +171,17 @@ impl Download<'_> {
             if answer.status() != 200 {
                 return Ok(false);
             }
+            etag = tag_of(&answer);
             self.measure(None)?;
-            is_whole = arrived.take(&mut answer)?;
+            arrived.take(&mut answer)?;
             Ok(true)
         };
         let poll = format!("/queries/get_export_results.json?job_id={job_id}");
         wait(client, job_id, &poll, bar, self.interrupt, Some(&mut follow))?;
         let told: Value = client.get_json(&format!("/jobs/{job_id}/manifest.json"))?;
         let manifest: Manifest = serde_json::from_value(told.clone()).map_err(|_| client.is_no_server())?;
-        // The job may have begun again, and made another file.
-        if !is_whole && arrived.bytes > 0 && arrived.out.restart() {
-            (arrived.bytes, arrived.sum) = (0, Sha256::new());
-        }
         self.measure(Some(manifest.bytes))?;
-        self.fetch(&link, &manifest, &mut arrived)?;
+        self.fetch(&link, &manifest, etag, &mut arrived)?;
         arrived.out.flush().map_err(|error| unwritable(place, &error))?;
         match arrived.bytes == manifest.bytes && hex(&arrived.sum.finalize()) == manifest.sha256 {
             true => Ok(told),
@@ -215,9 +209,14 @@ impl Download<'_> {
     }
 
     /// Fetches what is missing, and goes on where it breaks off.
-    fn fetch(&self, link: &str, manifest: &Manifest, arrived: &mut Arrived<impl Out>) -> Result<()> {
+    fn fetch(
+        &self,
+        link: &str,
+        manifest: &Manifest,
+        mut etag: String,
+        arrived: &mut Arrived<impl Out>,
+    ) -> Result<()> {
         let mut breaks = 0;
-        let mut etag = String::new();
         while arrived.bytes < manifest.bytes {
             let mut answer = match self.client.get_part(link, arrived.bytes, &etag) {
                 Ok(answer) => answer,
@@ -228,16 +227,23 @@ impl Download<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            let expected = if arrived.bytes == 0 { 200 } else { 206 };
-            if answer.status() != expected {
-                let status = answer.status();
-                return Err(incomplete(format!(
-                    "the file cannot be fetched any more: the server answered {status}"
-                )));
+            match (answer.status().as_u16(), arrived.bytes) {
+                (200, 0) | (206, 1..) => {}
+                // The job began again after its first bytes were here, and this is all of its other file.
+                (200, _) if arrived.out.restart() => (arrived.bytes, arrived.sum) = (0, Sha256::new()),
+                (200, _) => {
+                    return Err(incomplete(
+                        "the job began again, and made another file than the one that was begun with"
+                            .to_owned(),
+                    ));
+                }
+                (status, _) => {
+                    return Err(incomplete(format!(
+                        "the file cannot be fetched any more: the server answered {status}"
+                    )));
+                }
             }
-            if let Some(tag) = answer.headers().get("etag").and_then(|tag| tag.to_str().ok()) {
-                tag.clone_into(&mut etag);
-            }
+            etag = tag_of(&answer);
             let before = arrived.bytes;
             arrived.take(&mut answer)?;
             if arrived.bytes > before {
@@ -253,6 +259,11 @@ impl Download<'_> {
         }
         Ok(())
     }
+}
+
+fn tag_of(answer: &Response<Body>) -> String {
+    let tag = answer.headers().get("etag").and_then(|tag| tag.to_str().ok());
+    tag.unwrap_or_default().to_owned()
 }
 
 fn incomplete(message: String) -> Error {

@@ -1,5 +1,7 @@
 //! `holistics export`: a report of a server into a file, whole or not at all.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -95,9 +97,11 @@ impl Export<'_> {
             interrupt: &interrupt,
         };
         let told = match self.output {
-            None => download.write(&mut std::io::stdout().lock(), "standard output")?,
-            Some(path) => save_aside(path, &interrupt, |file, place| download.write(file, place))?,
+            None => download.write(&mut std::io::stdout().lock(), "standard output"),
+            Some(path) => save_aside(path, &interrupt, |file, place| download.write(file, place)),
         };
+        // A file that has no place is none that a job should make.
+        let told = told.inspect_err(|_| interrupt.give_up(client))?;
         let manifest: Manifest = serde_json::from_value(told.clone()).map_err(|_| client.is_no_server())?;
         bar.finish_and_clear();
         if manifest.truncated {
@@ -162,6 +166,12 @@ fn check_place(path: &Path) -> Result<()> {
             "there is no folder `{}`",
             folder.display()
         ))),
+        _ if fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::InvalidFilename) => {
+            Err(Error::invalid(format!(
+                "`{}` is too long for the name of a file",
+                path.display()
+            )))
+        }
         _ if path.is_dir() => Err(Error::invalid(format!("`{}` is a folder", path.display()))),
         _ if path.as_os_str().as_encoded_bytes().contains(&b'\\') && !cfg!(windows) => {
             Err(Error::invalid(format!(

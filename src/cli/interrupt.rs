@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
-use serde_json::Value;
+use serde::Deserialize;
 use serde_json::json;
 use tokio::signal::unix::SignalKind;
 
@@ -81,7 +81,10 @@ impl Interrupt {
             None => say_interrupted("interrupted".to_owned()),
             Some(id) => {
                 let word = match cancel(client, id) {
-                    Ok(()) => "cancelled",
+                    Ok(Cancelled { status }) if status == "joined" => {
+                        "goes on, because others have joined it"
+                    }
+                    Ok(_) => "cancelled",
                     Err(_) => "goes on",
                 };
                 say_interrupted(format!("interrupted: job {id} {word}"));
@@ -126,7 +129,13 @@ impl Interrupt {
     }
 }
 
-fn cancel(client: &Client, job_id: i64) -> Result<()> {
-    let path = format!("/jobs/{job_id}/cancel.json");
-    client.send_json::<Value>("PUT", &path, &json!({})).map(drop)
+#[derive(Deserialize)]
+struct Cancelled {
+    status: String,
+}
+
+/// Somebody else's submit may have joined the job since.
+fn cancel(client: &Client, job_id: i64) -> Result<Cancelled> {
+    let path = format!("/jobs/{job_id}/cancel.json?_unless_joined=true");
+    client.send_json("PUT", &path, &json!({}))
 }

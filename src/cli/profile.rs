@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::cli::client::Client;
 use crate::cli::client::address;
+use crate::cli::client::shown_address;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -162,10 +163,13 @@ impl ServerArgs {
             true => String::new(),
             false => format!(" --profile {name}"),
         };
+        let shown = |host: &str| address(host).map(|url| shown_address(&url));
         let message = match login.host.filter(|_| is_elsewhere) {
             Some(own) => format!(
-                "not logged in to {host}: the key of `holistics login` is for {own}; \
-                 run `holistics login{profile} --host {host}` first, or set HOLISTICS_KEY"
+                "not logged in to {host}: the key of `holistics login` is for {}; \
+                 run `holistics login{profile} --host {host}` first, or set HOLISTICS_KEY",
+                shown(&own)?,
+                host = shown(&host)?,
             ),
             None => format!("not logged in: run `holistics login{profile}` first"),
         };

@@ -41,7 +41,8 @@ struct Submitted {
 struct Polled {
     status: String,
     error: Option<String>,
-    code: Option<ErrorCode>,
+    /// A newer server may have others.
+    code: Option<Value>,
 }
 
 /// The report with this number, with this title, or with this number and slug.
@@ -211,13 +212,11 @@ fn poll_until_done(
             "success" => return Ok(text),
             "failure" | "cancelled" => {
                 let mut message = polled.error.unwrap_or_else(|| "the job failed".to_owned());
-                if polled.code == Some(ErrorCode::TooLarge) {
+                let code = polled.code.and_then(|code| serde_json::from_value(code).ok());
+                if message.starts_with("the result's ") && message.contains(" passed the limit of ") {
                     message.push_str("; --truncate takes the first rows alone");
                 }
-                return Err(Error::new(
-                    polled.code.unwrap_or(ErrorCode::SourceFailed),
-                    message,
-                ));
+                return Err(Error::new(code.unwrap_or(ErrorCode::SourceFailed), message));
             }
             _ => {}
         }

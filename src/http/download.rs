@@ -312,7 +312,14 @@ pub(super) fn read_piece(file: &File, range: Range<u64>) -> Result<Bytes, Error>
 
 /// Unique to the bytes: an export is written once, under an id of its own.
 fn etag(export: &StoredExport) -> String {
-    format!("\"{:x}-{:x}-{:x}\"", export.id, export.created_at, export.bytes)
+    match &export.tag {
+        Some(tag) => quoted(tag),
+        None => format!("\"{:x}-{:x}-{:x}\"", export.id, export.created_at, export.bytes),
+    }
+}
+
+pub(super) fn quoted(tag: &str) -> String {
+    format!("\"{tag}\"")
 }
 
 pub(super) fn matches(tags: &str, etag: &str) -> bool {

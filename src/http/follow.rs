@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::body::Bytes;
+use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::header::ETAG;
 use axum::response::IntoResponse as _;
 use axum::response::Response;
 use futures::TryStreamExt as _;
@@ -22,6 +24,7 @@ use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::download::PIECE_BYTES;
 use crate::http::download::content_type;
+use crate::http::download::quoted;
 use crate::http::download::read_piece;
 use crate::http::error::Rejection;
 use crate::http::new_job::may_export;
@@ -34,6 +37,9 @@ use crate::job::JobKind;
 use crate::job::JobStatus;
 use crate::objects::Growth;
 use crate::store::results::Summed;
+
+/// Tells that the file is still being written, and by which job.
+const FOLLOWED_JOB: HeaderName = HeaderName::from_static("x-followed-job");
 
 /// What came first.
 pub(super) enum Followed {
@@ -52,7 +58,10 @@ pub(super) async fn follow(
     trail: &Trail,
 ) -> Result<Followed, Rejection> {
     let wait = parse_wait(params.get("_wait"))?;
-    if job.kind != JobKind::Export {
+    // What may be cut is made more than once, until it fits.
+    if job.kind != JobKind::Export || job.truncate {
+        let job = job_after(app, &mut caller, job.id, wait).await?;
+        may_export(&caller)?;
         return Ok(Followed::Done(job));
     }
     let growth = tokio::select! {
@@ -67,6 +76,7 @@ pub(super) async fn follow(
     trail.note(|record| record.job_id = Some(job.id));
     let format = Format::parse(&job.format).ok_or(Rejection::NoFile)?;
     let options: Options = serde_json::from_str(&job.options).map_err(Error::internal)?;
+    let etag = quoted(&growth.borrow().tag);
     let reader = Reader {
         app: app.clone(),
         job_id: job.id,
@@ -78,7 +88,12 @@ pub(super) async fn follow(
     let pieces = futures::stream::try_unfold(reader, Reader::next).inspect_err(
         move |error| tracing::debug!(job_id = job.id, %error, "a file that is followed breaks off"),
     );
-    let headers = [(CONTENT_TYPE, content_type(format, &options))];
+    let headers = [
+        (CONTENT_TYPE, content_type(format, &options).to_owned()),
+        // The finished file has the same.
+        (ETAG, etag),
+        (FOLLOWED_JOB, job.id.to_string()),
+    ];
     Ok(Followed::Growing(
         (headers, Body::from_stream(pieces)).into_response(),
     ))
@@ -104,6 +119,7 @@ impl Reader {
                 file,
                 bytes,
                 is_whole,
+                ..
             } = self.growth.borrow_and_update().clone();
             if self.position < bytes {
                 self.go_on().await.map_err(|_| broken_off())?;

@@ -13,7 +13,9 @@ use crate::http::App;
 use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
+use crate::http::params::Params;
 use crate::http::params::Segments;
+use crate::http::params::flag;
 use crate::http::poll::find_job;
 use crate::job::Job;
 use crate::job::JobKind;
@@ -96,6 +98,7 @@ pub(crate) async fn get_job(
 /// What a cancel answers.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Cancelled {
+    /// `OK`, or `joined` for one that goes on.
     #[schema(example = "OK")]
     status: &'static str,
 }
@@ -105,9 +108,12 @@ pub(crate) struct Cancelled {
 #[utoipa::path(
     put,
     path = "/jobs/{job_id}/cancel.json",
-    params(("job_id" = i64, Path, description = "From the submit's answer")),
+    params(
+        ("job_id" = i64, Path, description = "From the submit's answer"),
+        ("_unless_joined" = Option<bool>, Query, description = "Leaves a job alone that another submit has joined"),
+    ),
     responses(
-        (status = 200, description = "The job is over, or will be", body = Cancelled),
+        (status = 200, description = "The job is over, or will be; or it goes on because it was joined", body = Cancelled),
         (status = 403, description = "Somebody else's job", body = super::openapi::Errors),
         (status = 404, description = "Unknown job", body = super::openapi::Errors),
     ),
@@ -117,6 +123,7 @@ pub(crate) async fn cancel_job(
     State(app): State<App>,
     caller: Caller,
     trail: Trail,
+    params: Params,
     Segments(job_id): Segments<String>,
 ) -> Result<Json<Cancelled>, Rejection> {
     let job_id = job_id.parse().map_err(|_| Rejection::NotFound)?;
@@ -127,12 +134,16 @@ pub(crate) async fn cancel_job(
             format!("job `{job_id}` can be cancelled by who submitted it first, or by an administrator");
         return Err(Error::new(ErrorCode::Forbidden, message).into());
     }
-    app.store.cancel(job_id).await?;
+    let goes_on = match flag("_unless_joined", params.get("_unless_joined"))? {
+        true => app.store.cancel_unless_joined(job_id).await?,
+        false => app.store.cancel(job_id).await.map(|()| false)?,
+    };
     // Told to be over, it stays so, a power cut or not.
     app.store.sync().await?;
     // Its place may be what the next job has waited for.
     app.queued.notify_one();
-    Ok(Json(Cancelled { status: "OK" }))
+    let status = if goes_on { "joined" } else { "OK" };
+    Ok(Json(Cancelled { status }))
 }
 
 pub(super) fn info(job: &Job) -> JobInfo {

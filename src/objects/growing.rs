@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use tokio::sync::watch;
 
@@ -14,6 +16,8 @@ use tokio::sync::watch;
 pub(crate) struct Growth {
     /// Of the job that makes it.
     pub(crate) attempt: i64,
+    /// No other file has it.
+    pub(crate) tag: Arc<str>,
     pub(crate) file: Arc<File>,
     /// As many bytes of it stay as they are, if it becomes whole.
     pub(crate) bytes: u64,
@@ -66,8 +70,10 @@ pub(super) struct Teller {
 
 impl Teller {
     pub(super) fn new(files: Arc<GrowingFiles>, job_id: i64, attempt: i64, file: File) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let growth = watch::Sender::new(Growth {
             attempt,
+            tag: format!("{job_id:x}-{attempt:x}-{:x}", now.as_nanos()).into(),
             file: Arc::new(file),
             bytes: 0,
             is_whole: false,
@@ -79,6 +85,10 @@ impl Teller {
             growth,
             files,
         }
+    }
+
+    pub(super) fn tag(&self) -> String {
+        self.growth.borrow().tag.to_string()
     }
 
     pub(super) fn tell(&self, bytes: u64) {

@@ -345,7 +345,7 @@ mod tests {
         writer.write_all(&rows[10..]).unwrap();
         assert!(objects.open_object(&NAME).is_err());
         let bytes = rows.len() as u64;
-        assert_eq!(writer.publish().unwrap(), Object::File { bytes });
+        assert_eq!(writer.publish().unwrap(), Object::File { bytes, tag: None });
         assert_eq!(fs::read(folder.path().join("results/7-2.arrow")).unwrap(), rows);
         assert_eq!(objects.list(Folder::Results).unwrap().files[0].1, 7);
         objects.remove(&NAME).unwrap();

@@ -55,7 +55,7 @@ pub(crate) enum Object {
     /// A small one, to be kept in the row that names it.
     Inline(Vec<u8>),
     /// A file, visible under its name and safe on disk.
-    File { bytes: u64 },
+    File { bytes: u64, tag: Option<String> },
 }
 
 impl Object {
@@ -70,7 +70,15 @@ impl Object {
     pub(crate) fn bytes(&self) -> u64 {
         match self {
             Self::Inline(content) => content.len() as u64,
-            Self::File { bytes } => *bytes,
+            Self::File { bytes, .. } => *bytes,
+        }
+    }
+
+    /// What those were told who read it while it was written.
+    pub(crate) fn tag(&self) -> Option<String> {
+        match self {
+            Self::Inline(_) => None,
+            Self::File { tag, .. } => tag.clone(),
         }
     }
 }
@@ -156,7 +164,10 @@ impl ObjectWriter {
         if let Some(teller) = &self.teller {
             teller.tell_whole();
         }
-        Ok(Object::File { bytes: self.bytes })
+        Ok(Object::File {
+            bytes: self.bytes,
+            tag: self.teller.as_ref().map(Teller::tag),
+        })
     }
 
     /// As `publish`, but even a small one becomes a file.

@@ -115,8 +115,8 @@ impl Store {
         let sql = format!(
             "begin immediate;
              {insert_result}
-             insert into exports (result_id, job_id, attempt, format, options, file_name, bytes, content, created_at)
-             select {result_id}, id, attempt, format, options, $13, $14, $15, $4 from jobs
+             insert into exports (result_id, job_id, attempt, format, options, file_name, bytes, content, created_at, tag)
+             select {result_id}, id, attempt, format, options, $13, $14, $15, $4, $16 from jobs
              where id = $1 and attempt = $2 and status = 'running';
              update jobs set result_id = {result_id},
                     export_id = (select id from exports where job_id = $1 and attempt = $2),
@@ -142,7 +142,8 @@ impl Store {
         let statements = statements
             .bind(&export.file_name)
             .bind(export.bytes)
-            .bind(&export.content);
+            .bind(&export.content)
+            .bind(&export.tag);
         self.finish(job, self.write_at_once(statements).await?)
     }
 

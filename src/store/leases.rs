@@ -125,7 +125,22 @@ impl Store {
 
     /// Asks for a job to stop; one that nobody works on has stopped at once. A job that has ended stays as it is.
     pub(crate) async fn cancel(&self, id: i64) -> Result<()> {
-        let sql = format!("{CANCEL} and id = $2 returning id");
+        self.cancel_where(id, "true").await
+    }
+
+    /// The same, unless somebody has joined the job since it was submitted; whether it goes on because of that.
+    pub(crate) async fn cancel_unless_joined(&self, id: i64) -> Result<bool> {
+        let joined = "exists (select 1 from job_users where job_id = jobs.id)";
+        self.cancel_where(id, &format!("not {joined}")).await?;
+        let sql = format!("select {joined} and status in ('queued', 'running') from jobs where id = $1");
+        Ok(sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_one(&self.writes)
+            .await?)
+    }
+
+    async fn cancel_where(&self, id: i64, condition: &str) -> Result<()> {
+        let sql = format!("{CANCEL} and id = $2 and {condition} returning id");
         let changed = sqlx::query_scalar::<_, i64>(AssertSqlSafe(sql))
             .bind(now_us())
             .bind(id)

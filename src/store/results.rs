@@ -41,6 +41,8 @@ pub(crate) struct NewExport {
     pub(crate) bytes: i64,
     /// The file itself, if it is small.
     pub(crate) content: Option<Vec<u8>>,
+    /// Of one that may have been read while it was written.
+    pub(crate) tag: Option<String>,
     /// The result lives at least as long as its youngest file.
     pub(crate) lifetime_us: i64,
 }
@@ -92,6 +94,7 @@ pub(crate) struct StoredExport {
     pub(crate) content: Option<Vec<u8>>,
     pub(crate) created_at: i64,
     pub(crate) sha256: Option<String>,
+    pub(crate) tag: Option<String>,
 }
 
 /// What a sum is of.

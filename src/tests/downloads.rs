@@ -280,6 +280,8 @@ async fn file_that_is_followed_is_the_file() {
         let whole = app.get(&path).await;
         assert_eq!(followed.body, whole.body, "{format}");
         assert_eq!(followed.header("content-type"), whole.header("content-type"));
+        assert_eq!(followed.header("etag"), whole.header("etag"));
+        assert_eq!(followed.header("x-followed-job").is_empty(), sql != MANY);
         // A small one never grows: it is there at once, with its length.
         assert_eq!(
             followed.header("content-length").is_empty(),

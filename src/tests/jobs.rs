@@ -242,6 +242,28 @@ async fn worker_that_has_lost_its_job_lets_go() {
 }
 
 #[tokio::test]
+async fn who_has_had_enough_leaves_a_job_to_those_who_joined_it() {
+    let app = TestApp::new().await;
+    app.report_sql("select 1 as n").await;
+    let leave = async |id: i64| {
+        let headers = [("X-Holistics-Key", app.key.as_str())];
+        let path = format!("/jobs/{id}/cancel.json?_unless_joined=true");
+        app.send(Method::PUT, &path, &headers, "").await.json()["status"].clone()
+    };
+    let alone = app.submit("/queries/1/submit_query.json").await;
+    assert_eq!(leave(alone).await, "OK");
+    assert_eq!(app.status(alone).await, "cancelled");
+    // Two programs of one user are two.
+    let shared = app.submit("/queries/1/submit_query.json").await;
+    assert_eq!(app.submit("/queries/1/submit_query.json").await, shared);
+    assert_eq!(leave(shared).await, "joined");
+    assert_eq!(app.status(shared).await, "queued");
+    app.run_pending_jobs().await;
+    assert_eq!(leave(shared).await, "OK", "it is over");
+    assert_eq!(app.status(shared).await, "success");
+}
+
+#[tokio::test]
 async fn pages_come_before_files_and_users_take_turns() {
     let app = TestApp::with_config(|config| config.user_jobs_max = 2).await;
     app.report(

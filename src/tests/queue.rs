@@ -175,6 +175,7 @@ async fn late_finisher_is_refused() {
         truncated: false,
     };
     let export = NewExport {
+        tag: None,
         file_name: "late.csv".to_owned(),
         bytes: 3,
         content: None,

@@ -117,6 +117,7 @@ impl Worker {
         let export = NewExport {
             file_name: file_name(&report, time, format, &options),
             bytes: i64::try_from(file.bytes()).map_err(Error::internal)?,
+            tag: file.tag(),
             content: file.into_content(),
             lifetime_us: microseconds(self.config.result_lifetime)?,
         };

@@ -108,6 +108,14 @@ fn what_is_no_server_is_told_apart() {
         4,
         "cannot reach http://127.0.0.1:1: ",
     );
+    // An address may have a password in it.
+    export_fails(
+        "http://ann:secret@127.0.0.1:1",
+        &[],
+        &[],
+        4,
+        "cannot reach http://127.0.0.1:1: ",
+    );
     export_fails("ftp://127.0.0.1", &[], &[], 2, "must be an address like https://");
     let html = something_that_answers(|_, _| response("200 OK", "<html>Welcome</html>"));
     export_fails(&html, &[], &[], 4, "does not answer like a holistics server");

@@ -180,6 +180,8 @@ class Download:
         self._making = None
         self._learn(making.manifest())
         self._may_be_another = is_broken
+        if self._bytes is not None and self._position > self._bytes:
+            raise self._is_another()
 
     def begins_again(self) -> bool:
         """Goes back to the beginning where the job may have done so, whose file is then another than was read of it."""
@@ -213,7 +215,7 @@ class Download:
         if "text/html" in answer.headers.get("Content-Type", ""):
             raise unexpected(answer)
         if self._position and answer.status_code != 206:
-            raise IncompleteResult(f"the file of job {self._job_id} is another now than when its download began")
+            raise self._is_another()
         from_here = f"bytes {self._position}-"
         if not answer.headers.get("Content-Range", from_here).startswith(from_here):
             raise IncompleteResult(f"the download of job {self._job_id} goes on elsewhere than where it broke off")
@@ -235,6 +237,9 @@ class Download:
         self._etag = answer.headers.get("ETag")
         self._answer = answer
         return answer
+
+    def _is_another(self) -> IncompleteResult:
+        return IncompleteResult(f"the file of job {self._job_id} is another now than when its download began")
 
     def _retry_later(self) -> None:
         self.close()

@@ -183,9 +183,13 @@ def _arrow_type(name: str) -> pa.DataType:
     return pa.string()  # Lists, structs and bytes are in a CSV as text.
 
 
-def batches(download: Download) -> Iterator[pa.RecordBatch]:
-    """Hands out batches as they arrive; at the end, it raises if they were not all, or not the right ones."""
+def batches(begin: Callable[[], Download]) -> Iterator[pa.RecordBatch]:
+    """Hands out batches as they arrive; at the end, it raises if they were not all, or not the right ones.
+
+    Nothing is begun before the first is asked for, so that nothing goes on that nobody asks for.
+    """
     rows = 0
+    download = begin()
     with _decoding(download) as stream:
         for batch in stream:
             rows += batch.num_rows

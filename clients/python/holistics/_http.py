@@ -77,6 +77,7 @@ class Http:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"the address of the server must be like https://reports.example.com, got `{url}`")
+        self.shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # Without a password.
         self.is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
         self._session = _Session()
         self._session.auth = _Key(api_key)
@@ -118,7 +119,7 @@ class Http:
                 if answer.status_code >= 300:
                     _ = answer.content  # Of a stream, too: should this break, it is dealt with here.
             except requests.exceptions.RequestException as failure:
-                problem = NoConnection(f"cannot reach {self.url}: {_reason(failure)}")
+                problem = NoConnection(f"cannot reach {self.shown}: {_reason(failure)}")
                 failures = attempts if _is_lasting(failure) else failures + 1
             else:
                 if answer.status_code < 300:

@@ -195,7 +195,7 @@ def _written(array: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str | None]:
 def _doubles(array: pa.ChunkedArray) -> pa.ChunkedArray:
     if pc.any(pc.invert(pc.is_finite(array))).as_py():
         raise ValueError("it has infinite numbers or NaN, which an import does not take: put None in their place")
-    texts = array.cast(pa.string())
+    texts = array.cast(pa.float64()).cast(pa.string())  # As a shorter number, 0.1 would be another one.
     # With a point zero keeps its sign.
     return pc.if_else(pc.equal(texts, "-0"), "-0.0", texts)
 

@@ -91,7 +91,7 @@ class Jobs:
             return answer is not None
 
         job = self.finish(order, deadline, EXPORT_POLLS, begins)
-        if answer is None or "Content-Length" in answer.headers:
+        if answer is None or "X-Followed-Job" not in answer.headers:
             return self.download(job.id, order.truncate, deadline, answer)
 
         def wait() -> None:
@@ -178,7 +178,8 @@ class Jobs:
             last = Deadline(CANCEL_SECS)
             job = find_job(last)
             if job.is_ours:
-                self.cancel(job.id, last)
+                # Somebody else's submit may have joined it since.
+                self.cancel(job.id, last, _unless_joined="true")
 
     def wait(
         self,
@@ -260,8 +261,9 @@ class Jobs:
             lines += more
         return lines
 
-    def cancel(self, job_id: Id, deadline: Deadline) -> None:
-        self.http.json("PUT", f"/jobs/{part(job_id)}/cancel.json", about=f"job {job_id}", deadline=deadline)
+    def cancel(self, job_id: Id, deadline: Deadline, **params: str) -> None:
+        path = f"/jobs/{part(job_id)}/cancel.json"
+        self.http.json("PUT", path, params=params, about=f"job {job_id}", deadline=deadline)
 
     def get(self, path: str, about: str, deadline: Deadline, wait: float = 0.0, **params: Any) -> Any:
         return self.http.json("GET", path, params=params, about=about, deadline=deadline, wait=wait)

@@ -24,6 +24,8 @@ Decimals = Literal["arrow", "decimal", "float"]
 Format = Literal["csv", "json", "ndjson", "xlsx", "parquet", "arrow"]
 FORMATS = ("csv", "json", "ndjson", "xlsx", "parquet", "arrow")
 
+PAGE_SIZE = 25  # Of the API, where nobody says another.
+
 
 class HolisticsAPI:
     """A server of reports, and a key to it.
@@ -52,7 +54,7 @@ class HolisticsAPI:
         self._jobs = Jobs(Http(api_key, url), quiet)
 
     def __repr__(self) -> str:
-        return f"HolisticsAPI({self._jobs.http.url})"
+        return f"HolisticsAPI({self._jobs.http.shown})"
 
     @property
     def url(self) -> str:
@@ -107,7 +109,8 @@ class HolisticsAPI:
         That all have come is known at the end: then it raises `IncompleteResult` if they have not. Who stops before
         that stops the report too.
         """
-        return _frames.batches(self._jobs.stream(report_id, filters, truncate, Deadline(timeout)))
+        deadline = Deadline(timeout)
+        return _frames.batches(lambda: self._jobs.stream(report_id, filters, truncate, deadline))
 
     def iter_frames(
         self,
@@ -170,7 +173,8 @@ class HolisticsAPI:
 
         Args:
             path: The file, CSV unless `format` says otherwise. It is there once it is whole.
-            page_size: How many rows a page has, for one page instead of all rows; `page` is which, from 1.
+            page_size: How many rows a page has, for one page instead of all rows, 25 if only `page` is given, which says
+                which one, from 1.
             format: `csv` unless given, whatever the path ends in. From `json`, `ndjson` and `xlsx` no exact frame
                 can be made, and None is returned.
             filter_dict, _page_size, _page: Older names of filters, page_size and page.
@@ -187,13 +191,12 @@ class HolisticsAPI:
             check_folder(path)
         elif format in ("json", "ndjson", "xlsx"):
             raise ValueError(f"a file of format `{format}` needs a path")
-        if page_size is not None:
+        if page_size is not None or page is not None:
             if format not in (None, "csv"):
                 raise ValueError("a page can be written as CSV alone")
             order = Order(report_id, filters, "submit_query.json", truncate, is_lenient=True)
-            return self._page(order, path, page_size, page, dtype_backend, decimals, compatible, deadline)
-        if page is not None:
-            raise ValueError(f"page={page} needs page_size, which says how many rows a page has")
+            size = PAGE_SIZE if page_size is None else page_size
+            return self._page(order, path, size, page, dtype_backend, decimals, compatible, deadline)
         if path is None and format is None and not compatible:
             table = _frames.table_of(self._jobs.stream(report_id, filters, truncate, deadline, is_lenient=True))
             return _frames.to_frame(table, dtype_backend, decimals)

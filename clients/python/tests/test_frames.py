@@ -207,7 +207,7 @@ def test_an_unknown_filter_is_refused(far, proxy):
         far.query,
         far.to_arrow,
         far.to_polars,
-        far.iter_batches,
+        lambda *arguments: list(far.iter_batches(*arguments)),
         lambda *arguments: list(far.iter_frames(*arguments)),
         lambda *arguments: far.query(*arguments, compatible=True),
         lambda report, filters: far.export_file(report, os.devnull, filters),
