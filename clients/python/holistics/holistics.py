@@ -90,7 +90,7 @@ class HolisticsAPI:
     def to_polars(
         self, report_id: Id, filters: Filters = None, *, truncate: bool = False, timeout: float | None = None
     ) -> polars.DataFrame:
-        """Runs a report and returns its rows as a Polars frame; `pip install holistics[polars]` brings Polars.
+        """Runs a report and returns its rows as a Polars frame; `pip install './clients/python[polars]'` brings Polars.
 
         Intervals, for which Polars has no type, are the text that files have.
         """
