@@ -27,6 +27,9 @@ use crate::source::WAREHOUSE_ID;
 use crate::store::idempotency::Idempotency;
 use crate::store::reports::VersionedReport;
 
+/// How many names of filters that a report has not are told.
+const UNKNOWN_SHOWN_MAX: usize = 10;
+
 /// What is asked for beside the values of filters.
 pub(super) struct Asked {
     /// `None` for pages.
@@ -113,12 +116,17 @@ pub(super) fn pin(raw: &mut RawValues, pins: &Pins, report: &Report) -> Result<(
 /// Refuses values for filters that the report has not, which would do nothing.
 pub(super) fn refuse_unknown(raw: &RawValues, report: &Report) -> Result<(), Error> {
     let names: Vec<String> = report.filters.iter().flat_map(Filter::names).collect();
-    match raw.given().keys().find(|given| !names.contains(given)) {
-        None => Ok(()),
-        Some(unknown) => Err(Error::invalid(format!(
+    let unknown = raw.given().keys().filter(|given| !names.contains(given));
+    let unknown: Vec<String> = unknown
+        .take(UNKNOWN_SHOWN_MAX)
+        .map(|name| filter_shown(name))
+        .collect();
+    match unknown.as_slice() {
+        [] => Ok(()),
+        unknown => Err(Error::invalid(format!(
             "report `{}` has no filter {}; {}",
             report.title,
-            filter_shown(unknown),
+            unknown.join(", "),
             match names.as_slice() {
                 [] => "it has no filters".to_owned(),
                 names => format!("its filters are `{}`", names.join("`, `")),

@@ -71,10 +71,12 @@ async fn filters_that_the_report_has_not_are_ignored_unless_strict() {
             assert_eq!(answer.status, 200, "{action} {strict}: {}", answer.text());
         }
         let answer = app
-            .get(&format!("/queries/1/{action}?n=1&statuz=gone&_strict=true"))
+            .get(&format!(
+                "/queries/1/{action}?n=1&statuz=gone&region=1&_strict=true"
+            ))
             .await;
         assert_eq!(answer.status, 422, "{action}");
-        let says = "report `Filtered` has no filter `statuz`; its filters are `since`, `n`, ";
+        let says = "report `Filtered` has no filter `region`, `statuz`; its filters are `since`, `n`, ";
         assert!(answer.text().contains(says), "{}", answer.text());
         let answer = app
             .post(&format!("/queries/2/{action}?_strict=true"), "{\"a\\u001b\": 1}")
