@@ -108,6 +108,11 @@ pub(super) fn by_name(given: &[String]) -> Result<BTreeMap<&str, Vec<&str>>> {
             .split_once('=')
             .filter(|(name, _)| !name.is_empty())
             .ok_or_else(|| Error::must_be("--filter", "like since=2026-01-31", filter))?;
+        if name.starts_with('_') || name == "job_id" {
+            return Err(Error::invalid(format!(
+                "`{name}` is no filter: names that begin with `_`, and job_id, are the API's own"
+            )));
+        }
         values.entry(name).or_default().push(value);
     }
     Ok(values)

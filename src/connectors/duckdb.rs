@@ -372,7 +372,8 @@ fn decimal(digits: &str) -> Result<Decimal> {
 pub(super) fn failed(error: duckdb::Error) -> Error {
     let message = message(&error);
     if message.starts_with("INTERRUPT") {
-        return stopped();
+        // Should nobody have stopped it: what another thread of the engine met is told the next time.
+        return stopped().worth_another_try();
     }
     if message.contains("decoding Variant columns is not supported") {
         return Error::new(

@@ -16,7 +16,8 @@ impl Store {
             "insert into feeds (user_id, report_id, format, options, filter_values, token_hash, max_age, stale_ok,
                                 created_at, expires_at, key_id)
              select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
-             where (select count(*) from feeds where user_id = $1) < $12 returning id",
+             where (select count(*) from feeds where user_id = $1) < $12
+               and (select retires_at from api_keys where id = $11) is null returning id",
         )
         .bind(new.user_id)
         .bind(new.report_id)
@@ -32,13 +33,22 @@ impl Store {
         .bind(max)
         .fetch_all(&self.writes)
         .await?;
-        ids.first().copied().ok_or_else(|| {
-            let message = format!(
-                "you may have {} (setting `user_feeds_max`): remove one first",
+        if let Some(id) = ids.first() {
+            return Ok(*id);
+        }
+        let retires = sqlx::query_scalar("select retires_at is not null from api_keys where id = $1")
+            .bind(new.key_id)
+            .fetch_one(&self.reads)
+            .await?;
+        let message = match retires {
+            // It would end with the key.
+            true => "another key has taken the place of this one: make the feed with that".to_owned(),
+            false => format!(
+                "a user may have {}, whichever keys they were made with (setting `user_feeds_max`): remove one first",
                 plural(max, "feed")
-            );
-            Error::new(ErrorCode::Conflict, message)
-        })
+            ),
+        };
+        Err(Error::new(ErrorCode::Conflict, message))
     }
 
     pub(crate) async fn feed(&self, id: i64) -> Result<Option<Feed>> {

@@ -438,7 +438,7 @@ async fn feeds_of_one_user_have_a_number_and_values_a_length() {
     let another = app.post("/feeds.json", r#"{"report_id":7,"format":"csv"}"#).await;
     assert_eq!(
         another.line(),
-        r#"409 Conflict {"errors":["you may have 3 feeds (setting `user_feeds_max`): remove one first"]}"#
+        r#"409 Conflict {"errors":["a user may have 3 feeds, whichever keys they were made with (setting `user_feeds_max`): remove one first"]}"#
     );
     // Of another key of the same user too.
     let other = add_key(&app.worker, &app.user).await;
@@ -457,6 +457,19 @@ async fn feeds_of_one_user_have_a_number_and_values_a_length() {
     assert_eq!(ids("_page=2&_page_size=2").await, [3]);
     assert_eq!(ids("_page=3&_page_size=2").await, Vec::<i64>::new());
     assert_eq!(app.get("/feeds.json?_page=0").await.status, 422);
+    // A key that is being rotated makes none, which would end with it.
+    let store = &app.worker.store;
+    let mine = store.feeds(None, 1, 0).await.unwrap()[0].key_id;
+    let hash = crate::api_key::PlainKey::generate().unwrap().hash();
+    store.rotate_key(mine, &hash, 3_600_000_000).await.unwrap();
+    let retiring = app.post("/feeds.json", r#"{"report_id":7,"format":"csv"}"#).await;
+    assert!(
+        retiring
+            .text()
+            .contains("another key has taken the place of this one"),
+        "{}",
+        retiring.text()
+    );
 }
 
 #[tokio::test]

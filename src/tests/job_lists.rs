@@ -244,38 +244,3 @@ async fn a_manifest_says_when_the_sweep_takes_what_was_made() {
         assert_eq!(told, crate::http::jobs::iso_time(at[0]));
     }
 }
-
-#[tokio::test]
-async fn long_values_are_kept_as_long_as_there_is_something_to_tell_them_of() {
-    let app = TestApp::new().await;
-    app.report("---\nid: 1\ntitle: T\nfilters:\n  x: {type: text}\n---\nselect {{ x }}::integer as x")
-        .await;
-    let submit = async |x: String| {
-        let body = json!({ "x": x }).to_string();
-        let answer = app.post("/queries/1/submit_query.json", &body).await;
-        answer.json()["job_id"].as_i64().unwrap()
-    };
-    let good = submit(format!("{}1", "0".repeat(10_000))).await;
-    let failed = submit("x".repeat(10_000)).await;
-    let short = submit("2".to_owned()).await;
-    app.run_pending_jobs().await;
-    let manifest = app.get(&format!("/jobs/{good}/manifest.json")).await;
-    assert_eq!(
-        manifest.json()["values"]["x"].as_str().map(str::len),
-        Some(10_001),
-        "{}",
-        manifest.text()
-    );
-    let values = async |job: i64| -> String {
-        let values = sqlx::query_scalar("select filter_values from jobs where id = $1").bind(job);
-        values.fetch_one(&mut app.metadata().await).await.unwrap()
-    };
-    assert_eq!(values(failed).await, "null");
-    sqlx::query("update results set expires_at = 0")
-        .execute(&mut app.metadata().await)
-        .await
-        .unwrap();
-    app.worker.sweep().await.unwrap();
-    assert_eq!(values(good).await, "null");
-    assert_eq!(values(short).await, r#"{"x":"2"}"#);
-}

@@ -305,7 +305,7 @@ impl Worker {
         let mut tries = 1;
         loop {
             match self.run_once(claimed, run).await {
-                Err(error) if error.again && tries < TRIES_MAX => {
+                Err(error) if error.again && tries < TRIES_MAX && !run.given_up.load(Ordering::Relaxed) => {
                     tries += 1;
                     run.rows.store(0, Ordering::Relaxed);
                     // What has expired makes room.

@@ -286,6 +286,14 @@ fn reports_are_listed_shown_and_opened() {
     let shown = desk.prints(&["reports", "show", "4"]);
     let filter = "filter status: dropdown, default open, one of open, x (Status)";
     assert!(shown.to_lowercase().contains(&filter.to_lowercase()), "{shown}");
+    for own in ["_strict=false", "_truncate=true", "job_id=3"] {
+        let refused = desk.run(&["run", "4", "--filter", own]);
+        assert_eq!(refused.status.code(), Some(2), "{own}");
+        assert!(
+            stderr(&refused).contains("is no filter: names that begin with `_`"),
+            "{own}"
+        );
+    }
     let unknown = desk.run(&["run", "4", "--filter", "statuz=open"]);
     assert_eq!(unknown.status.code(), Some(2));
     let says = "report `1-day retention` has no filter `statuz`; its filters are `status`";
