@@ -120,6 +120,19 @@ struct Arrived<'a, O: Out> {
 }
 
 impl<O: Out> Arrived<'_, O> {
+    /// Begins again, where what was written can be taken back; whether it can.
+    fn restart(&mut self) -> bool {
+        let restarted = self.out.restart();
+        if restarted {
+            (self.bytes, self.sum) = (0, Sha256::new());
+        }
+        restarted
+    }
+
+    fn is_whole(&self, manifest: &Manifest) -> bool {
+        self.bytes == manifest.bytes && hex(&self.sum.clone().finalize()) == manifest.sha256
+    }
+
     /// Writes what an answer has, to its end or until it breaks off: that all has come, its bytes and their sum tell.
     fn take(&mut self, answer: &mut Response<Body>) -> Result<()> {
         let mut body = answer.body_mut().as_reader();
@@ -145,8 +158,9 @@ impl<O: Out> Arrived<'_, O> {
 }
 
 impl Download<'_> {
-    /// Writes the file, most of it while it is made, checks that it is what was made, and says what its manifest says.
-    pub(super) fn write(&self, out: &mut impl Out, place: &str) -> Result<Value> {
+    /// Writes the file, most of it while it is made, checks that it is what was made, and hands its manifest out:
+    /// read, and as it came.
+    pub(super) fn write(&self, out: &mut impl Out, place: &str) -> Result<(Manifest, Value)> {
         let Self {
             client, job_id, bar, ..
         } = *self;
@@ -158,9 +172,8 @@ impl Download<'_> {
             sum: Sha256::new(),
             piece: vec![0; PIECE_BYTES],
         };
-        let link = format!("/exports/download?job_id={job_id}");
         // Not the link of the answer, which may name another host: the key is for this one.
-        let link = client.url(&link);
+        let link = client.url(&format!("/exports/download?job_id={job_id}"));
         let mut etag = String::new();
         let mut follow = |secs: f64| {
             let link = format!("{link}&_follow=true&_wait={secs}");
@@ -181,19 +194,15 @@ impl Download<'_> {
         let told: Value = client.get_json(&format!("/jobs/{job_id}/manifest.json"))?;
         let manifest: Manifest = serde_json::from_value(told.clone()).map_err(|_| client.is_no_server())?;
         self.measure(Some(manifest.bytes))?;
-        let is_whole = |arrived: &Arrived<_>| {
-            arrived.bytes == manifest.bytes && hex(&arrived.sum.clone().finalize()) == manifest.sha256
-        };
         let was_followed = !etag.is_empty();
         self.fetch(&link, &manifest, etag, &mut arrived)?;
         // The file of a job that began again may be shorter than what had come of the one before.
-        if was_followed && !is_whole(&arrived) && arrived.out.restart() {
-            (arrived.bytes, arrived.sum) = (0, Sha256::new());
+        if was_followed && !arrived.is_whole(&manifest) && arrived.restart() {
             self.fetch(&link, &manifest, String::new(), &mut arrived)?;
         }
         arrived.out.flush().map_err(|error| unwritable(place, &error))?;
-        match is_whole(&arrived) {
-            true => Ok(told),
+        match arrived.is_whole(&manifest) {
+            true => Ok((manifest, told)),
             false => Err(incomplete(
                 "what arrived is not what the server made: its SHA-256 is another".to_owned(),
             )),
@@ -239,7 +248,7 @@ impl Download<'_> {
             match (answer.status().as_u16(), arrived.bytes) {
                 (200, 0) | (206, 1..) => {}
                 // The job began again after its first bytes were here, and this is all of its other file.
-                (200, _) if arrived.out.restart() => (arrived.bytes, arrived.sum) = (0, Sha256::new()),
+                (200, _) if arrived.restart() => {}
                 (200, _) => {
                     return Err(incomplete(
                         "the job began again, and made another file than the one that was begun with"

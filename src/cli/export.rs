@@ -9,7 +9,6 @@ use clap::Args;
 
 use crate::cli::client::Client;
 use crate::cli::download::Download;
-use crate::cli::download::Manifest;
 use crate::cli::download::save_aside;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::is_json;
@@ -22,6 +21,7 @@ use crate::cli::submit::spinner;
 use crate::cli::submit::submit;
 use crate::error::Error;
 use crate::error::Result;
+use crate::plural::plural;
 
 /// What standard output is called.
 const STANDARD_OUTPUT: &str = "-";
@@ -101,8 +101,7 @@ impl Export<'_> {
             Some(path) => save_aside(path, &interrupt, |file, place| download.write(file, place)),
         };
         // A file that has no place is none that a job should make.
-        let told = told.inspect_err(|_| interrupt.give_up(client))?;
-        let manifest: Manifest = serde_json::from_value(told.clone()).map_err(|_| client.is_no_server())?;
+        let (manifest, told) = told.inspect_err(|_| interrupt.give_up(client))?;
         bar.finish_and_clear();
         if manifest.truncated {
             say_note(&format!(
@@ -116,9 +115,8 @@ impl Export<'_> {
             (None, false) => {}
             (Some(_), true) => say_object(&told, "")?,
             (Some(path), false) => {
-                let rows = if manifest.rows == 1 { "row" } else { "rows" };
-                let (count, bytes) = (manifest.rows, manifest.bytes);
-                eprintln!("{count} {rows}, {bytes} bytes in `{}`", path.display());
+                let rows = plural(manifest.rows, "row");
+                eprintln!("{rows}, {} bytes in `{}`", manifest.bytes, path.display());
             }
         }
         Ok(())

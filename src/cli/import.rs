@@ -33,6 +33,7 @@ use crate::exports::text::page_values;
 use crate::imports;
 use crate::imports::CsvOptions;
 use crate::imports::Survey;
+use crate::plural::plural;
 
 /// What standard input is called.
 const STANDARD_INPUT: &str = "-";
@@ -272,10 +273,7 @@ fn dry_run(args: &CsvArgs, options: &CsvOptions) -> Result<()> {
             .map(|cell| cell.unwrap_or_else(|| "NULL".to_owned()));
         say!("{}", cells.collect::<Vec<_>>().join(" | "));
     }
-    match survey.rows {
-        1 => say!("1 row"),
-        rows => say!("{rows} rows"),
-    }
+    say!("{}", plural(survey.rows, "row"));
     say!("nothing was imported: this was a dry run");
     Ok(())
 }

@@ -242,22 +242,14 @@ async fn notes(store: &Store, owner: &User, terms: &KeyTerms) -> Result<Vec<Stri
         (Scope::ReportsWrite, Role::Analyst),
         (Scope::Admin, Role::Administrator),
     ] {
-        let has_scope = terms
-            .scopes
-            .as_ref()
-            .is_some_and(|scopes| scopes.contains(&scope));
-        if has_scope && owner.role < role {
+        if terms.has_scope(scope) && owner.role < role {
             let (email, role, own) = (&owner.email, role.name(), owner.role.name());
             notes.push(format!(
                 "the scope `{scope}` opens nothing until {email} is {role}, not {own}: `holistics users role {email} {role}`"
             ));
         }
     }
-    let import = terms
-        .scopes
-        .as_ref()
-        .is_some_and(|scopes| scopes.contains(&Scope::Import));
-    if import && !owner.can_import {
+    if terms.has_scope(Scope::Import) && !owner.can_import {
         let email = &owner.email;
         notes.push(format!(
             "the scope `import` opens nothing until `holistics users imports {email} on`"

@@ -27,6 +27,7 @@ use crate::cli::submit::wait;
 use crate::cli::table::Table;
 use crate::error::Error;
 use crate::error::Result;
+use crate::plural::plural;
 
 /// How wide a table is where there is no terminal.
 const WIDTH_DEFAULT: usize = 80;
@@ -187,8 +188,7 @@ impl Page {
             false => "",
         };
         match self.values.len() as u64 {
-            all if all == num_rows && num_rows == 1 => format!("1 row{cut}"),
-            all if all == num_rows => format!("{num_rows} rows{cut}"),
+            all if all == num_rows => format!("{}{cut}", plural(num_rows, "row")),
             0 => format!("no rows on page {page}: there are {num_rows}{cut}"),
             _ if last < num_rows => format!(
                 "rows {} to {last} of {num_rows}{cut}; --page {} has the next",

@@ -114,26 +114,9 @@ pub(super) fn show(answer: &RawValue) -> Result<()> {
     for filter in &report.filters {
         let must = if filter.required { ", required" } else { "" };
         let many = if filter.multiple { ", several values" } else { "" };
-        let default = match filter
-            .default
-            .iter()
-            .flatten()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-        {
-            none if none.is_empty() => String::new(),
-            values => format!(", default {}", values.join(", ")),
-        };
-        let one_of = match filter
-            .values
-            .iter()
-            .flatten()
-            .map(|value| value.key.as_str())
-            .collect::<Vec<_>>()
-        {
-            none if none.is_empty() => String::new(),
-            keys => format!(", one of {}", keys.join(", ")),
-        };
+        let default = listed(", default ", filter.default.iter().flatten());
+        let keys = filter.values.iter().flatten().map(|value| &value.key);
+        let one_of = listed(", one of ", keys);
         say!(
             "filter {}: {}{must}{many}{default}{one_of} ({})",
             filter.name,
@@ -145,6 +128,15 @@ pub(super) fn show(answer: &RawValue) -> Result<()> {
         say!("\n{}", sql.trim_end());
     }
     Ok(())
+}
+
+/// Words and what they are of, or nothing.
+fn listed<'a>(words: &str, texts: impl Iterator<Item = &'a String>) -> String {
+    let texts: Vec<&str> = texts.map(String::as_str).collect();
+    match texts.is_empty() {
+        true => String::new(),
+        false => format!("{words}{}", texts.join(", ")),
+    }
 }
 
 pub(super) fn open(server: &ServerArgs, args: &OpenArgs) -> Result<()> {

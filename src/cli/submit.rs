@@ -20,6 +20,7 @@ use crate::cli::table::plain;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::query::raw_values::is_reserved;
 
 /// How long one poll waits, in seconds: where nobody looks, and where a line tells what happens.
 const WAIT_SECS: f64 = 10.0;
@@ -108,7 +109,7 @@ pub(super) fn by_name(given: &[String]) -> Result<BTreeMap<&str, Vec<&str>>> {
             .split_once('=')
             .filter(|(name, _)| !name.is_empty())
             .ok_or_else(|| Error::must_be("--filter", "like since=2026-01-31", filter))?;
-        if name.starts_with('_') || name == "job_id" {
+        if is_reserved(name) {
             return Err(Error::invalid(format!(
                 "`{name}` is no filter: names that begin with `_`, and job_id, are the API's own"
             )));

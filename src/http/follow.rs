@@ -59,14 +59,10 @@ pub(super) async fn follow(
 ) -> Result<Followed, Rejection> {
     let wait = parse_wait(params.get("_wait"))?;
     // What may be cut is made more than once, until it fits.
-    if job.kind != JobKind::Export || job.truncate {
-        let job = job_after(app, &mut caller, job.id, wait).await?;
-        may_export(&caller)?;
-        return Ok(Followed::Done(job));
-    }
+    let is_made_once = job.kind == JobKind::Export && !job.truncate;
     let growth = tokio::select! {
         biased;
-        growth = app.objects.growing(job.id) => growth,
+        growth = app.objects.growing(job.id), if is_made_once => growth,
         job = job_after(app, &mut caller, job.id, wait) => {
             let job = job?;
             may_export(&caller)?;

@@ -155,7 +155,7 @@ impl RawValues {
 }
 
 /// Names that no filter can bear.
-fn is_reserved(name: &str) -> bool {
+pub(crate) fn is_reserved(name: &str) -> bool {
     name.starts_with('_') || name == "job_id"
 }
 

@@ -86,8 +86,7 @@ impl Store {
                                     filter_values, status, rows, bytes, path, target, target_id)
                  values ($1, $2, $3, $4, $5, $6, coalesce($7, (select report_id from jobs where id = $9)),
                          coalesce($8, (select report_version from jobs where id = $9)), $9,
-                         coalesce($10, (select nullif(filter_values, 'null') from jobs where id = $9 and length(filter_values) <= $17)),
-                         $11, $12, $13, $14, $15, $16)",
+                         coalesce($10, (select filter_values from jobs where id = $9 and length(filter_values) <= $17)), $11, $12, $13, $14, $15, $16)",
             )
             .bind(record.at)
             .bind(record.user_id)

@@ -12,6 +12,7 @@ use crate::api_key::PlainKey;
 use crate::tests::Answer;
 use crate::tests::TestApp;
 use crate::tests::add_key;
+use crate::tests::add_key_with;
 
 const REPORT: &str = "---
 id: 7
@@ -331,21 +332,13 @@ async fn a_feed_is_managed_with_the_key_that_made_it_or_by_an_administrator() {
     let app = TestApp::new().await;
     app.report(REPORT).await;
     let store = &app.worker.store;
-    let wide = PlainKey::generate().unwrap();
-    let wide_id = store
-        .add_key(app.user.id, "wide", &wide.hash(), &KeyTerms::default())
-        .await
-        .unwrap();
-    let narrow = PlainKey::generate().unwrap();
+    let (wide_id, wide) = add_key_with(&app.worker, app.user.id, &KeyTerms::default()).await;
     let terms = KeyTerms {
         expires_at: Some(crate::store::now_us() + 60_000_000),
         rate_max: Some(1_000),
         ..KeyTerms::default()
     };
-    store
-        .add_key(app.user.id, "narrow", &narrow.hash(), &terms)
-        .await
-        .unwrap();
+    let (_, narrow) = add_key_with(&app.worker, app.user.id, &terms).await;
     let admin = app.key_of("root@example.com", Role::Administrator).await;
     let send = async |key: &str, method: Method, path: &str, body: &'static str| {
         app.send(method, path, &[("X-Holistics-Key", key)], body).await
@@ -390,11 +383,7 @@ async fn feeds_that_are_over_go_by_themselves() {
     let app = TestApp::new().await;
     app.report(REPORT).await;
     let store = &app.worker.store;
-    let key = PlainKey::generate().unwrap();
-    let revoked = store
-        .add_key(app.user.id, "revoked", &key.hash(), &KeyTerms::default())
-        .await
-        .unwrap();
+    let (revoked, key) = add_key_with(&app.worker, app.user.id, &KeyTerms::default()).await;
     let asked = r#"{"report_id":7,"format":"csv"}"#;
     let headers = [("X-Holistics-Key", key.reveal())];
     let made = app.send(Method::POST, "/feeds.json", &headers, asked).await;
@@ -460,7 +449,7 @@ async fn feeds_of_one_user_have_a_number_and_values_a_length() {
     // A key that is being rotated makes none, which would end with it.
     let store = &app.worker.store;
     let mine = store.feeds(None, 1, 0).await.unwrap()[0].key_id;
-    let hash = crate::api_key::PlainKey::generate().unwrap().hash();
+    let hash = PlainKey::generate().unwrap().hash();
     store.rotate_key(mine, &hash, 3_600_000_000).await.unwrap();
     let retiring = app.post("/feeds.json", r#"{"report_id":7,"format":"csv"}"#).await;
     assert!(

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::access::KeyTerms;
 use crate::access::Role;
 use crate::access::Scope;
-use crate::api_key::PlainKey;
 use crate::tests::TestApp;
+use crate::tests::add_key_with;
 
 /// What comes back where a caller may.
 const OK: u16 = 200;
@@ -574,9 +574,7 @@ struct Caller {
 }
 
 async fn caller(app: &TestApp, name: &str, user_id: i64, role: Role, terms: KeyTerms) -> Caller {
-    let key = PlainKey::generate().unwrap();
-    let store = &app.worker.store;
-    store.add_key(user_id, name, &key.hash(), &terms).await.unwrap();
+    let (_, key) = add_key_with(&app.worker, user_id, &terms).await;
     Caller {
         name: name.to_owned(),
         key: key.reveal().to_owned(),

@@ -304,13 +304,15 @@ pub(crate) fn all() -> crate::access::Sight {
 }
 
 pub(crate) async fn add_key(worker: &Worker, user: &User) -> String {
-    let key = PlainKey::generate().unwrap();
-    worker
-        .store
-        .add_key(user.id, "test", &key.hash(), &KeyTerms::default())
-        .await
-        .unwrap();
+    let (_, key) = add_key_with(worker, user.id, &KeyTerms::default()).await;
     key.reveal().to_owned()
+}
+
+/// A key with these terms, behind its id.
+pub(crate) async fn add_key_with(worker: &Worker, user_id: i64, terms: &KeyTerms) -> (i64, PlainKey) {
+    let key = PlainKey::generate().unwrap();
+    let id = worker.store.add_key(user_id, "test", &key.hash(), terms).await;
+    (id.unwrap(), key)
 }
 
 /// What a script of Python prints that finds a file's path in `sys.argv[1]`, and `arguments` behind it.

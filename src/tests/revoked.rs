@@ -12,9 +12,9 @@ use tower::ServiceExt as _;
 
 use crate::access::KeyTerms;
 use crate::access::Role;
-use crate::api_key::PlainKey;
 use crate::tests::Answer;
 use crate::tests::TestApp;
+use crate::tests::add_key_with;
 
 const REPORT: &str = "---
 id: 1
@@ -24,12 +24,7 @@ select 'inside' as word";
 
 /// A key of Ann's, and its id.
 async fn key(app: &TestApp) -> (String, i64) {
-    let key = PlainKey::generate().unwrap();
-    let store = &app.worker.store;
-    let id = store
-        .add_key(app.user.id, "to be revoked", &key.hash(), &KeyTerms::default())
-        .await
-        .unwrap();
+    let (id, key) = add_key_with(&app.worker, app.user.id, &KeyTerms::default()).await;
     (key.reveal().to_owned(), id)
 }
 

@@ -9,6 +9,7 @@ use crate::api_key::PlainKey;
 use crate::http::auth::Peer;
 use crate::tests::Answer;
 use crate::tests::TestApp;
+use crate::tests::add_key_with;
 
 const TENANTS: &str = "---
 id: 1
@@ -21,12 +22,7 @@ select {{ tenant }} as tenant, random() as r";
 
 impl TestApp {
     async fn key_with(&self, user_id: i64, terms: KeyTerms) -> String {
-        let key = PlainKey::generate().unwrap();
-        let store = &self.worker.store;
-        store
-            .add_key(user_id, "narrow", &key.hash(), &terms)
-            .await
-            .unwrap();
+        let (_, key) = add_key_with(&self.worker, user_id, &terms).await;
         key.reveal().to_owned()
     }
 
@@ -484,12 +480,8 @@ async fn keys_have_a_rate_jobs_and_an_end() {
     assert_eq!(taken, 1);
 
     let store = &app.worker.store;
-    let old = PlainKey::generate().unwrap();
     let terms = narrow(&|terms| terms.scopes = Some(vec![Scope::Read]));
-    let id = store
-        .add_key(app.user.id, "old", &old.hash(), &terms)
-        .await
-        .unwrap();
+    let (id, old) = add_key_with(&app.worker, app.user.id, &terms).await;
     let new = PlainKey::generate().unwrap();
     store.rotate_key(id, &new.hash(), 3_600_000_000).await.unwrap();
     for key in [old.reveal(), new.reveal()] {
@@ -742,11 +734,7 @@ async fn a_feed_ends_with_the_key_that_made_it_and_goes_on_when_that_is_rotated(
     let app = TestApp::new().await;
     app.report_sql("select 1 as n").await;
     let store = &app.worker.store;
-    let key = PlainKey::generate().unwrap();
-    let id = store
-        .add_key(app.user.id, "feeds", &key.hash(), &KeyTerms::default())
-        .await
-        .unwrap();
+    let (id, key) = add_key_with(&app.worker, app.user.id, &KeyTerms::default()).await;
     let made = app
         .send(
             Method::POST,

@@ -131,7 +131,7 @@ class Download:
                 download.finish()
             return content
 
-        return whole(self, read)
+        return read_whole(self, read)
 
     def finish(self, rows: int | None = None) -> None:
         """Checks, after reading what is left, that all has arrived, and was as many rows as it should."""
@@ -261,7 +261,7 @@ class Download:
 T = TypeVar("T")
 
 
-def whole(download: Download, read: Callable[[Download], T]) -> T:
+def read_whole(download: Download, read: Callable[[Download], T]) -> T:
     """Reads a file; once more if the job began again while it was read, as it does when the server is restarted."""
     try:
         return read(download)
@@ -280,7 +280,7 @@ def save(download: Download, path: PathText) -> None:
                 file.write(piece)
             download.finish()
 
-    whole(download, read)
+    read_whole(download, read)
 
 
 def keep(download: Download, path: PathText | None) -> bytes | PathText:

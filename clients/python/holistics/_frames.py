@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from ._download import Download, PathText, whole
+from ._download import Download, PathText, read_whole
 from ._texts import from_texts, interval_text
 from .errors import HolisticsError
 
@@ -206,7 +206,7 @@ def table_of(download: Download) -> pa.Table:
             download.finish(table.num_rows)
         return table
 
-    return whole(download, read)
+    return read_whole(download, read)
 
 
 @contextmanager

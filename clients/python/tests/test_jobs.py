@@ -135,18 +135,3 @@ def test_a_download_that_is_interrupted_leaves_nothing(far, proxy, control_c, tm
         else:
             getattr(far, call)(7, tmp_path / "many.csv")
     assert os.listdir(tmp_path) == []
-
-
-def test_an_upload_that_is_interrupted_is_no_table(far, proxy, api, control_c, tmp_path):
-    path = tmp_path / "half.csv"
-    path.write_text("n\n1\n")
-    jobs = len(api.jobs(source_type="DataImport", page_size=1000))
-
-    def interrupt(handler, *_):
-        os.kill(os.getpid(), signal.SIGINT)
-        handler.proxy.over.wait(30)
-
-    proxy.next("import_csv", Fault(True, interrupt))
-    with pytest.raises(KeyboardInterrupt):
-        far.import_csv(path, "half", 1)
-    assert len(api.jobs(source_type="DataImport", page_size=1000)) == jobs
