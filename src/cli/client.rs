@@ -15,14 +15,20 @@ use ureq::tls::RootCerts;
 use ureq::tls::TlsConfig;
 use url::Url;
 
+use crate::cli::faults::thing_at;
+use crate::cli::faults::why_unreachable;
+use crate::cli::output::say_note;
 use crate::cli::upload::Upload;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
-/// How long a busy server is left alone at least.
+/// How long a busy server is left alone at least, from when on that is told, and how long one request may wait for it:
+/// a key that may be used so many times a minute waits for less than one.
 const BUSY_PAUSE_MIN: Duration = Duration::from_millis(100);
+const BUSY_PAUSE_TOLD: Duration = Duration::from_secs(5);
+const BUSY_WAIT_MAX: Duration = Duration::from_mins(5);
 /// How much of an address is shown.
 const ADDRESS_CHARS_MAX: usize = 100;
 /// What an API says to a key that opens nothing.
@@ -55,7 +61,10 @@ pub(super) fn address(host: &str) -> Result<Url> {
         true => Url::parse(given),
         false => Url::parse(&format!("https://{given}")),
     };
-    let url = url.ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    let is_address = |url: &Url| {
+        ["http", "https"].contains(&url.scheme()) && url.query().is_none() && url.fragment().is_none()
+    };
+    let url = url.ok().filter(is_address);
     url.ok_or_else(|| Error::must_be("--host", "an address like https://reports.example.com", given))
 }
 
@@ -115,7 +124,7 @@ impl Client {
         self.patiently(|| self.agent.get(url).header("X-Holistics-Key", &self.key).call())
     }
 
-    /// Asks again when a server that has too much to do says that it may be, which it has to within the timeout.
+    /// Asks again when a server that has too much to do, or a key that is used too often, says that it may be.
     fn patiently(
         &self,
         ask: impl Fn() -> std::result::Result<Response<Body>, ureq::Error>,
@@ -123,11 +132,15 @@ impl Client {
         let mut waited = Duration::ZERO;
         loop {
             let response = ask().map_err(|error| self.unreachable(&error))?;
-            let after = response.headers().get("retry-after");
-            let after = after.and_then(|after| after.to_str().ok()?.parse().ok());
-            let after = Duration::from_secs(after.unwrap_or(1)).max(BUSY_PAUSE_MIN);
-            if response.status() != 429 || waited.saturating_add(after) > self.timeout {
+            let after = busy_pause(&response);
+            if response.status() != 429 || waited.saturating_add(after) > BUSY_WAIT_MAX {
                 return Ok(response);
+            }
+            if after >= BUSY_PAUSE_TOLD {
+                let (host, after) = (&self.shown, humantime::format_duration(after));
+                say_note(&format!(
+                    "note: {host} is asked too often, and may be asked again in {after}"
+                ));
             }
             thread::sleep(after);
             waited += after;
@@ -165,7 +178,7 @@ impl Client {
 
     /// The text of an answer with status 200.
     pub(super) fn get_ok(&self, path: &str) -> Result<String> {
-        self.read(self.get(&self.url(path))?)
+        self.read(path, self.get(&self.url(path))?)
     }
 
     /// The same for a request that changes something.
@@ -192,7 +205,7 @@ impl Client {
                 .build();
             self.agent.run(request)
         });
-        self.parse(&self.read(response?)?)
+        self.parse(&self.read(path, response?)?)
     }
 
     /// Sends an upload, however long that takes while the server takes some of it now and then.
@@ -214,32 +227,12 @@ impl Client {
             request = request.header("Content-Length", length.to_string());
         }
         let response = request.send(SendBody::from_reader(&mut upload));
-        self.parse(&self.read(response.map_err(|error| self.unreachable(&error))?)?)
+        let response = response.map_err(|error| self.unreachable(&error))?;
+        self.parse(&self.read(path, response)?)
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
-        let Self {
-            shown: host, timeout, ..
-        } = self;
-        let hint = match self.is_guessed {
-            true => "; is it http:// that it speaks?",
-            false => "",
-        };
-        let words = error.to_string();
-        let message = match error {
-            ureq::Error::Timeout(_) => format!(
-                "{host} did not answer within {} (`--timeout` allows more)",
-                humantime::format_duration(*timeout)
-            ),
-            _ if words.contains("invalid peer certificate") => format!(
-                "the certificate of {host} is not trusted: {words}; \
-                 SSL_CERT_FILE names a file of those that are"
-            ),
-            _ if matches!(error, ureq::Error::HostNotFound) || words.contains("failed to lookup address") => {
-                format!("cannot reach {host}: there is no host of this name, or no network to ask for it")
-            }
-            _ => format!("cannot reach {host}: {words}{hint}"),
-        };
+        let message = why_unreachable(&self.shown, self.is_guessed, self.timeout, error);
         Error::new(ErrorCode::Unreachable, message)
     }
 
@@ -254,7 +247,7 @@ impl Client {
     }
 
     /// The text of an answer with status 200 that is not large; any other is an error in the server's words.
-    fn read(&self, mut response: Response<Body>) -> Result<String> {
+    fn read(&self, path: &str, mut response: Response<Body>) -> Result<String> {
         let status = response.status().as_u16();
         let text = read_text(&mut response).map_err(|error| match error.downcast::<ureq::Error>() {
             Ok(error) => self.unreachable(&error),
@@ -269,11 +262,11 @@ impl Client {
         }
         match status {
             200 => Ok(text),
-            _ => Err(self.refused(status, &response, &text)),
+            _ => Err(self.refused(path, status, &response, &text)),
         }
     }
 
-    fn refused(&self, status: u16, response: &Response<Body>, text: &str) -> Error {
+    fn refused(&self, path: &str, status: u16, response: &Response<Body>, text: &str) -> Error {
         let host = &self.shown;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         if (300..400).contains(&status) {
@@ -309,9 +302,16 @@ impl Client {
             _ => ErrorCode::Internal,
         };
         let message = match code {
-            ErrorCode::NotFound => format!("{told}: {host} has none, or shows it to others alone"),
+            ErrorCode::NotFound => {
+                let thing = thing_at(path);
+                format!("{told}: {host} has no {thing}, or shows it to others alone")
+            }
             ErrorCode::Unauthorized => {
                 format!("{told}: {host} does not take this key; {}", self.key_hint)
+            }
+            ErrorCode::Busy => {
+                let after = humantime::format_duration(busy_pause(response));
+                format!("{told}: {host} may be asked again in {after}")
             }
             _ => told,
         };
@@ -324,6 +324,13 @@ impl Client {
         let status = response.status().as_u16();
         Ok((status, read_text(&mut response)?))
     }
+}
+
+/// After how long a server that is asked too often may be asked again.
+fn busy_pause(response: &Response<Body>) -> Duration {
+    let after = response.headers().get("retry-after");
+    let after = after.and_then(|after| after.to_str().ok()?.parse().ok());
+    Duration::from_secs(after.unwrap_or(1)).max(BUSY_PAUSE_MIN)
 }
 
 /// One byte more than an answer may have tells that it has more.

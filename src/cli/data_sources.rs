@@ -7,10 +7,13 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::cli::client::Client;
 use crate::cli::output::say_list;
 use crate::cli::output::say_members;
 use crate::cli::output::unless_json;
 use crate::cli::profile::ServerArgs;
+use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::error::Result;
 
 #[derive(Args)]
@@ -41,6 +44,23 @@ struct DataSource {
     id: i64,
     dbtype: String,
     name: String,
+}
+
+/// The data source with this number, or else with this name.
+pub(super) fn source_id(client: &Client, given: &str) -> Result<i64> {
+    if let Ok(id) = given.parse() {
+        return Ok(id);
+    }
+    let sources: Vec<DataSource> = client.get_json("/data_sources.json")?;
+    let found = sources.iter().find(|source| source.name == given);
+    found.map(|source| source.id).ok_or_else(|| {
+        let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+        let message = format!(
+            "there is no data source `{given}` that you may import to; there are {}",
+            names.join(", ")
+        );
+        Error::new(ErrorCode::NotFound, message)
+    })
 }
 
 pub(super) fn run(args: &DataSourcesArgs) -> Result<()> {

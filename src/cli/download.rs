@@ -29,6 +29,7 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::hex::hex;
+use crate::objects::Flusher;
 use crate::random::random;
 
 /// How often in a row a download may break off.
@@ -50,7 +51,7 @@ pub(super) struct Manifest {
 pub(super) fn save_aside<T>(
     path: &Path,
     interrupt: &Interrupt,
-    write: impl FnOnce(&mut File, &str) -> Result<T>,
+    write: impl FnOnce(&mut Aside, &str) -> Result<T>,
 ) -> Result<T> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let path = target.as_path();
@@ -60,26 +61,68 @@ pub(super) fn save_aside<T>(
     let place = format!("`{}`", path.display());
     let unwritable = |error: io::Error| unwritable(&place, &error);
     if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        let mut device = File::options().write(true).open(path).map_err(unwritable)?;
-        return write(&mut device, &place);
+        let device = File::options().write(true).open(path).map_err(unwritable)?;
+        return write(&mut Aside::new(device, None), &place);
     }
-    let mut file = File::create_new(&aside).map_err(unwritable)?;
+    let file = File::create_new(&aside).map_err(unwritable)?;
     interrupt.set_part(Some(aside.clone()));
     let kept = match fs::metadata(path) {
         // Who may read the file that this one replaces may read this one, and nobody else.
         Ok(there) => file.set_permissions(there.permissions()),
         Err(_) => Ok(()),
     };
+    let mut file = Aside::new(file, Some(Flusher::default()));
     let done = kept
         .map_err(unwritable)
         .and_then(|()| write(&mut file, &place))
-        .and_then(|written| file.sync_all().map(|()| written).map_err(unwritable))
+        .and_then(|written| file.finish().map(|()| written).map_err(unwritable))
         .and_then(|written| fs::rename(&aside, path).map(|()| written).map_err(unwritable));
     if done.is_err() {
         let _ = fs::remove_file(&aside);
     }
     interrupt.set_part(None);
     done
+}
+
+/// What is written of a file that is not in its place yet, or into a device.
+pub(super) struct Aside {
+    file: File,
+    bytes: u64,
+    /// Of a file alone.
+    flusher: Option<Flusher>,
+}
+
+impl Aside {
+    fn new(file: File, flusher: Option<Flusher>) -> Self {
+        Self {
+            file,
+            bytes: 0,
+            flusher,
+        }
+    }
+
+    /// All of it is on disk after that.
+    fn finish(&mut self) -> io::Result<()> {
+        if let Some(flusher) = &mut self.flusher {
+            flusher.finish()?;
+        }
+        self.file.sync_all()
+    }
+}
+
+impl Write for Aside {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.bytes += written as u64;
+        if let Some(flusher) = &mut self.flusher {
+            flusher.wrote(&self.file, self.bytes)?;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// A file to be fetched.
@@ -97,9 +140,9 @@ pub(super) trait Out: Write {
     fn restart(&mut self) -> bool;
 }
 
-impl Out for File {
+impl Out for Aside {
     fn restart(&mut self) -> bool {
-        self.set_len(0).and_then(|()| self.rewind()).is_ok()
+        self.file.set_len(0).and_then(|()| self.file.rewind()).is_ok()
     }
 }
 

@@ -70,6 +70,13 @@ pub(super) struct Export<'a> {
 
 pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let format = format_of(args)?;
+    let ending = ending_of(&args.output);
+    if ending != format && FORMATS.contains(&ending.as_str()) {
+        say_note(&format!(
+            "note: `{}` is a {format} file, as --format says",
+            args.output.display()
+        ));
+    }
     let output = Some(args.output.as_path()).filter(|path| *path != Path::new(STANDARD_OUTPUT));
     if let Some(path) = output {
         check_place(path)?;
@@ -137,17 +144,18 @@ impl Export<'_> {
     }
 }
 
+fn ending_of(path: &Path) -> String {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.unwrap_or_default().to_lowercase()
+}
+
 fn format_of(args: &ExportArgs) -> Result<String> {
     if let Some(format) = &args.format {
         return Ok(format.clone());
     }
-    let ending = args
-        .output
-        .extension()
-        .and_then(|ending| ending.to_str())
-        .unwrap_or_default();
-    match FORMATS.contains(&ending.to_lowercase().as_str()) {
-        true => Ok(ending.to_lowercase()),
+    let ending = ending_of(&args.output);
+    match FORMATS.contains(&ending.as_str()) {
+        true => Ok(ending),
         false => Err(Error::invalid(format!(
             "`{}` does not say its format: name it like report.csv, or add --format (one of {})",
             args.output.display(),

@@ -117,10 +117,7 @@ pub(super) fn follow(client: &Client, job_id: i64, told: Told) -> Result<()> {
                     return end(job_id, client, told);
                 }
             }
-            Err(error)
-                if [ErrorCode::Busy, ErrorCode::Unreachable].contains(&error.code)
-                    && failures < FAILURES_MAX =>
-            {
+            Err(error) if error.code == ErrorCode::Unreachable && failures < FAILURES_MAX => {
                 failures += 1;
             }
             Err(error) => return Err(error),

@@ -16,6 +16,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::cli::client::Client;
+use crate::cli::data_sources::source_id;
 use crate::cli::download::save_aside;
 use crate::cli::follow::Told;
 use crate::cli::follow::follow;
@@ -58,9 +59,9 @@ enum Command {
   holistics import csv -d 1 -f - -t events --mode append < events.csv
   holistics import csv -f people.csv --schema zip:text --dry-run")]
 struct CsvArgs {
-    /// The data source that the table is in; `holistics data_sources list` shows their ids
+    /// The data source that the table is in, by its number or its name; `holistics data_sources list` shows them
     #[arg(short = 'd', long, value_name = "ID", required_unless_present = "dry_run")]
-    dest_ds_id: Option<i64>,
+    dest_ds_id: Option<String>,
     /// The file; - is standard input
     #[arg(short = 'f', long, value_name = "PATH")]
     filepath: PathBuf,
@@ -156,7 +157,11 @@ fn import(args: &CsvArgs) -> Result<()> {
         }
     }
     let client = args.server.client()?;
-    let upload = Upload::new(fields(args), open(&args.filepath)?, &file_name(&args.filepath));
+    let mut fields = fields(args);
+    if let Some(source) = &args.dest_ds_id {
+        fields.push(("dest_ds_id", source_id(&client, source)?.to_string()));
+    }
+    let upload = Upload::new(fields, open(&args.filepath)?, &file_name(&args.filepath));
     let submitted: Submitted = client.upload("/data_imports/import_csv.json", upload)?;
     let followed = follow(&client, submitted.job_id, Told::Steps);
     let saved = match args.max_errors {
@@ -169,7 +174,6 @@ fn import(args: &CsvArgs) -> Result<()> {
 fn fields(args: &CsvArgs) -> Vec<(&'static str, String)> {
     let mut fields = vec![("mode", args.mode.name().to_owned())];
     let flags = [
-        ("dest_ds_id", args.dest_ds_id.map(|id| id.to_string())),
         ("dest_table_name", args.dest_table_name.clone()),
         ("dest_schema_name", args.dest_schema_name.clone()),
         ("schema", args.schema.clone()),

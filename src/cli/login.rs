@@ -149,5 +149,25 @@ pub(super) fn whoami(args: &WhoamiArgs) -> Result<()> {
         format!("reports: {}", list(&key["reports"], "all of the user's")),
         format!("expires: {}", key["expires_at"].as_str().unwrap_or("never")),
     ];
+    let limits = [
+        ("addresses", &key["addresses"], ""),
+        ("rate", &key["rate_max"], " requests a minute"),
+        ("jobs", &key["jobs_max"], " at a time"),
+    ];
+    let limits = limits.map(|(name, value, unit)| {
+        let text = match value {
+            Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+            Value::Null => String::new(),
+            other => text(other),
+        };
+        (!text.is_empty()).then(|| format!("{name}: {text}{unit}"))
+    });
+    let pins = key["pins"].as_object().into_iter().flatten();
+    let pins = pins.map(|(name, values)| format!("always: {name}={}", list(values, &text(values))));
+    let lines: Vec<String> = lines
+        .into_iter()
+        .chain(limits.into_iter().flatten())
+        .chain(pins)
+        .collect();
     say_object(&me, &lines.join("\n"))
 }

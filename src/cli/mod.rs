@@ -10,6 +10,7 @@ mod data_sources;
 mod demo;
 mod download;
 mod export;
+mod faults;
 mod feeds;
 mod follow;
 mod groups;

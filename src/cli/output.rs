@@ -111,6 +111,11 @@ pub(super) fn say_error(error: &Error) {
 
 /// Says on standard error what is worth knowing beside the data.
 pub(super) fn say_note(note: &str) {
+    // Of what happens meanwhile there may be a line, which is drawn again.
+    let terminal = console::Term::stderr();
+    if terminal.is_term() {
+        let _ = terminal.clear_line();
+    }
     match is_json() {
         true => eprintln!("{}", json!({"note": note})),
         false => eprintln!("{}", shown(note)),

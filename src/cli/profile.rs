@@ -118,6 +118,19 @@ impl ServerArgs {
         Ok(host.unwrap_or_else(|| HOST_DEFAULT.to_owned()))
     }
 
+    /// Where `holistics login` was, as it may be shown.
+    pub(super) fn logged_in_to(&self) -> Result<Option<String>> {
+        // Without a home folder nobody is.
+        let Ok(file) = file() else {
+            return Ok(None);
+        };
+        let login = remembered(&file)?.of(&self.profile());
+        let login = login.filter(|login| login.token.is_some());
+        let host = login.map(|login| login.host.unwrap_or_else(|| HOST_DEFAULT.to_owned()));
+        host.map(|host| address(&host).map(|url| shown_address(&url)))
+            .transpose()
+    }
+
     /// A client with this key.
     pub(super) fn client_with(&self, key: &str) -> Result<Client> {
         Client::new(&self.host()?, &plain_key(key)?, self.timeout)

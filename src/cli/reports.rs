@@ -13,6 +13,7 @@ use crate::access::Sight;
 use crate::cli::apply::apply_to;
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
+use crate::cli::output::say_note;
 use crate::cli::profile::ServerArgs;
 use crate::cli::server_reports;
 use crate::cli::server_reports::OpenArgs;
@@ -123,6 +124,7 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
             }
             Command::Open(_) => {}
             Command::Apply { dir, dry_run } => {
+                say_where(&args.data, &args.server)?;
                 let reports = read_folder(&dir)?;
                 if dry_run && !args.data.is_there() {
                     check_sources(&reports, &[WAREHOUSE])?;
@@ -157,6 +159,27 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// Who is logged in to a server and names no folder may mean either.
+fn say_where(data: &DataArgs, server: &ServerArgs) -> Result<()> {
+    let Some(host) = server.logged_in_to()?.filter(|_| !data.is_named()) else {
+        return Ok(());
+    };
+    let folder = data.folder().display();
+    let how = format!(
+        "--profile {} brings reports to {host}, where you are logged in",
+        server.profile()
+    );
+    match data.is_there() {
+        true => say_note(&format!("note: this is of the data folder `{folder}`; {how}")),
+        false => {
+            return Err(Error::invalid(format!(
+                "there is no data folder `{folder}` here: {how}; --data-dir {folder} makes that folder"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The reports of a data folder, as a server would show them.

@@ -74,6 +74,16 @@ struct Value {
     key: String,
 }
 
+impl Filter {
+    /// What values are given by: a date range has two.
+    fn names(&self) -> String {
+        match self.filter_type.as_str() {
+            "date_range" => format!("{name}_start, {name}_end", name = self.name),
+            _ => self.name.clone(),
+        }
+    }
+}
+
 /// Lists reports, as a server answers them.
 pub(super) fn list(answer: &RawValue) -> Result<()> {
     let Some(reports) = unless_json::<Vec<Shown>>(answer)? else {
@@ -82,7 +92,7 @@ pub(super) fn list(answer: &RawValue) -> Result<()> {
     // Only who may change reports is told.
     let tells_shares = reports.iter().any(|report| report.shared_with.is_some());
     let rows = reports.into_iter().map(|report| {
-        let filters: Vec<String> = report.filters.into_iter().map(|filter| filter.name).collect();
+        let filters: Vec<String> = report.filters.iter().map(Filter::names).collect();
         let mut row = vec![
             report.id.to_string(),
             report.version.to_string(),
@@ -119,7 +129,7 @@ pub(super) fn show(answer: &RawValue) -> Result<()> {
         let one_of = listed(", one of ", keys);
         say!(
             "filter {}: {}{must}{many}{default}{one_of} ({})",
-            filter.name,
+            filter.names(),
             filter.filter_type,
             filter.label
         );

@@ -202,10 +202,7 @@ fn poll_until_done(
         let text = match client.get_ok(&format!("{poll}&_wait={secs}")) {
             Ok(text) => text,
             // The job goes on; so does the wait for it, for a while.
-            Err(error)
-                if [ErrorCode::Busy, ErrorCode::Unreachable].contains(&error.code)
-                    && failures < FAILURES_MAX =>
-            {
+            Err(error) if error.code == ErrorCode::Unreachable && failures < FAILURES_MAX => {
                 failures += 1;
                 thread::sleep(FAILED_PAUSE * failures);
                 continue;

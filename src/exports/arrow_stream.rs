@@ -13,9 +13,10 @@ use crate::exports::pipeline;
 use crate::exports::widely_known::known_batch;
 use crate::exports::widely_known::known_schema;
 
-/// A reader holds a batch at a time; many small ones cost it more than they save.
-const BATCH_ROWS: usize = 65_536;
-const BATCH_BYTES: usize = 8 << 20;
+/// A reader holds a batch at a time, and waits for all of it: large ones make it late, tiny ones cost it more than
+/// they save.
+const BATCH_ROWS: usize = 16_384;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// Writes a whole stream.
 pub(super) fn write(
@@ -35,13 +36,20 @@ pub(super) fn write(
         bytes += pipeline::bytes_of(&batch);
         waiting.push(batch);
         if rows >= BATCH_ROWS || bytes >= BATCH_BYTES {
-            writer.write(&concat_batches(&known, &waiting)?)?;
+            writer.write(&joined(&known, &waiting)?)?;
             waiting.clear();
             (rows, bytes) = (0, 0);
         }
     }
     if rows > 0 {
-        writer.write(&concat_batches(&known, &waiting)?)?;
+        writer.write(&joined(&known, &waiting)?)?;
     }
     Ok(writer.finish()?)
+}
+
+fn joined(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<RecordBatch> {
+    match batches {
+        [batch] => Ok(batch.clone()),
+        _ => Ok(concat_batches(schema, batches)?),
+    }
 }

@@ -1,8 +1,9 @@
 //! Handing out files: whole, in parts, or not at all if the client has them.
 
 use std::fs::File;
+use std::io;
+use std::io::ErrorKind;
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -21,6 +22,8 @@ use axum::response::Response;
 use chrono::DateTime;
 use futures::FutureExt as _;
 use futures::StreamExt as _;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -305,8 +308,17 @@ fn object_of(export: &StoredExport) -> ObjectName<'_> {
 pub(super) fn read_piece(file: &File, range: Range<u64>) -> Result<Bytes, Error> {
     kill_point("download");
     let length = usize::try_from(range.end - range.start).map_err(Error::internal)?;
-    let mut piece = vec![0; length];
-    file.read_exact_at(&mut piece, range.start)?;
+    let mut piece = Vec::with_capacity(length);
+    // Into memory that nobody has filled with zeros first.
+    while piece.len() < length {
+        let at = range.start + piece.len() as u64;
+        match rustix::io::pread(file, spare_capacity(&mut piece), at) {
+            Ok(0) => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+    }
+    piece.truncate(length);
     Ok(Bytes::from(piece))
 }
 

@@ -2,6 +2,7 @@
 //! A file is written aside and appears under its name whole or not at all; it never changes after that.
 //! Every name is made here. There is one backend, the local folder, so there is no interface to choose one.
 
+mod flusher;
 mod growing;
 mod private;
 mod room;
@@ -25,6 +26,7 @@ use tracing::info;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+pub(crate) use crate::objects::flusher::Flusher;
 use crate::objects::growing::GrowingFiles;
 pub(crate) use crate::objects::growing::Growth;
 pub(crate) use crate::objects::private::keep_new_files_private;

@@ -6,22 +6,17 @@ use std::io;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
-use std::sync::mpsc::sync_channel;
-use std::thread::JoinHandle;
 
 use bytesize::ByteSize;
 
 use crate::error::Result;
+use crate::objects::flusher::Flusher;
 use crate::objects::growing::GrowingFiles;
 use crate::objects::growing::Teller;
 use crate::objects::room::Room;
 
 /// What is smaller never becomes a file: its bytes go into the row that names it, and cost no sync of their own.
 pub(super) const INLINE_BYTES_MAX: usize = 16 << 10;
-
-/// How much of a large file is written before it is put on disk meanwhile.
-const FLUSH_BYTES: u64 = 64 << 20;
 
 /// What files leave free on the disk, so that the metadata, which is beside them, can still be written:
 /// a file that does not fit fails its own job and harms no other.
@@ -35,7 +30,7 @@ pub(crate) struct ObjectWriter {
     /// All of it, until it is too large for that.
     small: Vec<u8>,
     file: Option<File>,
-    flusher: Option<Flusher>,
+    flusher: Flusher,
     aside: PathBuf,
     path: PathBuf,
     bytes: u64,
@@ -83,35 +78,6 @@ impl Object {
     }
 }
 
-/// Puts what has been written of a large file on disk while the rest is made,
-/// so that in the end little is left to wait for.
-struct Flusher {
-    wanted: SyncSender<()>,
-    thread: JoinHandle<io::Result<()>>,
-}
-
-impl Flusher {
-    fn start(file: File) -> io::Result<Self> {
-        let (wanted, receiver) = sync_channel(1);
-        let thread = std::thread::Builder::new().name("flush".to_owned());
-        let thread = thread.spawn(move || receiver.into_iter().try_for_each(|()| file.sync_data()))?;
-        Ok(Self { wanted, thread })
-    }
-
-    /// While one flush is under way and another wanted, a further one would be no different.
-    fn flush(&self) {
-        let _ = self.wanted.try_send(());
-    }
-
-    /// The system tells of a failed write once, here or to whoever syncs next.
-    fn finish(self) -> io::Result<()> {
-        drop(self.wanted);
-        self.thread
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("a panic while flushing")))
-    }
-}
-
 impl ObjectWriter {
     /// Writes to `aside` what is to appear at `path`; more bytes than this are refused.
     pub(super) fn new(
@@ -124,7 +90,7 @@ impl ObjectWriter {
         Self {
             small: Vec::new(),
             file: None,
-            flusher: None,
+            flusher: Flusher::default(),
             aside,
             path,
             bytes: 0,
@@ -146,9 +112,7 @@ impl ObjectWriter {
         let Some(file) = &self.file else {
             return Ok(Object::Inline(std::mem::take(&mut self.small)));
         };
-        if let Some(flusher) = self.flusher.take() {
-            flusher.finish()?;
-        }
+        self.flusher.finish()?;
         file.sync_all()?;
         fs::rename(&self.aside, &self.path)?;
         let synced = match self.path.parent() {
@@ -242,19 +206,11 @@ impl Write for ObjectWriter {
         if let Some(teller) = &self.teller {
             teller.tell(self.bytes);
         }
-        let passed = |step: u64| self.bytes / step > (self.bytes - written as u64) / step;
-        if let Some(file) = &self.file
-            && passed(DISK_CHECK_BYTES)
-        {
-            check_disk(file)?;
-        }
-        if let Some(file) = &self.file
-            && passed(FLUSH_BYTES)
-        {
-            match &self.flusher {
-                Some(flusher) => flusher.flush(),
-                None => self.flusher = Some(Flusher::start(file.try_clone()?)?),
+        if let Some(file) = &self.file {
+            if self.bytes / DISK_CHECK_BYTES > (self.bytes - written as u64) / DISK_CHECK_BYTES {
+                check_disk(file)?;
             }
+            self.flusher.wrote(file, self.bytes)?;
         }
         Ok(written)
     }

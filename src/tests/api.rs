@@ -101,12 +101,14 @@ async fn export_goes_from_submit_to_file() {
             format!("http://reports.example.com:81/exports/download?job_id={job_id}&user_id=1&expires=");
         assert!(http_path.starts_with(&begin), "{http_path}");
         let results = format!("/jobs/{job_id}/get_results.json");
-        assert_eq!(
-            app.get_with(&results, &[("Host", "reports.example.com:81")])
-                .await
-                .json(),
-            done
-        );
+        let again = app
+            .get_with(&results, &[("Host", "reports.example.com:81")])
+            .await
+            .json();
+        // A second later the link is another.
+        let link = again["export"]["http_path"].as_str().unwrap();
+        assert!(link.starts_with(&begin), "{link}");
+        assert_eq!(again, json!({"status": "success", "export": {"http_path": link}}));
         let file = app.get(&format!("/exports/download?job_id={job_id}")).await;
         assert_eq!(file.status, 200);
         assert_eq!(file.header("content-type"), content_type);

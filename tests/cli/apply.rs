@@ -65,6 +65,49 @@ fn report_files_are_brought_to_a_server_elsewhere() {
     let done = apply(&[]);
     assert_eq!(stdout(&done), would.replace("would be ", ""), "{}", stderr(&done));
     assert_eq!(server.json("/queries/8.json", &key)["title"], "Eight");
+    // Who is logged in and names neither a server nor a folder may mean either.
+    let dir = mine.to_str().unwrap();
+    let unnamed = || {
+        let mut command = Command::new(BINARY);
+        command.args(["reports", "apply", dir, "--dry-run"]);
+        command
+            .env("HOME", folder.path())
+            .current_dir(&mine)
+            .output()
+            .unwrap()
+    };
+    let unclear = unnamed();
+    assert_eq!(unclear.status.code(), Some(2), "{}", stdout(&unclear));
+    let how = format!(
+        "--profile default brings reports to {}, where you are logged in",
+        server.host
+    );
+    assert!(stderr(&unclear).contains(&how), "{}", stderr(&unclear));
+    assert!(!mine.join("holistics-data").exists());
+    run(&[
+        "reports",
+        "apply",
+        dir,
+        "--data-dir",
+        mine.join("holistics-data").to_str().unwrap(),
+    ]);
+    let there = unnamed();
+    assert!(
+        stderr(&there).starts_with("note: this is of the data folder `holistics-data`"),
+        "{}",
+        stderr(&there)
+    );
+    assert!(
+        stdout(&there).contains("report 7 `Seven`: unchanged"),
+        "{}",
+        stdout(&there)
+    );
+    let named = run(&["reports", "apply", dir, "--profile", "default"]);
+    assert!(
+        stdout(&named).contains("report 8 `Eight`: unchanged"),
+        "{}",
+        stderr(&named)
+    );
     // Somebody else's report: nothing is applied, not even what would go well.
     file("7.sql", "---\nid: 7\ntitle: Seven\n---\nselect 77 as n");
     file("9.sql", "---\nid: 1\ntitle: One\n---\nselect 9 as n");

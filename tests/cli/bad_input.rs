@@ -116,7 +116,13 @@ fn what_is_no_server_is_told_apart() {
         4,
         "cannot reach http://127.0.0.1:1: ",
     );
-    export_fails("ftp://127.0.0.1", &[], &[], 2, "must be an address like https://");
+    for host in [
+        "ftp://127.0.0.1",
+        "http://127.0.0.1:1/?key=1",
+        "http://127.0.0.1:1/#queries",
+    ] {
+        export_fails(host, &[], &[], 2, "must be an address like https://");
+    }
     let html = something_that_answers(|_, _| response("200 OK", "<html>Welcome</html>"));
     export_fails(&html, &[], &[], 4, "does not answer like a holistics server");
     let proxy = something_that_answers(|_, _| response("502 Bad Gateway", "<html>Bad Gateway</html>"));
@@ -213,7 +219,23 @@ fn server_that_is_busy_is_asked_again() {
             "{\"errors\":[\"too many\"]}",
         )
     });
-    export_fails(&busy, &[], &[], 1, "too many");
+    export_fails(&busy, &[], &[], 1, "too many: ");
+    export_fails(&busy, &[], &[], 1, " may be asked again in 1h");
+    // Nor is a job asked for again that was submitted before.
+    static POLLS: AtomicUsize = AtomicUsize::new(0);
+    let later = something_that_answers(|path, _| match path {
+        path if path.contains("submit_export") => response("200 OK", r#"{"status":"created","job_id":1}"#),
+        path if path.contains("cancel") => response("200 OK", r#"{"status":"OK"}"#),
+        path => {
+            POLLS.fetch_add(usize::from(path.contains("get_export")), Ordering::Relaxed);
+            response(
+                "429 Too Many Requests\r\nRetry-After: 3600",
+                "{\"errors\":[\"too many\"]}",
+            )
+        }
+    });
+    export_fails(&later, &[], &[], 1, "may be asked again in 1h");
+    assert_eq!(POLLS.load(Ordering::Relaxed), 1);
 }
 
 #[test]

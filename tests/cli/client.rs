@@ -136,6 +136,28 @@ fn keys_are_kept_by_profile_and_overridden_by_the_environment() {
         0,
         "scopes: run, read, import",
     );
+    let data_dir = desk.folder.path().to_str().unwrap();
+    let create = [
+        "keys",
+        "create",
+        "--user",
+        "ann@example.com",
+        "--rate",
+        "60",
+        "--jobs",
+        "2",
+        "--pin",
+        "region=ASIA",
+        "--data-dir",
+        data_dir,
+    ];
+    let limited = stdout(&run(&create, "", &[]));
+    let limited = [("HOLISTICS_HOST", host), ("HOLISTICS_KEY", limited.trim())];
+    says(
+        &run(&["whoami"], "", &limited),
+        0,
+        "expires: never\nrate: 60 requests a minute\njobs: 2 at a time\nalways: region=ASIA\n",
+    );
     let file = desk.home.path().join(".holistics.yml");
     let two = format!(
         "profiles:\n  \"two\":\n    token: \"{}\"\n    host: \"{host}\"\n",
@@ -272,7 +294,7 @@ fn reports_are_listed_shown_and_opened() {
         let text = format!("---\nid: {id}\ntitle: Twin\nshared_with: everyone\n---\nselect {id} as n");
         fs::write(reports.join(format!("{id}.sql")), text).unwrap();
     }
-    let text = "---\nid: 4\ntitle: 1-day retention\nshared_with: everyone\nfilters:\n  status: {type: dropdown, values: [open, {key: x, label: Gone}], default: open}\n---\nselect 4 as n where {{ status }} is not null";
+    let text = "---\nid: 4\ntitle: 1-day retention\nshared_with: everyone\nfilters:\n  status: {type: dropdown, values: [open, {key: x, label: Gone}], default: open}\n  on: {type: date_range}\n---\nselect 4 as n where {{ status }} is not null";
     fs::write(reports.join("4.sql"), text).unwrap();
     apply(&reports, desk.folder.path());
     for (report, row) in [
@@ -286,6 +308,7 @@ fn reports_are_listed_shown_and_opened() {
     let shown = desk.prints(&["reports", "show", "4"]);
     let filter = "filter status: dropdown, default open, one of open, x (Status)";
     assert!(shown.to_lowercase().contains(&filter.to_lowercase()), "{shown}");
+    assert!(shown.contains("filter on_start, on_end: date_range"), "{shown}");
     for own in ["_strict=false", "_truncate=true", "job_id=3"] {
         let refused = desk.run(&["run", "4", "--filter", own]);
         assert_eq!(refused.status.code(), Some(2), "{own}");
@@ -296,8 +319,16 @@ fn reports_are_listed_shown_and_opened() {
     }
     let unknown = desk.run(&["run", "4", "--filter", "statuz=open"]);
     assert_eq!(unknown.status.code(), Some(2));
-    let says = "report `1-day retention` has no filter `statuz`; its filters are `status`";
+    let says =
+        "report `1-day retention` has no filter `statuz`; its filters are `status`, `on_start`, `on_end`";
     assert!(stderr(&unknown).contains(says), "{}", stderr(&unknown));
+    let missing = desk.run(&["run", "99"]);
+    assert_eq!(missing.status.code(), Some(1));
+    let says = format!(
+        "{} has no report 99, or shows it to others alone",
+        desk.server.host
+    );
+    assert!(stderr(&missing).contains(&says), "{}", stderr(&missing));
     let twin = desk.run(&["run", "twin"]);
     assert_eq!(twin.status.code(), Some(2));
     assert!(
@@ -308,7 +339,7 @@ fn reports_are_listed_shown_and_opened() {
     let listed = desk.prints(&["reports", "list"]);
     assert_eq!(
         listed,
-        "ID | Version | Title | Filters\n1 | 1 | One | \n2 | 1 | Twin | \n3 | 1 | Twin | \n4 | 1 | 1-day retention | status\n"
+        "ID | Version | Title | Filters\n1 | 1 | One | \n2 | 1 | Twin | \n3 | 1 | Twin | \n4 | 1 | 1-day retention | status, on_start, on_end\n"
     );
     assert_eq!(desk.json(&["reports", "list"])[2]["slug"], "3-twin");
     assert!(

@@ -256,6 +256,15 @@ fn what_cannot_be_imported_is_said_on_standard_error() {
         "{}",
         stderr(&elsewhere)
     );
+    let people = ["-f", path.to_str().unwrap(), "-t", "people"];
+    let by_name = |name| imports.run(&[&["import", "csv", "-d", name], &people[..]].concat());
+    let unnamed = by_name("warehous");
+    assert!(
+        stderr(&unnamed).contains("no data source `warehous` that you may import to; there are warehouse"),
+        "{}",
+        stderr(&unnamed)
+    );
+    assert!(by_name("warehouse").status.success());
     let wrong = imports.import(&path, "people", &["--delimiter", "ab"]);
     assert!(
         stderr(&wrong).contains("`delimiter` must be"),

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Callable, NamedTuple, TypeVar, Union
 
+import numpy as np
 import requests
 import urllib3
 
@@ -108,19 +109,18 @@ class Download:
     def readable(self) -> bool:
         return True
 
-    def read(self, size: int) -> bytes | bytearray:
+    def read(self, size: int) -> bytes | memoryview:
         """Reads so many bytes, fewer only at the end of the file."""
         first = self.piece(min(size, PIECE_BYTES))
         if len(first) in (0, size):
             return first
-        # Pieces that were kept, to be joined, would touch twice as much memory.
-        whole, there = bytearray(size), len(first)
+        # Pieces that were kept, to be joined, would touch twice as much memory, and so would zeros.
+        whole, there = np.empty(size, np.uint8).data, len(first)
         whole[:there] = first
         while there < size and (piece := self.piece(min(size - there, PIECE_BYTES))):
             whole[there : there + len(piece)] = piece
             there += len(piece)
-        del whole[there:]
-        return whole
+        return whole[:there]
 
     def in_memory(self) -> bytes:
         """Reads all of it."""
@@ -139,7 +139,9 @@ class Download:
             pass
         promised = self.manifest.get("sha256")
         if promised is not None and promised != self._sha256.hexdigest():
-            raise IncompleteResult(f"the file of job {self._job_id} was altered on its way: its SHA-256 is another")
+            raise IncompleteResult(
+                f"the file of job {self._job_id} was altered on its way (its SHA-256 is another): run it again"
+            )
         if rows is not None and self.manifest.get("rows", rows) != rows:
             raise IncompleteResult(
                 f"the file of job {self._job_id} has {rows} rows, where {self.manifest['rows']} were made"
@@ -239,7 +241,9 @@ class Download:
         return answer
 
     def _is_another(self) -> IncompleteResult:
-        return IncompleteResult(f"the file of job {self._job_id} is another now than when its download began")
+        return IncompleteResult(
+            f"the file of job {self._job_id} is another now than when its download began: run it again"
+        )
 
     def _retry_later(self) -> None:
         self.close()

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from ._download import Download, PathText, read_whole
+from ._download import Download, PathText, keep, read_whole
 from ._texts import from_texts, interval_text
 from .errors import HolisticsError
 
@@ -222,6 +222,18 @@ def _decoding(download: Download) -> Iterator[pa.RecordBatchReader]:
             if not isinstance(problem, HolisticsError):
                 download.finish()  # What cannot be decoded was altered, which says more.
             raise
+
+
+def frame_of(
+    download: Download, path: PathText | None, dtype_backend: str, decimals: str, compatible: bool
+) -> pd.DataFrame:
+    """Reads a file that a job made, through the disk if it is to be kept."""
+    kept = keep(download, path)
+    if compatible or not download.manifest:
+        return read_guessed(kept)
+    table = read_table(kept, download.file_name, download.manifest["columns"])
+    download.finish(table.num_rows)
+    return to_frame(table, dtype_backend, decimals)
 
 
 def read_guessed(kept: bytes | PathText) -> pd.DataFrame:

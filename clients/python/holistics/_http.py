@@ -11,6 +11,7 @@ import os
 import random
 import re
 import time
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -136,13 +137,13 @@ class Http:
                 raise problem
             deadline.sleep(pause, problem)
 
-    def json(self, method: str, path: str, **options: Any) -> Any:
-        """As `request`, for what answers JSON."""
+    def json(self, method: str, path: str, *, has: tuple[str, ...] | None = (), **options: Any) -> Any:
+        """As `request`, for what answers with a JSON object that has these members, or None with an array."""
         answer = self.request(method, path, **options)
-        try:
-            return answer.json()
-        except ValueError:
-            pass
+        with suppress(ValueError):
+            content = answer.json()
+            if isinstance(content, list if has is None else dict) and all(name in content for name in has or ()):
+                return content
         raise unexpected(answer)
 
 
@@ -232,7 +233,7 @@ def unexpected(answer: requests.Response) -> UnexpectedAnswer:
     """What to say of an answer that is not the API's."""
     _forget_key(answer)
     kind = answer.headers.get("Content-Type", "something").split(";")[0]
-    kind = "a web page" if kind == "text/html" else kind
+    kind = {"text/html": "a web page", "application/json": "JSON of another kind"}.get(kind, kind)
     host = urlsplit(answer.url).netloc
     if answer.is_redirect:
         goal = urlsplit(urljoin(answer.url, answer.headers["Location"]))

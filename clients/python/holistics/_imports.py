@@ -81,18 +81,19 @@ def run_import(
             headers={"Content-Type": upload.content_type, "Idempotency-Key": uuid.uuid4().hex},
             about=f"import into `{table}`",
             deadline=deadline,
+            has=("job_id", "import_id"),
         )
     job = Job(str(created["job_id"]), True)
     with jobs.cancelling(lambda _: job):
         jobs.wait(job, deadline, f"/jobs/{job.id}/get_results.json", "Importing")
     import_id = created["import_id"]
-    made = jobs.get(f"/data_imports/{import_id}.json", f"import {import_id}", deadline)
+    made = jobs.get(f"/data_imports/{import_id}.json", f"import {import_id}", deadline, has=("table_config",))
     columns = {column["column_name"]: column["data_type"] for column in made["table_config"]["columns"]}
     return ImportResult(job.id, import_id, columns, [line["message"] for line in jobs.all_logs(job.id, deadline)])
 
 
 def _source_id(jobs: Jobs, name: str, deadline: Deadline) -> int:
-    sources = jobs.get("/data_sources.json", "list of data sources", deadline)
+    sources = jobs.get("/data_sources.json", "list of data sources", deadline, has=None)
     for source in sources:
         if source["name"] == name:
             return int(source["id"])

@@ -160,6 +160,7 @@ class Jobs:
             headers={"Idempotency-Key": order.key},
             about=f"report `{order.report_id}`",
             deadline=deadline,
+            has=("job_id", "status"),
         )
         return Job(str(answer["job_id"]), answer["status"] != "already_existed")
 
@@ -206,8 +207,8 @@ class Jobs:
                         secs = 0.0  # That was the wait.
                 # One row is enough of an answer that would be a page.
                 params = {"job_id": job_id, "_wait": f"{secs:.3f}", "_page_size": "1"}
-                answer = self.get(polls, f"job {job_id}", deadline, secs, **params)
-                status = answer.get("status")
+                answer = self.get(polls, f"job {job_id}", deadline, secs, has=("status",), **params)
+                status = answer["status"]
                 if status == "success":
                     return
                 if status in ("failure", "cancelled"):
@@ -244,14 +245,16 @@ class Jobs:
 
     def page_as_csv(self, job: Job, page_size: int, page: int | None, deadline: Deadline) -> bytes:
         """Fetches one page as a file has it: the texts of pages are those of CSV."""
-        answer = self.get(PAGE_POLLS, f"job {job.id}", deadline, job_id=job.id, _page_size=page_size, _page=page)
+        params: dict[str, Any] = {"job_id": job.id, "_page_size": page_size, "_page": page}
+        answer = self.get(PAGE_POLLS, f"job {job.id}", deadline, has=("paginated", "fields", "values"), **params)
         _check_page(job, answer["paginated"], len(answer["values"]))
         rows = [answer["fields"], *answer["values"]]
         return "".join(",".join(map(_csv_field, row)) + "\n" for row in rows).encode()
 
     def logs(self, job_id: Id, last_id: int, deadline: Deadline) -> list[dict[str, Any]]:
         """Returns up to 1,000 lines that come after this one."""
-        answer = self.get(f"/jobs/{part(job_id)}/logs.json", f"job {job_id}", deadline, last_id=last_id)
+        path = f"/jobs/{part(job_id)}/logs.json"
+        answer = self.get(path, f"job {job_id}", deadline, has=("logs",), last_id=last_id)
         lines: list[dict[str, Any]] = answer["logs"]
         return lines
 
@@ -265,8 +268,16 @@ class Jobs:
         path = f"/jobs/{part(job_id)}/cancel.json"
         self.http.json("PUT", path, params=params, about=f"job {job_id}", deadline=deadline)
 
-    def get(self, path: str, about: str, deadline: Deadline, wait: float = 0.0, **params: Any) -> Any:
-        return self.http.json("GET", path, params=params, about=about, deadline=deadline, wait=wait)
+    def get(
+        self,
+        path: str,
+        about: str,
+        deadline: Deadline,
+        wait: float = 0.0,
+        has: tuple[str, ...] | None = (),
+        **params: Any,
+    ) -> Any:
+        return self.http.json("GET", path, params=params, about=about, deadline=deadline, wait=wait, has=has)
 
     def _progress(self) -> Progress:
         return Progress(self._quiet)

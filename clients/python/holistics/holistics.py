@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -10,8 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from . import _frames
-from ._download import Download, PathText, aside, check_folder, keep, save
+from ._download import PathText, aside, check_folder, save
 from ._filters import as_texts
+from ._formats import Format, check_format, format_of
 from ._http import Deadline, Http
 from ._imports import ImportResult, run_import
 from ._jobs import EXPORT_POLLS, PAGE_POLLS, Filters, Id, Job, Jobs, Order, part
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 Backend = Literal["numpy_nullable", "pyarrow"]
 Decimals = Literal["arrow", "decimal", "float"]
-Format = Literal["csv", "json", "ndjson", "xlsx", "parquet", "arrow"]
-FORMATS = ("csv", "json", "ndjson", "xlsx", "parquet", "arrow")
 
 PAGE_SIZE = 25  # Of the API, where nobody says another.
 
@@ -173,8 +171,8 @@ class HolisticsAPI:
 
         Args:
             path: The file, CSV unless `format` says otherwise. It is there once it is whole.
-            page_size: How many rows a page has, for one page instead of all rows, 25 if only `page` is given, which says
-                which one, from 1.
+            page_size: How many rows a page has, for one page instead of all rows, 25 if only `page` is given, which
+                says which one, from 1.
             format: `csv` unless given, whatever the path ends in. From `json`, `ndjson` and `xlsx` no exact frame
                 can be made, and None is returned.
             filter_dict, _page_size, _page: Older names of filters, page_size and page.
@@ -183,7 +181,7 @@ class HolisticsAPI:
         page_size = _page_size if page_size is None else page_size
         page = _page if page is None else page
         deadline = Deadline(timeout)
-        _check_format(format)
+        check_format(format)
         _frames.check_options(dtype_backend, decimals)
         if compatible and format not in (None, "csv"):
             raise ValueError(f"compatible=True has types guessed from a CSV: format must be `csv`, got `{format}`")
@@ -192,6 +190,8 @@ class HolisticsAPI:
         elif format in ("json", "ndjson", "xlsx"):
             raise ValueError(f"a file of format `{format}` needs a path")
         if page_size is not None or page is not None:
+            _check_count("page_size", page_size)
+            _check_count("page", page)
             if format not in (None, "csv"):
                 raise ValueError("a page can be written as CSV alone")
             order = Order(report_id, filters, "submit_query.json", truncate, is_lenient=True)
@@ -205,7 +205,7 @@ class HolisticsAPI:
         if path is not None and not download.has_exact_frame:
             save(download, path)
             return None
-        return _frame_of(download, path, dtype_backend, decimals, compatible)
+        return _frames.frame_of(download, path, dtype_backend, decimals, compatible)
 
     ExportData = export_data  # What the older package's README calls it.
 
@@ -225,8 +225,8 @@ class HolisticsAPI:
             format: Unless given, the path's ending says it; a path without any is a CSV file.
         """
         check_folder(path)
-        format = _format_of(path) if format is None else format
-        _check_format(format)
+        format = format_of(path) if format is None else format
+        check_format(format)
         order = Order(report_id, filters, f"submit_export.{format}", truncate)
         save(self._jobs.run(order, Deadline(timeout)), path)
 
@@ -240,7 +240,7 @@ class HolisticsAPI:
         timeout: float | None = None,
     ) -> str:
         """Has the server run a report, and returns the job's id."""
-        _check_format(format)
+        check_format(format)
         order = Order(report_id, filters, f"submit_export.{format}", truncate, is_lenient=True)
         return self._jobs.submit(order, Deadline(timeout)).id
 
@@ -279,11 +279,11 @@ class HolisticsAPI:
             raise ValueError(f"from the file of job {job_id} no exact frame can be made; export_file writes such files")
         if compatible and not download.file_name.endswith(".csv"):
             raise ValueError(f"compatible=True has types guessed from a CSV: the file is `{download.file_name}`")
-        return _frame_of(download, path, dtype_backend, decimals, compatible)
+        return _frames.frame_of(download, path, dtype_backend, decimals, compatible)
 
     def reports(self, *, timeout: float | None = None) -> list[dict[str, Any]]:
         """Returns the reports that this key may run, with their filters."""
-        reports: list[dict[str, Any]] = self._jobs.get("/queries.json", "list of reports", Deadline(timeout))
+        reports: list[dict[str, Any]] = self._jobs.get("/queries.json", "list of reports", Deadline(timeout), has=None)
         return reports
 
     def feed_url(
@@ -316,7 +316,9 @@ class HolisticsAPI:
         about = f"report `{report_id}`"
         # Sent once: each that arrives makes a link.
         deadline = Deadline(timeout)
-        feed = self._jobs.http.json("POST", "/feeds.json", json=asked, about=about, deadline=deadline, attempts=1)
+        feed = self._jobs.http.json(
+            "POST", "/feeds.json", json=asked, about=about, deadline=deadline, attempts=1, has=("url",)
+        )
         return str(feed["url"])
 
     def cancel(self, job_id: Id, *, timeout: float | None = None) -> None:
@@ -328,14 +330,26 @@ class HolisticsAPI:
         job: dict[str, Any] = self._jobs.get(f"/jobs/{part(job_id)}.json", f"job {job_id}", Deadline(timeout))
         return job
 
-    def jobs(self, *, timeout: float | None = None, **choice: Any) -> list[dict[str, Any]]:
-        """Returns the newest 25 jobs of the key's user.
+    def jobs(
+        self,
+        *,
+        status: str | None = None,
+        source_type: Literal["QueryReport", "DataImport"] | None = None,
+        source_id: Id | None = None,
+        page_size: int | None = None,
+        page: int | None = None,
+        timeout: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """Returns the newest jobs of the key's user, 25 unless `page_size` says how many.
 
         Args:
-            choice: `status`, `source_type` and `source_id` choose jobs; `page_size` and `page` choose others.
+            status: Such as `running` or `failure`.
+            source_id: The report or the import, whichever `source_type` says.
+            page: From 1; later ones are of older jobs.
         """
-        params = {f"_{name}" if name in ("page", "page_size") else name: value for name, value in choice.items()}
-        jobs: list[dict[str, Any]] = self._jobs.get("/jobs.json", "list of jobs", Deadline(timeout), **params)
+        choice: dict[str, Any] = {"status": status, "source_type": source_type, "source_id": source_id}
+        choice |= {"_page_size": page_size, "_page": page}
+        jobs: list[dict[str, Any]] = self._jobs.get("/jobs.json", "list of jobs", Deadline(timeout), has=None, **choice)
         return jobs
 
     def logs(self, job_id: Id, *, timeout: float | None = None) -> list[dict[str, Any]]:
@@ -387,25 +401,6 @@ class HolisticsAPI:
         return _frames.to_frame(table, dtype_backend, decimals)
 
 
-def _check_format(format: str | None) -> None:
-    if format not in (None, *FORMATS):
-        raise ValueError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
-
-
-def _format_of(path: PathText) -> Any:
-    ending = os.path.splitext(path)[1]
-    if ending and ending[1:].lower() not in FORMATS:
-        raise ValueError(f"`{ending}` names no format of files: give format, which is one of {', '.join(FORMATS)}")
-    return ending[1:].lower() or "csv"
-
-
-def _frame_of(
-    download: Download, path: PathText | None, dtype_backend: str, decimals: str, compatible: bool
-) -> pd.DataFrame:
-    """Reads a file that a job made, through the disk if it is to be kept."""
-    kept = keep(download, path)
-    if compatible or not download.manifest:
-        return _frames.read_guessed(kept)
-    table = _frames.read_table(kept, download.file_name, download.manifest["columns"])
-    download.finish(table.num_rows)
-    return _frames.to_frame(table, dtype_backend, decimals)
+def _check_count(name: str, count: int | None) -> None:
+    if count is not None and int(count) < 1:
+        raise ValueError(f"{name} must be a whole number from 1, got {count!r}")

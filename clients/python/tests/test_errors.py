@@ -152,6 +152,14 @@ def test_a_proxys_page_is_no_answer(far, proxy, part):
     assert_one_line(problem, "a web page instead of data (status 200)")
 
 
+@pytest.mark.parametrize("part", ["submit_export", "get_export_results", "/queries.json"])
+def test_json_of_something_else_is_no_answer(far, proxy, part):
+    proxy.next(part, reply(200, b'{"hello": 1}', Content_Type="application/json"))
+    with pytest.raises(UnexpectedAnswer) as problem:
+        far.reports() if part == "/queries.json" else far.query(12)
+    assert_one_line(problem, "JSON of another kind instead of data (status 200)")
+
+
 @pytest.mark.parametrize("part", ["submit_export", "get_export_results", "/exports/download"])
 def test_a_redirect_to_a_log_in_page(far, proxy, part):
     log_in = reply(302, Location="/login?next=x")

@@ -261,6 +261,11 @@ def test_a_page_is_a_page(api):
     with pytest.raises(ValueError, match="a page can be"):
         api.export_data(7, page_size=1, format="parquet")
     assert list(api.export_data(7, page=2)["id"]) == list(range(25, 50))
+    jobs = len(api.jobs(page_size=1000))
+    for wrong in ({"page": 0}, {"page_size": -1}):
+        with pytest.raises(ValueError, match="must be a whole number from 1, got"):
+            api.export_data(7, **wrong)
+    assert len(api.jobs(page_size=1000)) == jobs
 
 
 @pytest.mark.parametrize("report", [1, 9, 12])

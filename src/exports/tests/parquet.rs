@@ -62,10 +62,10 @@ print([file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)])
 reader = pyarrow.ipc.open_stream(path)
 batches = list(reader)
 assert [n for batch in batches for n in batch['n'].to_pylist()] == list(range(400000))
-print([batch.num_rows for batch in batches])
+print({batch.num_rows for batch in batches[:-1]}, batches[-1].num_rows)
 ";
     if let Some(printed) = pyarrow(Format::Arrow, &file_of(Format::Arrow, &batches, 2), script) {
-        assert_eq!(printed, "[66000, 66000, 66000, 66000, 66000, 66000, 4000]\n");
+        assert_eq!(printed, "{18000} 4000\n");
     }
 }
 

@@ -1,0 +1,60 @@
+//! Words for what goes wrong between a command and a server.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+/// Why a server cannot be reached. That it speaks TLS may have been guessed.
+pub(super) fn why_unreachable(
+    host: &str,
+    is_guessed: bool,
+    timeout: Duration,
+    error: &ureq::Error,
+) -> String {
+    let words = error.to_string();
+    let kind = match error {
+        ureq::Error::Io(error) => Some(error.kind()),
+        _ => None,
+    };
+    if matches!(error, ureq::Error::Timeout(_)) {
+        let timeout = humantime::format_duration(timeout);
+        return format!("{host} did not answer within {timeout} (`--timeout` allows more)");
+    }
+    if words.contains("invalid peer certificate") {
+        return format!(
+            "the certificate of {host} is not trusted: {words}; SSL_CERT_FILE names a file of those that are"
+        );
+    }
+    let why = if matches!(error, ureq::Error::HostNotFound) || words.contains("failed to lookup address") {
+        "there is no host of this name, or no network to ask for it"
+    } else if words.contains("InvalidContentType") {
+        "what answers there does not speak https; an address of plain http begins with http://"
+    } else if kind == Some(ErrorKind::ConnectionRefused) {
+        "the connection is refused; is the server running, and the port right?"
+    } else if kind == Some(ErrorKind::ConnectionReset) && host.starts_with("http:") {
+        "the connection broke off; is it https:// that it speaks?"
+    } else if is_guessed {
+        return format!("cannot reach {host}: {words}; is it http:// that it speaks?");
+    } else {
+        words.as_str()
+    };
+    format!("cannot reach {host}: {why}")
+}
+
+/// What a path is of: `/jobs/9/logs.json?last_id=0` is of job 9, and so is what has `job_id=9`.
+pub(super) fn thing_at(path: &str) -> String {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    if let Some(id) = query.split('&').find_map(|param| param.strip_prefix("job_id=")) {
+        return format!("job {id}");
+    }
+    let mut parts = path.trim_start_matches('/').split('/');
+    let (kind, id) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let kind = match kind {
+        "queries" => "report".to_owned(),
+        kind => kind.trim_end_matches('s').replace('_', " "),
+    };
+    let id = id.trim_end_matches(".json");
+    match id.parse::<u64>() {
+        Ok(id) => format!("{kind} {id}"),
+        Err(_) => format!("such {kind}"),
+    }
+}
