@@ -24,10 +24,10 @@ use crate::error::ErrorCode;
 use crate::error::Result;
 
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
-/// How long a busy server is left alone at least, from when on that is told, and how long one request may wait for it:
-/// a key that may be used so many times a minute waits for less than one.
+/// How long a busy server is left alone at least, after which wait that is told, and how long one request may wait
+/// for it: a key that may be used so many times a minute waits for less than one.
 const BUSY_PAUSE_MIN: Duration = Duration::from_millis(100);
-const BUSY_PAUSE_TOLD: Duration = Duration::from_secs(5);
+const BUSY_WAIT_TOLD: Duration = Duration::from_secs(4);
 const BUSY_WAIT_MAX: Duration = Duration::from_mins(5);
 /// How much of an address is shown.
 const ADDRESS_CHARS_MAX: usize = 100;
@@ -52,6 +52,8 @@ pub(super) struct Client {
     key_hint: &'static str,
     /// How long it may be silent.
     timeout: Duration,
+    /// How long one request may wait for a server that has too much to do.
+    patience: Duration,
 }
 
 /// Where a host without a scheme is: behind https.
@@ -97,6 +99,7 @@ impl Client {
             key: key.to_owned(),
             key_hint: "`holistics login` again",
             timeout,
+            patience: BUSY_WAIT_MAX,
         })
     }
 
@@ -106,9 +109,14 @@ impl Client {
         self
     }
 
-    /// The same server, which has to be quicker.
+    /// The same server, for which nobody waits longer than this.
     pub(super) fn with_timeout(&self, timeout: Duration) -> Result<Self> {
-        Self::new(&self.host, &self.key, timeout)
+        let timeout = timeout.min(self.timeout);
+        let client = Self::new(&self.host, &self.key, timeout)?;
+        Ok(Self {
+            patience: timeout,
+            ..client
+        })
     }
 
     pub(super) fn url(&self, path: &str) -> String {
@@ -131,19 +139,21 @@ impl Client {
     ) -> Result<Response<Body>> {
         let mut waited = Duration::ZERO;
         loop {
-            let response = ask().map_err(|error| self.unreachable(&error))?;
+            let mut response = ask().map_err(|error| self.unreachable(&error))?;
             let after = busy_pause(&response);
-            if response.status() != 429 || waited.saturating_add(after) > BUSY_WAIT_MAX {
+            let until = waited.saturating_add(after);
+            if response.status() != 429 || until > self.patience {
                 return Ok(response);
             }
-            if after >= BUSY_PAUSE_TOLD {
+            // Once is enough.
+            if (waited..until).contains(&BUSY_WAIT_TOLD) {
+                let told = read_text(&mut response).unwrap_or_default();
+                let told = told_of(&told).unwrap_or_else(|| "too much to do".to_owned());
                 let (host, after) = (&self.shown, humantime::format_duration(after));
-                say_note(&format!(
-                    "note: {host} is asked too often, and may be asked again in {after}"
-                ));
+                say_note(&format!("note: {told}: {host} is asked again in {after}"));
             }
             thread::sleep(after);
-            waited += after;
+            waited = until;
         }
     }
 
@@ -281,10 +291,7 @@ impl Client {
         let is_line = header("content-type").is_some_and(|content| content.starts_with("text/plain"))
             && !(502..=504).contains(&status)
             && text.lines().count() == 1;
-        let told = match serde_json::from_str::<Errors>(text) {
-            Ok(told) => Some(told.errors.join("; ")),
-            Err(_) => is_line.then(|| text.trim().to_owned()),
-        };
+        let told = told_of(text).or_else(|| is_line.then(|| text.trim().to_owned()));
         let Some(told) = told else {
             let message =
                 format!("{host} answered {status} like no holistics server: is a proxy in between?");
@@ -303,8 +310,9 @@ impl Client {
         };
         let message = match code {
             ErrorCode::NotFound => {
-                let thing = thing_at(path);
-                format!("{told}: {host} has no {thing}, or shows it to others alone")
+                let thing = thing_at(path).map(|thing| format!("no {thing}"));
+                let thing = thing.as_deref().unwrap_or("none");
+                format!("{told}: {host} has {thing}, or shows it to others alone")
             }
             ErrorCode::Unauthorized => {
                 format!("{told}: {host} does not take this key; {}", self.key_hint)
@@ -324,6 +332,12 @@ impl Client {
         let status = response.status().as_u16();
         Ok((status, read_text(&mut response)?))
     }
+}
+
+/// What a server of ours says of a request that it refuses.
+fn told_of(text: &str) -> Option<String> {
+    let told: Errors = serde_json::from_str(text).ok()?;
+    Some(told.errors.join("; "))
 }
 
 /// After how long a server that is asked too often may be asked again.

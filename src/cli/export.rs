@@ -23,8 +23,8 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::plural::plural;
 
-/// What standard output is called.
-const STANDARD_OUTPUT: &str = "-";
+/// What standard output is called: as a path it may lead to a file, which is not to be replaced.
+const STANDARD_OUTPUTS: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
 pub(super) const FORMATS: [&str; 6] = ["csv", "json", "xlsx", "ndjson", "parquet", "arrow"];
 
 #[derive(Args)]
@@ -77,15 +77,21 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
             args.output.display()
         ));
     }
-    let output = Some(args.output.as_path()).filter(|path| *path != Path::new(STANDARD_OUTPUT));
+    let output = Some(args.output.as_path()).filter(|path| !is_standard(path));
     if let Some(path) = output {
         check_place(path)?;
+    }
+    let csv_profile = args.csv_profile.as_deref().or(args.server.csv_profile());
+    if let Some(profile) = csv_profile.filter(|_| format != "csv") {
+        return Err(Error::invalid(format!(
+            "`{profile}` is a profile of CSV files, and this one is {format}"
+        )));
     }
     let export = Export {
         report: &args.report,
         format: &format,
         filters: &args.filters,
-        csv_profile: args.csv_profile.as_deref().or(args.server.csv_profile()),
+        csv_profile,
         truncate: args.truncate,
         output,
     };
@@ -144,6 +150,10 @@ impl Export<'_> {
     }
 }
 
+fn is_standard(path: &Path) -> bool {
+    STANDARD_OUTPUTS.iter().any(|name| path == Path::new(name))
+}
+
 fn ending_of(path: &Path) -> String {
     let ending = path.extension().and_then(|ending| ending.to_str());
     ending.unwrap_or_default().to_lowercase()
@@ -156,6 +166,10 @@ fn format_of(args: &ExportArgs) -> Result<String> {
     let ending = ending_of(&args.output);
     match FORMATS.contains(&ending.as_str()) {
         true => Ok(ending),
+        false if is_standard(&args.output) => Err(Error::invalid(format!(
+            "standard output does not say its format: add --format (one of {})",
+            FORMATS.join(", ")
+        ))),
         false => Err(Error::invalid(format!(
             "`{}` does not say its format: name it like report.csv, or add --format (one of {})",
             args.output.display(),
@@ -178,7 +192,9 @@ fn check_place(path: &Path) -> Result<()> {
                 path.display()
             )))
         }
-        _ if path.is_dir() => Err(Error::invalid(format!("`{}` is a folder", path.display()))),
+        _ if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
+            Err(Error::invalid(format!("`{}` is a folder", path.display())))
+        }
         _ if path.as_os_str().as_encoded_bytes().contains(&b'\\') && !cfg!(windows) => {
             Err(Error::invalid(format!(
                 "`{}` is written like a path of Windows: here it is / that parts folders",

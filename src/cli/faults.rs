@@ -41,20 +41,16 @@ pub(super) fn why_unreachable(
 }
 
 /// What a path is of: `/jobs/9/logs.json?last_id=0` is of job 9, and so is what has `job_id=9`.
-pub(super) fn thing_at(path: &str) -> String {
+pub(super) fn thing_at(path: &str) -> Option<String> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     if let Some(id) = query.split('&').find_map(|param| param.strip_prefix("job_id=")) {
-        return format!("job {id}");
+        return Some(format!("job {id}"));
     }
     let mut parts = path.trim_start_matches('/').split('/');
-    let (kind, id) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let kind = match kind {
-        "queries" => "report".to_owned(),
-        kind => kind.trim_end_matches('s').replace('_', " "),
-    };
-    let id = id.trim_end_matches(".json");
-    match id.parse::<u64>() {
-        Ok(id) => format!("{kind} {id}"),
-        Err(_) => format!("such {kind}"),
-    }
+    let (kind, id) = (parts.next()?, parts.next()?.trim_end_matches(".json"));
+    let id: u64 = id.parse().ok()?;
+    Some(match kind {
+        "queries" => format!("report {id}"),
+        kind => format!("{} {id}", kind.trim_end_matches('s').replace('_', " ")),
+    })
 }

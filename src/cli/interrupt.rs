@@ -66,7 +66,9 @@ impl Interrupt {
     pub(super) fn give_up(&self, client: &Client) {
         if let Some(id) = self.lock().job_id.take() {
             // It ends by itself at worst.
-            let _ = cancel(client, id);
+            let _ = client
+                .with_timeout(CANCEL_TIMEOUT)
+                .and_then(|client| cancel(&client, id));
         }
     }
 

@@ -133,7 +133,14 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
                     }
                     return Ok(());
                 }
+                let is_new = !args.data.is_there();
                 let store = args.data.open_or_make().await?;
+                if is_new {
+                    say_note(&format!(
+                        "note: `{}` is a new data folder",
+                        args.data.folder().display()
+                    ));
+                }
                 let lines = apply(&store, &reports, dry_run).await?;
                 store.close().await;
                 for line in lines {
@@ -163,7 +170,10 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
 
 /// Who is logged in to a server and names no folder may mean either.
 fn say_where(data: &DataArgs, server: &ServerArgs) -> Result<()> {
-    let Some(host) = server.logged_in_to()?.filter(|_| !data.is_named()) else {
+    if data.is_named() {
+        return Ok(());
+    }
+    let Some(host) = server.logged_in_to()? else {
         return Ok(());
     };
     let folder = data.folder().display();
@@ -208,6 +218,10 @@ pub(super) fn read_folder(dir: &Path) -> Result<Vec<Report>> {
 pub(super) fn read_files(dir: &Path) -> Result<Vec<(String, String)>> {
     let unreadable =
         |path: &Path, error| Error::invalid(format!("cannot read `{}`: {error}", path.display()));
+    if dir.is_file() {
+        let message = format!("`{}` is a file: name the folder that it is in", dir.display());
+        return Err(Error::invalid(message));
+    }
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).map_err(|error| unreadable(dir, error))? {
         let path = entry?.path();

@@ -167,7 +167,13 @@ pub(super) fn wait(
     follow: Option<&mut Follow>,
 ) -> Result<String> {
     let done = poll_until_done(client, job_id, poll, bar, follow);
-    interrupt.job_is_over();
+    match &done {
+        // It may not be over, but nobody will know.
+        Err(error) if [ErrorCode::Busy, ErrorCode::Unreachable].contains(&error.code) => {
+            interrupt.give_up(client);
+        }
+        _ => interrupt.job_is_over(),
+    }
     done
 }
 

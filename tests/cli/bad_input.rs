@@ -221,11 +221,15 @@ fn server_that_is_busy_is_asked_again() {
     });
     export_fails(&busy, &[], &[], 1, "too many: ");
     export_fails(&busy, &[], &[], 1, " may be asked again in 1h");
-    // Nor is a job asked for again that was submitted before.
+    // Nor is a job asked for again that was submitted before; it is stopped.
     static POLLS: AtomicUsize = AtomicUsize::new(0);
+    static CANCELS: AtomicUsize = AtomicUsize::new(0);
     let later = something_that_answers(|path, _| match path {
         path if path.contains("submit_export") => response("200 OK", r#"{"status":"created","job_id":1}"#),
-        path if path.contains("cancel") => response("200 OK", r#"{"status":"OK"}"#),
+        path if path.contains("cancel") => {
+            CANCELS.fetch_add(1, Ordering::Relaxed);
+            response("200 OK", r#"{"status":"OK"}"#)
+        }
         path => {
             POLLS.fetch_add(usize::from(path.contains("get_export")), Ordering::Relaxed);
             response(
@@ -236,6 +240,7 @@ fn server_that_is_busy_is_asked_again() {
     });
     export_fails(&later, &[], &[], 1, "may be asked again in 1h");
     assert_eq!(POLLS.load(Ordering::Relaxed), 1);
+    assert_eq!(CANCELS.load(Ordering::Relaxed), 1);
 }
 
 #[test]

@@ -347,14 +347,15 @@ fn export_writes_whole_files_and_leaves_no_half_ones() {
     .unwrap();
     apply(&reports, folder.path());
     let server = Server::start(folder.path(), &[]);
-    let run = |arguments: &[&str]| {
-        Command::new(BINARY)
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(BINARY);
+        command
             .args(arguments)
             .env("HOME", folder.path())
-            .env("HOLISTICS_HOST", &server.host)
-            .output()
-            .unwrap()
+            .env("HOLISTICS_HOST", &server.host);
+        command
     };
+    let run = |arguments: &[&str]| command(arguments).output().unwrap();
     let out = folder.path().join("out put 🙂");
     fs::create_dir(&out).unwrap();
     let file = |name: &str| out.join(name).to_str().unwrap().to_owned();
@@ -415,6 +416,18 @@ fn export_writes_whole_files_and_leaves_no_half_ones() {
             vec!["export", "1", "-o", "/dev/full", "--format", "csv"],
             "cannot write",
         ),
+        (
+            vec!["export", "1", "-o", &file("d/"), "--format", "csv"],
+            "is a folder",
+        ),
+        (
+            vec!["export", "1", "-o", "/dev/stdout"],
+            "standard output does not say its format",
+        ),
+        (
+            vec!["export", "1", "-o", &file("d.xlsx"), "--csv-profile", "excel"],
+            "`excel` is a profile of CSV files, and this one is xlsx",
+        ),
     ] {
         let output = run(&arguments);
         assert!(!output.status.success(), "{arguments:?}");
@@ -430,6 +443,24 @@ fn export_writes_whole_files_and_leaves_no_half_ones() {
         .collect();
     left.sort();
     assert_eq!(left, ["a.csv", "b.NDJSON", "c.csv"]);
+
+    // Standard output by whichever name goes on where it is, even if it is a file.
+    let whole = file("whole.csv");
+    fs::write(&whole, "first\n").unwrap();
+    let stdout_file = fs::File::options().append(true).open(&whole).unwrap();
+    let arguments = [
+        "export",
+        "2",
+        "-o",
+        "/dev/stdout",
+        "--format",
+        "ndjson",
+        "--filter",
+        "ids=4",
+    ];
+    let written = command(&arguments).stdout(stdout_file).status().unwrap();
+    assert!(written.success());
+    assert_eq!(fs::read_to_string(&whole).unwrap(), "first\n{\"n\":4}\n");
 
     let jobs = stdout(&run(&["jobs", "list", "--status", "failure"]));
     assert!(jobs.contains("| failure | export | Three |"), "{jobs}");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -402,5 +403,5 @@ class HolisticsAPI:
 
 
 def _check_count(name: str, count: int | None) -> None:
-    if count is not None and int(count) < 1:
+    if count is not None and not re.fullmatch("0*[1-9][0-9]*", str(count)):
         raise ValueError(f"{name} must be a whole number from 1, got {count!r}")

@@ -262,7 +262,7 @@ def test_a_page_is_a_page(api):
         api.export_data(7, page_size=1, format="parquet")
     assert list(api.export_data(7, page=2)["id"]) == list(range(25, 50))
     jobs = len(api.jobs(page_size=1000))
-    for wrong in ({"page": 0}, {"page_size": -1}):
+    for wrong in ({"page": 0}, {"page_size": -1}, {"page": 1.5}, {"page": True}):
         with pytest.raises(ValueError, match="must be a whole number from 1, got"):
             api.export_data(7, **wrong)
     assert len(api.jobs(page_size=1000)) == jobs
