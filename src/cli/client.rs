@@ -67,7 +67,9 @@ pub(super) fn address(host: &str) -> Result<Url> {
         ["http", "https"].contains(&url.scheme()) && url.query().is_none() && url.fragment().is_none()
     };
     let url = url.ok().filter(is_address);
-    url.ok_or_else(|| Error::must_be("--host", "an address like https://reports.example.com", given))
+    // What is before an @ may be a password.
+    let shown = given.rsplit('@').next().unwrap_or_default();
+    url.ok_or_else(|| Error::must_be("--host", "an address like https://reports.example.com", shown))
 }
 
 /// An address without the user and the password that may be in it.
@@ -117,6 +119,11 @@ impl Client {
             patience: timeout,
             ..client
         })
+    }
+
+    /// Where it is, without a password.
+    pub(super) fn shown(&self) -> &str {
+        &self.shown
     }
 
     pub(super) fn url(&self, path: &str) -> String {

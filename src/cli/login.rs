@@ -141,7 +141,7 @@ pub(super) fn whoami(args: &WhoamiArgs) -> Result<()> {
             me["id"],
             text(&me["role"])
         ),
-        format!("server: {} (profile {})", client.url(""), args.server.profile()),
+        format!("server: {} (profile {})", client.shown(), args.server.profile()),
         format!("key: {} {}", key["id"], text(&key["name"]))
             .trim_end()
             .to_owned(),

@@ -176,19 +176,10 @@ fn say_where(data: &DataArgs, server: &ServerArgs) -> Result<()> {
     let Some(host) = server.logged_in_to()? else {
         return Ok(());
     };
-    let folder = data.folder().display();
-    let how = format!(
-        "--profile {} brings reports to {host}, where you are logged in",
-        server.profile()
-    );
-    match data.is_there() {
-        true => say_note(&format!("note: this is of the data folder `{folder}`; {how}")),
-        false => {
-            return Err(Error::invalid(format!(
-                "there is no data folder `{folder}` here: {how}; --data-dir {folder} makes that folder"
-            )));
-        }
-    }
+    let (folder, profile) = (data.folder().display(), server.profile());
+    say_note(&format!(
+        "note: this is of the data folder `{folder}`; --profile {profile} brings reports to {host}, where you are logged in"
+    ));
     Ok(())
 }
 

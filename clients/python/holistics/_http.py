@@ -234,11 +234,12 @@ def unexpected(answer: requests.Response) -> UnexpectedAnswer:
     _forget_key(answer)
     kind = answer.headers.get("Content-Type", "something").split(";")[0]
     kind = {"text/html": "a web page", "application/json": "JSON of another kind"}.get(kind, kind)
-    host = urlsplit(answer.url).netloc
+    host = urlsplit(answer.url).netloc.rpartition("@")[2]
     if answer.is_redirect:
         goal = urlsplit(urljoin(answer.url, answer.headers["Location"]))
+        place = f"{goal.scheme}://{goal.netloc.rpartition('@')[2]}{goal.path}"
         return UnexpectedAnswer(
-            f"{host} redirects to {goal.scheme}://{goal.netloc}{goal.path}: a log-in page, or the address to use?",
+            f"{host} redirects to {place}: a log-in page, or the address to use?",
             response=answer,
         )
     return UnexpectedAnswer(

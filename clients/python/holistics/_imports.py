@@ -180,7 +180,7 @@ def _written(array: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str | None]:
     if kinds.is_floating(arrow_type):
         return _doubles(array), "double"
     if kinds.is_decimal(arrow_type):
-        return _decimals(array), f"decimal({arrow_type.precision},{max(arrow_type.scale, 0)})"
+        return _decimals(array), f"decimal({_digits(arrow_type)},{max(arrow_type.scale, 0)})"
     if kinds.is_date(arrow_type):
         return array.cast(pa.date32()), "date"
     if kinds.is_timestamp(arrow_type):
@@ -202,11 +202,17 @@ def _doubles(array: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _decimals(array: pa.ChunkedArray) -> pa.ChunkedArray:
-    if array.type.precision > DIGITS_MAX:
-        raise ValueError(f"it needs {array.type.precision} digits, and a decimal has {DIGITS_MAX}: make texts of it")
+    if _digits(array.type) > DIGITS_MAX:
+        raise ValueError(f"it needs {_digits(array.type)} digits, and a decimal has {DIGITS_MAX}: make texts of it")
     texts = array.cast(pa.string())
     is_plain = not pc.any(pc.match_substring(texts, "E")).as_py()
     return texts if is_plain else _as_texts(array, "{:f}".format)
+
+
+def _digits(decimals: pa.DataType) -> int:
+    """How many digits a number has that is written out: a scale below zero means zeros at its end."""
+    digits: int = decimals.precision - min(decimals.scale, 0)
+    return digits
 
 
 def _as_texts(array: pa.ChunkedArray, text: Callable[[Any], str]) -> pa.ChunkedArray:

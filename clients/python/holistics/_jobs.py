@@ -127,8 +127,13 @@ class Jobs:
         job: Job | None = None
         # A submit that was interrupted may have been accepted all the same: sent again, it says which job it is.
         with self.cancelling(lambda last: job or self._submit(order, last, not order.is_lenient)):
-            job = self.submit(order, deadline)
-            self.wait(job, deadline, polls, begins=begins)
+            job = begun = self.submit(order, deadline)
+            try:
+                self.wait(job, deadline, polls, begins=begins)
+            except ApiError:
+                # It may go on, but nobody will know.
+                self._give_up(lambda _: begun)
+                raise
         return job
 
     def submit(self, order: Order, deadline: Deadline) -> Job:

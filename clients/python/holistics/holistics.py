@@ -93,8 +93,10 @@ class HolisticsAPI:
 
         Intervals, for which Polars has no type, are the text that files have.
         """
-        import polars
-
+        try:
+            import polars
+        except ImportError:
+            raise ImportError("to_polars needs Polars: pip install polars") from None
         table = self.to_arrow(report_id, filters, truncate=truncate, timeout=timeout)
         frame = polars.from_arrow(_frames.for_polars(table))
         assert isinstance(frame, polars.DataFrame)

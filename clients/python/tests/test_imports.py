@@ -100,6 +100,7 @@ def test_an_upload_that_is_interrupted_is_no_table(far, proxy, api, control_c, t
     [
         ([Decimal("1E-7"), Decimal("1.5"), Decimal("NaN")], "decimal(8,7)", ["0.0000001", "1.5000000", None]),
         ([Decimal("1E+7")], "decimal(8,0)", ["10000000"]),
+        (pd.array([Decimal("1E+7")], pd.ArrowDtype(pa.decimal128(1, -7))), "decimal(8,0)", ["10000000"]),
         ([-0.0, 0.1, 1e22, float("nan")], "double", ["-0.0", "0.1", "1e+22", None]),
         (pd.array([2**63, None], "UInt64"), "decimal(20,0)", ["9223372036854775808", None]),
         (pd.to_timedelta(["1 day 02:03:04.000000005", "-1s", None]), "text", ["26:03:04.000000005", "-00:00:01", None]),
