@@ -55,10 +55,11 @@ pub(super) fn source_id(client: &Client, given: &str) -> Result<i64> {
     let found = sources.iter().find(|source| source.name == given);
     found.map(|source| source.id).ok_or_else(|| {
         let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
-        let message = format!(
-            "there is no data source `{given}` that you may import to; there are {}",
-            names.join(", ")
-        );
+        let there = match names.is_empty() {
+            true => "there is none that you may see".to_owned(),
+            false => format!("there are {}", names.join(", ")),
+        };
+        let message = format!("there is no data source `{given}`; {there}");
         Error::new(ErrorCode::NotFound, message)
     })
 }

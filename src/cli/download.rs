@@ -298,6 +298,12 @@ impl Download<'_> {
                             .to_owned(),
                     ));
                 }
+                // A server that is being restarted, behind a proxy.
+                (502..=504, _) if breaks < BREAKS_MAX => {
+                    breaks += 1;
+                    thread::sleep(Duration::from_millis(200) * breaks);
+                    continue;
+                }
                 (status, _) => {
                     return Err(incomplete(format!(
                         "the file cannot be fetched any more: the server answered {status}"

@@ -73,7 +73,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let ending = ending_of(&args.output);
     if ending != format && FORMATS.contains(&ending.as_str()) {
         say_note(&format!(
-            "note: `{}` is a {format} file, as --format says",
+            "note: `{}` holds {format}, as --format says",
             args.output.display()
         ));
     }

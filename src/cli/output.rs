@@ -117,7 +117,7 @@ pub(super) fn say_note(note: &str) {
         let _ = terminal.clear_line();
     }
     match is_json() {
-        true => eprintln!("{}", json!({"note": note})),
+        true => eprintln!("{}", json!({"note": note.strip_prefix("note: ").unwrap_or(note)})),
         false => eprintln!("{}", shown(note)),
     }
 }

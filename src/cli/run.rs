@@ -255,8 +255,8 @@ fn show_paged(lines: &[String], interrupt: &Interrupt) -> Result<()> {
     }
     let ended = process.wait().map_err(Error::internal)?;
     match ended.code() {
-        // What a shell says of a program that is not there.
-        Some(127) => print_all(),
+        // What a shell says of a program that cannot be run, or is not there.
+        Some(126 | 127) => print_all(),
         _ => Ok(()),
     }
 }

@@ -11,10 +11,12 @@ use crate::arrow_types::cast_batch;
 use crate::arrow_types::changed_schema;
 use crate::error::Result;
 
-/// Enumerations become plain text, at any depth: a stored result has one dictionary a column or none.
+/// At any depth, enumerations become plain text, since a stored result has one dictionary a column or none, and views
+/// of bytes the bytes: a part of a batch would be stored with all that the whole has.
 pub(super) fn plain_schema(schema: &Schema) -> Schema {
     changed_schema(schema, |data_type| match data_type {
         DataType::Dictionary(_, values) => Some(values.as_ref().clone()),
+        DataType::BinaryView => Some(DataType::Binary),
         _ => None,
     })
 }

@@ -52,6 +52,9 @@ pub(crate) struct Manifest {
     sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     file_name: Option<String>,
+    /// How the file was asked for, where that is not as usual: `profile`, `delimiter` and `null` of CSV, `compress`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    options: Option<serde_json::Value>,
     /// Names and types of the columns.
     columns: serde_json::Value,
     /// How long the query ran, with its rows on their way, in seconds.
@@ -101,7 +104,11 @@ pub(crate) async fn get_manifest(
     app.store.sync().await?;
     let sha256 = sha256(&app, &job, &result, export.as_ref()).await?;
     let source = app.store.source(job.source_id).await?;
-    let parsed = |text: &str| serde_json::from_str(text).map_err(Error::internal);
+    let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).map_err(Error::internal);
+    let options = export
+        .as_ref()
+        .map(|export| parsed(&export.options))
+        .transpose()?;
     Ok(Json(Manifest {
         job_id,
         report_id: job.report_id,
@@ -113,6 +120,7 @@ pub(crate) async fn get_manifest(
         bytes: export.as_ref().map_or(result.bytes, |export| export.bytes),
         sha256,
         file_name: export.map(|export| export.file_name),
+        options: options.filter(|options| options.as_object().is_some_and(|options| !options.is_empty())),
         columns: parsed(result.columns.as_deref().unwrap_or("null"))?,
         engine_time: result.engine_us.map(|us| us as f64 / 1e6),
         created_at: iso_time(result.created_at),

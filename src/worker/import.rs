@@ -30,6 +30,7 @@ use crate::job::Job;
 use crate::kill_point::kill_point;
 use crate::objects::ObjectName;
 use crate::objects::ObjectWriter;
+use crate::plural::plural;
 use crate::store::logs::Level;
 use crate::worker::RETRY_EVERY;
 use crate::worker::Run;
@@ -88,9 +89,11 @@ impl Worker {
         })
         .await?;
         let (surveyed, report) = loaded?;
-        let mut lines = vec![match report.rows {
-            1 => format!("1 row is in {}", destination.shown()),
-            rows => format!("{rows} rows are in {}", destination.shown()),
+        let shown = destination.shown();
+        let mut lines = vec![match (report.rows, import.mode) {
+            (rows, Mode::Append) => format!("{} added to {shown}", plural(rows, "row")),
+            (1, _) => format!("1 row is in {shown}"),
+            (rows, _) => format!("{rows} rows are in {shown}"),
         }];
         if report.rejected > 0 {
             lines.push(format!(

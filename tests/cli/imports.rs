@@ -260,7 +260,7 @@ fn what_cannot_be_imported_is_said_on_standard_error() {
     let by_name = |name| imports.run(&[&["import", "csv", "-d", name], &people[..]].concat());
     let unnamed = by_name("warehous");
     assert!(
-        stderr(&unnamed).contains("no data source `warehous` that you may import to; there are warehouse"),
+        stderr(&unnamed).contains("no data source `warehous`; there are warehouse"),
         "{}",
         stderr(&unnamed)
     );

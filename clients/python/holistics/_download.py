@@ -104,7 +104,9 @@ class Download:
 
     @property
     def has_exact_frame(self) -> bool:
-        return self.file_name.endswith((".csv", ".parquet", ".arrow"))
+        options = self.manifest.get("options") or {}
+        is_plain = not {"profile", "delimiter", "null"} & set(options)  # Else texts may not be those of the data.
+        return self.file_name.endswith((".parquet", ".arrow")) or (is_plain and self.file_name.endswith(".csv"))
 
     def readable(self) -> bool:
         return True

@@ -13,7 +13,7 @@ import re
 import time
 from contextlib import suppress
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 import urllib3
@@ -76,7 +76,7 @@ class Http:
         url = url or os.environ.get("HOLISTICS_HOST") or DEFAULT_URL
         self.url = (url if "://" in url else "https://" + url).rstrip("/")
         parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_address(parts):
             raise ValueError(f"the address of the server must be like https://reports.example.com, got `{url}`")
         self.shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # Without a password.
         self.is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
@@ -303,6 +303,15 @@ def _is_lasting(failure: requests.exceptions.RequestException) -> bool:
 
 def _is_unknown_name(failure: requests.exceptions.RequestException) -> bool:
     return any(words in str(failure) for words in UNKNOWN_NAMES)
+
+
+def _is_address(parts: SplitResult) -> bool:
+    try:
+        is_port = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    is_plain = not parts.query and not parts.fragment
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_port and is_plain
 
 
 def _retry_after(answer: requests.Response) -> float:

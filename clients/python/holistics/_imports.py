@@ -72,7 +72,7 @@ def run_import(
     deadline: Deadline,
 ) -> ImportResult:
     """Imports a file or a frame into a table, and waits until it is there."""
-    source_id = source if isinstance(source, int) else _source_id(jobs, source, deadline)
+    source_id = int(source) if str(source).isdigit() else _source_id(jobs, str(source), deadline)
     with _upload_of(data, table, source_id, mode, schema, deadline) as upload:
         created = jobs.http.json(
             "POST",

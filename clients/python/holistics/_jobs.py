@@ -174,8 +174,10 @@ class Jobs:
         """Cancels a job that only this call knows of, so that it does not run on when the call is given up."""
         try:
             yield
-        except (KeyboardInterrupt, DeadlineExceeded):
-            self._give_up(find_job)
+        except BaseException as problem:
+            # What was refused, here or by the API, has no job that goes on.
+            if not isinstance(problem, (ApiError, JobFailed, ValueError, TypeError)):
+                self._give_up(find_job)
             raise
 
     def _give_up(self, find_job: Callable[[Deadline], Job]) -> None:
@@ -221,9 +223,10 @@ class Jobs:
                 if status == "already_existed":
                     job_id = str(answer["job_id"])  # Older servers send a joined job's polls elsewhere.
                 if progress.is_live:
-                    for line in self.logs(job_id, last_line, deadline):
-                        last_line = line["id"]
-                        progress.show(line["message"])
+                    with suppress(ApiError):  # They are but shown.
+                        for line in self.logs(job_id, last_line, deadline):
+                            last_line = line["id"]
+                            progress.show(line["message"])
                 # A server that does not know `_wait` has answered at once, and is not to be asked without a pause.
                 if time.monotonic() - asked_at < secs / 2:
                     deadline.sleep(pause)
@@ -271,7 +274,7 @@ class Jobs:
 
     def cancel(self, job_id: Id, deadline: Deadline, **params: str) -> None:
         path = f"/jobs/{part(job_id)}/cancel.json"
-        self.http.json("PUT", path, params=params, about=f"job {job_id}", deadline=deadline)
+        self.http.json("PUT", path, params=params, about=f"job {job_id}", deadline=deadline, has=("status",))
 
     def get(
         self,

@@ -13,6 +13,7 @@ import pytest
 from faults import alter, cut, head, in_chunks, reply, shorten, stall, until_it_closes
 
 from holistics import DeadlineExceeded, IncompleteResult
+from holistics._http import Deadline
 
 
 @pytest.fixture
@@ -63,6 +64,13 @@ def test_formats_without_an_exact_frame_are_for_files(api):
     api.get_export_results(job_id)
     with pytest.raises(ValueError, match="no exact frame"):
         api.download_results(job_id, "x.ndjson")
+    # Texts of these files are not those of the data.
+    for options in ("_profile=excel", "_null=NULL", "_delimiter=tab"):
+        about = {"about": "report", "deadline": Deadline(None)}
+        job = api._jobs.http.json("GET", f"/queries/12/submit_export.csv?{options}", **about)
+        api.get_export_results(job["job_id"])
+        with pytest.raises(ValueError, match="no exact frame"):
+            api.download_results(job["job_id"], "x.csv")
     assert os.listdir() == []
 
 

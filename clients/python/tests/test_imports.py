@@ -50,7 +50,8 @@ def test_a_frame_comes_back_as_it_was_imported(api):
         "share": "double",
     }
     assert any("4 rows" in message for message in result.messages)
-    api.import_csv(frame, "main.things", 1, mode="append")
+    added = api.import_csv(frame, "main.things", 1, mode="append")
+    assert any(message.endswith("added to `main.things`") for message in added.messages), added.messages
     with pytest.raises(JobFailed, match="mode is `fail`"):
         api.import_csv(frame, "things", "warehouse", mode="fail")
 
