@@ -1,6 +1,7 @@
 //! What jobs tell of themselves, and lists of them.
 
 use axum::http::Method;
+use bytesize::ByteSize;
 use serde_json::Value;
 use serde_json::json;
 
@@ -164,6 +165,24 @@ async fn events_come_as_they_happen_and_end_with_the_job() {
     assert!(!rest.text().contains("\"message\":\"queued\""), "{}", rest.text());
     assert!(rest.text().contains("done, 1 row"), "{}", rest.text());
     assert_eq!(app.get("/jobs/99/events").await.status, 404);
+}
+
+#[tokio::test]
+async fn bytes_are_stored_once() {
+    let app = TestApp::with_config(|config| config.warehouse_memory_max = ByteSize::gib(1)).await;
+    // Chunks of the engine of which each is stored in several batches, and compresses to about half.
+    app.report_sql(
+        "select array_to_string([md5((i * 625 + j)::varchar) for j in range(625)], '')::blob as b from range(1024) a(i)",
+    )
+    .await;
+    let query = app.submit("/queries/1/submit_query.json").await;
+    let export = app.submit("/queries/1/submit_export.arrow").await;
+    app.run_pending_jobs().await;
+    for (job, most) in [(query, 1_024 * 20_000), (export, 1_024 * 20_000 * 11 / 10)] {
+        let manifest = app.get(&format!("/jobs/{job}/manifest.json")).await.json();
+        let bytes = manifest["bytes"].as_i64().unwrap_or_default();
+        assert!((most / 2..most).contains(&bytes), "{manifest}");
+    }
 }
 
 #[tokio::test]
