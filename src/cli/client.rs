@@ -157,7 +157,7 @@ impl Client {
                 let told = read_text(&mut response).unwrap_or_default();
                 let told = told_of(&told).unwrap_or_else(|| "too much to do".to_owned());
                 let (host, after) = (&self.shown, humantime::format_duration(after));
-                say_note(&format!("note: {told}: {host} is asked again in {after}"));
+                say_note(&format!("{told}: {host} is asked again in {after}"));
             }
             thread::sleep(after);
             waited = until;

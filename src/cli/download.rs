@@ -62,7 +62,11 @@ pub(super) fn save_aside<T>(
     let unwritable = |error: io::Error| unwritable(&place, &error);
     if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         let device = File::options().write(true).open(path).map_err(unwritable)?;
-        return write(&mut Aside::new(device, None), &place);
+        let mut device = Aside {
+            file: device,
+            flusher: None,
+        };
+        return write(&mut device, &place);
     }
     let file = File::create_new(&aside).map_err(unwritable)?;
     interrupt.set_part(Some(aside.clone()));
@@ -71,7 +75,10 @@ pub(super) fn save_aside<T>(
         Ok(there) => file.set_permissions(there.permissions()),
         Err(_) => Ok(()),
     };
-    let mut file = Aside::new(file, Some(Flusher::default()));
+    let mut file = Aside {
+        file,
+        flusher: Some(Flusher::default()),
+    };
     let done = kept
         .map_err(unwritable)
         .and_then(|()| write(&mut file, &place))
@@ -87,20 +94,11 @@ pub(super) fn save_aside<T>(
 /// What is written of a file that is not in its place yet, or into a device.
 pub(super) struct Aside {
     file: File,
-    bytes: u64,
     /// Of a file alone.
     flusher: Option<Flusher>,
 }
 
 impl Aside {
-    fn new(file: File, flusher: Option<Flusher>) -> Self {
-        Self {
-            file,
-            bytes: 0,
-            flusher,
-        }
-    }
-
     /// All of it is on disk after that.
     fn finish(&mut self) -> io::Result<()> {
         if let Some(flusher) = &mut self.flusher {
@@ -113,9 +111,8 @@ impl Aside {
 impl Write for Aside {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
-        self.bytes += written as u64;
         if let Some(flusher) = &mut self.flusher {
-            flusher.wrote(&self.file, self.bytes)?;
+            flusher.wrote(&self.file, written)?;
         }
         Ok(written)
     }
@@ -279,15 +276,15 @@ impl Download<'_> {
     ) -> Result<()> {
         let mut breaks = 0;
         while arrived.bytes < manifest.bytes {
-            let mut answer = match self.client.get_part(link, arrived.bytes, &etag) {
-                Ok(answer) => answer,
-                Err(_) if breaks < BREAKS_MAX => {
-                    breaks += 1;
-                    thread::sleep(Duration::from_millis(200) * breaks);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
+            let answer = self.client.get_part(link, arrived.bytes, &etag);
+            // Or it is being restarted, behind a proxy.
+            let is_away = |answer: &Response<Body>| (502..=504).contains(&answer.status().as_u16());
+            if answer.as_ref().map_or(true, is_away) && breaks < BREAKS_MAX {
+                breaks += 1;
+                thread::sleep(Duration::from_millis(200) * breaks);
+                continue;
+            }
+            let mut answer = answer?;
             match (answer.status().as_u16(), arrived.bytes) {
                 (200, 0) | (206, 1..) => {}
                 // The job began again after its first bytes were here, and this is all of its other file.
@@ -297,12 +294,6 @@ impl Download<'_> {
                         "the job began again, and made another file than the one that was begun with"
                             .to_owned(),
                     ));
-                }
-                // A server that is being restarted, behind a proxy.
-                (502..=504, _) if breaks < BREAKS_MAX => {
-                    breaks += 1;
-                    thread::sleep(Duration::from_millis(200) * breaks);
-                    continue;
                 }
                 (status, _) => {
                     return Err(incomplete(format!(

@@ -73,7 +73,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
     let ending = ending_of(&args.output);
     if ending != format && FORMATS.contains(&ending.as_str()) {
         say_note(&format!(
-            "note: `{}` holds {format}, as --format says",
+            "`{}` holds {format}, as --format says",
             args.output.display()
         ));
     }
@@ -118,7 +118,7 @@ impl Export<'_> {
         bar.finish_and_clear();
         if manifest.truncated {
             say_note(&format!(
-                "note: the result has more rows than it may: these are the first {}",
+                "the result has more rows than it may: these are the first {}",
                 manifest.rows
             ));
         }

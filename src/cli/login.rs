@@ -154,20 +154,13 @@ pub(super) fn whoami(args: &WhoamiArgs) -> Result<()> {
         ("rate", &key["rate_max"], " requests a minute"),
         ("jobs", &key["jobs_max"], " at a time"),
     ];
-    let limits = limits.map(|(name, value, unit)| {
-        let text = match value {
-            Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
-            Value::Null => String::new(),
-            other => text(other),
-        };
-        (!text.is_empty()).then(|| format!("{name}: {text}{unit}"))
+    let limits = limits.into_iter().filter(|(_, value, _)| {
+        let is_empty = value.as_array().is_some_and(Vec::is_empty);
+        !value.is_null() && !is_empty
     });
+    let limits = limits.map(|(name, value, unit)| format!("{name}: {}{unit}", list(value, &text(value))));
     let pins = key["pins"].as_object().into_iter().flatten();
     let pins = pins.map(|(name, values)| format!("always: {name}={}", list(values, &text(values))));
-    let lines: Vec<String> = lines
-        .into_iter()
-        .chain(limits.into_iter().flatten())
-        .chain(pins)
-        .collect();
+    let lines: Vec<String> = lines.into_iter().chain(limits).chain(pins).collect();
     say_object(&me, &lines.join("\n"))
 }

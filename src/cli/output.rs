@@ -109,16 +109,21 @@ pub(super) fn say_error(error: &Error) {
     eprintln!("{word} {}", shown(&error.to_string()));
 }
 
-/// Says on standard error what is worth knowing beside the data.
+/// Says on standard error what is worth a thought.
 pub(super) fn say_note(note: &str) {
+    say_beside("note: ", note);
+}
+
+/// Says on standard error what goes with the data.
+pub(super) fn say_beside(word: &str, note: &str) {
     // Of what happens meanwhile there may be a line, which is drawn again.
     let terminal = console::Term::stderr();
     if terminal.is_term() {
         let _ = terminal.clear_line();
     }
     match is_json() {
-        true => eprintln!("{}", json!({"note": note.strip_prefix("note: ").unwrap_or(note)})),
-        false => eprintln!("{}", shown(note)),
+        true => eprintln!("{}", json!({"note": note})),
+        false => eprintln!("{word}{}", shown(note)),
     }
 }
 

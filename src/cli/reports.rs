@@ -126,18 +126,18 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
             Command::Apply { dir, dry_run } => {
                 say_where(&args.data, &args.server)?;
                 let reports = read_folder(&dir)?;
-                if dry_run && !args.data.is_there() {
+                let is_there = args.data.is_there();
+                if dry_run && !is_there {
                     check_sources(&reports, &[WAREHOUSE])?;
                     for Report { id, title, .. } in &reports {
                         say!("report {id} `{title}`: would be created");
                     }
                     return Ok(());
                 }
-                let is_new = !args.data.is_there();
                 let store = args.data.open_or_make().await?;
-                if is_new {
+                if !is_there {
                     say_note(&format!(
-                        "note: `{}` is a new data folder",
+                        "`{}` is a new data folder",
                         args.data.folder().display()
                     ));
                 }
@@ -178,7 +178,7 @@ fn say_where(data: &DataArgs, server: &ServerArgs) -> Result<()> {
     };
     let (folder, profile) = (data.folder().display(), server.profile());
     say_note(&format!(
-        "note: this is of the data folder `{folder}`; --profile {profile} brings reports to {host}, where you are logged in"
+        "this is of the data folder `{folder}`; --profile {profile} brings reports to {host}, where you are logged in"
     ));
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::cli::export::Export;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::is_json;
 use crate::cli::output::print;
-use crate::cli::output::say_note;
+use crate::cli::output::say_beside;
 use crate::cli::output::shown;
 use crate::cli::profile::ServerArgs;
 use crate::cli::submit::Submit;
@@ -131,7 +131,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
         for row in &page.values {
             say(csv_line(row.iter().map(Option::as_deref)))?;
         }
-        say_note(&page.told());
+        say_beside("", &page.told());
         return Ok(());
     }
     let manifest: Manifest = client.get_json(&format!("/jobs/{job_id}/manifest.json"))?;

@@ -13,17 +13,18 @@ const FLUSH_BYTES: u64 = 64 << 20;
 #[derive(Default)]
 pub(crate) struct Flusher {
     begun: Option<(SyncSender<()>, JoinHandle<io::Result<()>>)>,
-    /// How much had been written when it was last asked.
-    bytes: u64,
+    /// How much was written since it was last asked.
+    waiting: u64,
 }
 
 impl Flusher {
-    /// Told of how much there is now of the file.
-    pub(crate) fn wrote(&mut self, file: &File, bytes: u64) -> io::Result<()> {
-        if bytes < self.bytes + FLUSH_BYTES {
+    /// Told of how much more was written.
+    pub(crate) fn wrote(&mut self, file: &File, bytes: usize) -> io::Result<()> {
+        self.waiting += bytes as u64;
+        if self.waiting < FLUSH_BYTES {
             return Ok(());
         }
-        self.bytes = bytes;
+        self.waiting = 0;
         let (wanted, _) = match &mut self.begun {
             Some(begun) => begun,
             None => self.begun.insert(begin(file.try_clone()?)?),

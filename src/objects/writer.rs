@@ -210,7 +210,7 @@ impl Write for ObjectWriter {
             if self.bytes / DISK_CHECK_BYTES > (self.bytes - written as u64) / DISK_CHECK_BYTES {
                 check_disk(file)?;
             }
-            self.flusher.wrote(file, self.bytes)?;
+            self.flusher.wrote(file, written)?;
         }
         Ok(written)
     }
