@@ -1,10 +1,11 @@
 //! The command line's HTTP client.
 
-use std::io::Read as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::Body;
@@ -15,6 +16,11 @@ use ureq::tls::RootCerts;
 use ureq::tls::TlsConfig;
 use url::Url;
 
+use crate::cli::answer::ANSWER_BYTES_MAX;
+use crate::cli::answer::busy_pause;
+use crate::cli::answer::read_text;
+use crate::cli::answer::told_of;
+use crate::cli::faults::Spoken;
 use crate::cli::faults::thing_at;
 use crate::cli::faults::why_unreachable;
 use crate::cli::output::say_note;
@@ -23,23 +29,19 @@ use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 
-const ANSWER_BYTES_MAX: u64 = 64 << 20;
-/// How long a busy server is left alone at least, after which wait that is told, and how long one request may wait
-/// for it: a key that may be used so many times a minute waits for less than one.
-const BUSY_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// After which wait for a busy server that is told, and how long one request may wait for it: a key that may be used so
+/// many times a minute waits for less than one.
 const BUSY_WAIT_TOLD: Duration = Duration::from_secs(4);
 const BUSY_WAIT_MAX: Duration = Duration::from_mins(5);
 /// How much of an address is shown.
 const ADDRESS_CHARS_MAX: usize = 100;
 /// What an API says to a key that opens nothing.
 const WRONG_KEY: &str = "Holistics::InvalidAuthenticationToken";
-
-#[derive(Deserialize)]
-struct Errors {
-    errors: Vec<String>,
-}
+/// And of a report or a job that is not there, or not for everybody.
+const NOT_FOUND: &str = "Resource not found";
 
 /// A server and a key to it.
+#[derive(Clone)]
 pub(super) struct Client {
     agent: Agent,
     host: String,
@@ -47,6 +49,8 @@ pub(super) struct Client {
     shown: String,
     /// Nobody has said that it speaks TLS.
     is_guessed: bool,
+    /// So that it is known what it speaks.
+    has_answered: Arc<AtomicBool>,
     key: String,
     /// What to do about a key that is not taken.
     key_hint: &'static str,
@@ -98,6 +102,7 @@ impl Client {
             host: url.as_str().trim_end_matches('/').to_owned(),
             shown: shown_address(&url),
             is_guessed: !host.contains("://"),
+            has_answered: Arc::default(),
             key: key.to_owned(),
             key_hint: "`holistics login` again",
             timeout,
@@ -119,6 +124,14 @@ impl Client {
             patience: timeout,
             ..client
         })
+    }
+
+    /// The same, for what is not worth waiting for a server that has too much to do.
+    pub(super) fn impatient(&self) -> Self {
+        Self {
+            patience: Duration::ZERO,
+            ..self.clone()
+        }
     }
 
     /// Where it is, without a password.
@@ -147,6 +160,7 @@ impl Client {
         let mut waited = Duration::ZERO;
         loop {
             let mut response = ask().map_err(|error| self.unreachable(&error))?;
+            self.has_answered.store(true, Ordering::Relaxed);
             let after = busy_pause(&response);
             let until = waited.saturating_add(after);
             if response.status() != 429 || until > self.patience {
@@ -244,12 +258,18 @@ impl Client {
             request = request.header("Content-Length", length.to_string());
         }
         let response = request.send(SendBody::from_reader(&mut upload));
-        let response = response.map_err(|error| self.unreachable(&error))?;
+        let response =
+            response.map_err(|error| upload.fault().unwrap_or_else(|| self.unreachable(&error)))?;
         self.parse(&self.read(path, response)?)
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
-        let message = why_unreachable(&self.shown, self.is_guessed, self.timeout, error);
+        let spoken = match (self.has_answered.load(Ordering::Relaxed), self.is_guessed) {
+            (true, _) => Spoken::Known,
+            (false, true) => Spoken::Guessed,
+            (false, false) => Spoken::Told,
+        };
+        let message = why_unreachable(&self.shown, spoken, self.timeout, error);
         Error::new(ErrorCode::Unreachable, message)
     }
 
@@ -297,17 +317,22 @@ impl Client {
         // Where a file is submitted for, a refusal is a line of text; that of a gateway may be one, too.
         let is_line = header("content-type").is_some_and(|content| content.starts_with("text/plain"))
             && !(502..=504).contains(&status)
+            && (status != 404 || text.trim() == NOT_FOUND)
             && text.lines().count() == 1;
         let told = told_of(text).or_else(|| is_line.then(|| text.trim().to_owned()));
         let Some(told) = told else {
-            let message =
-                format!("{host} answered {status} like no holistics server: is a proxy in between?");
+            let why = match status {
+                404 => "is its address right?",
+                _ => "is a proxy in between?",
+            };
+            let message = format!("{host} answered {status} like no holistics server: {why}");
             return Error::new(ErrorCode::Unreachable, message);
         };
         let code = match status {
             401 => ErrorCode::Unauthorized,
             403 => ErrorCode::Forbidden,
-            404 => ErrorCode::NotFound,
+            404 if told == NOT_FOUND => ErrorCode::NotFound,
+            404 => ErrorCode::Unreachable,
             409 => ErrorCode::Conflict,
             413 => ErrorCode::TooLarge,
             429 => ErrorCode::Busy,
@@ -321,6 +346,7 @@ impl Client {
                 let thing = thing.as_deref().unwrap_or("none");
                 format!("{told}: {host} has {thing}, or shows it to others alone")
             }
+            ErrorCode::Unreachable => format!("{host} has no reports: {told}"),
             ErrorCode::Unauthorized => {
                 format!("{told}: {host} does not take this key; {}", self.key_hint)
             }
@@ -339,27 +365,6 @@ impl Client {
         let status = response.status().as_u16();
         Ok((status, read_text(&mut response)?))
     }
-}
-
-/// What a server of ours says of a request that it refuses.
-fn told_of(text: &str) -> Option<String> {
-    let told: Errors = serde_json::from_str(text).ok()?;
-    Some(told.errors.join("; "))
-}
-
-/// After how long a server that is asked too often may be asked again.
-fn busy_pause(response: &Response<Body>) -> Duration {
-    let after = response.headers().get("retry-after");
-    let after = after.and_then(|after| after.to_str().ok()?.parse().ok());
-    Duration::from_secs(after.unwrap_or(1)).max(BUSY_PAUSE_MIN)
-}
-
-/// One byte more than an answer may have tells that it has more.
-fn read_text(response: &mut Response<Body>) -> std::io::Result<String> {
-    let mut text = String::new();
-    let body = response.body_mut().as_reader();
-    body.take(ANSWER_BYTES_MAX + 1).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 /// Those that the system trusts, or `SSL_CERT_FILE` names; where it has none, those that browsers trust.

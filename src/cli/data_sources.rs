@@ -8,6 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::cli::client::Client;
+use crate::cli::id;
 use crate::cli::output::say_list;
 use crate::cli::output::say_members;
 use crate::cli::output::unless_json;
@@ -34,8 +35,8 @@ enum Command {
     /// Show one data source
     Show {
         /// Its number
-        #[arg(value_name = "ID")]
-        id: u64,
+        #[arg(value_name = "ID", value_parser = id)]
+        id: i64,
     },
 }
 

@@ -23,6 +23,7 @@ use ureq::http::Response;
 use crate::cli::client::Client;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::unwritable;
+use crate::cli::submit::Followed;
 use crate::cli::submit::style;
 use crate::cli::submit::wait;
 use crate::error::Error;
@@ -34,9 +35,11 @@ use crate::random::random;
 
 /// How often in a row a download may break off.
 const BREAKS_MAX: u32 = 5;
+/// What a server says of a file that is not there yet.
+const NOT_BEGUN: u16 = 422;
 /// As many characters of a file's name are in that of its part.
 const NAME_CHARACTERS: usize = 40;
-const PIECE_BYTES: usize = 256 << 10;
+pub(super) const PIECE_BYTES: usize = 256 << 10;
 
 /// What the file is by the server's word.
 #[derive(Deserialize)]
@@ -219,15 +222,17 @@ impl Download<'_> {
             let link = format!("{link}&_follow=true&_wait={secs}");
             // What cannot be had this way can later.
             let Ok(mut answer) = client.get_part(&link, 0, "") else {
-                return Ok(false);
+                return Ok(Followed::Failed);
             };
-            if answer.status() != 200 {
-                return Ok(false);
+            match answer.status().as_u16() {
+                200 => {}
+                NOT_BEGUN => return Ok(Followed::NotBegun),
+                _ => return Ok(Followed::Failed),
             }
             etag = tag_of(&answer);
             self.measure(None)?;
             arrived.take(&mut answer)?;
-            Ok(true)
+            Ok(Followed::Taken)
         };
         let poll = format!("/queries/get_export_results.json?job_id={job_id}");
         wait(client, job_id, &poll, bar, self.interrupt, Some(&mut follow))?;

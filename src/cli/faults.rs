@@ -3,13 +3,17 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// Why a server cannot be reached. That it speaks TLS may have been guessed.
-pub(super) fn why_unreachable(
-    host: &str,
-    is_guessed: bool,
-    timeout: Duration,
-    error: &ureq::Error,
-) -> String {
+/// Whether somebody has said that a server speaks TLS, or that it does not.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Spoken {
+    Guessed,
+    Told,
+    /// It has answered.
+    Known,
+}
+
+/// Why a server cannot be reached.
+pub(super) fn why_unreachable(host: &str, spoken: Spoken, timeout: Duration, error: &ureq::Error) -> String {
     let words = error.to_string();
     let kind = match error {
         ureq::Error::Io(error) => Some(error.kind()),
@@ -30,9 +34,10 @@ pub(super) fn why_unreachable(
         "what answers there does not speak https; an address of plain http begins with http://"
     } else if kind == Some(ErrorKind::ConnectionRefused) {
         "the connection is refused; is the server running, and the port right?"
-    } else if kind == Some(ErrorKind::ConnectionReset) && host.starts_with("http:") {
+    } else if kind == Some(ErrorKind::ConnectionReset) && spoken == Spoken::Told && host.starts_with("http:")
+    {
         "the connection broke off; is it https:// that it speaks?"
-    } else if is_guessed {
+    } else if spoken == Spoken::Guessed {
         return format!("cannot reach {host}: {words}; is it http:// that it speaks?");
     } else {
         words.as_str()

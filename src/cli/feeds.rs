@@ -11,6 +11,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::cli::client::Client;
+use crate::cli::id;
 use crate::cli::output::say_list;
 use crate::cli::output::say_object;
 use crate::cli::output::unless_json;
@@ -64,13 +65,25 @@ enum Command {
     /// List links, without their tokens
     List,
     /// Give a link another token and print it; the one before opens nothing any more
-    Rotate { id: i64 },
+    Rotate {
+        #[arg(value_name = "ID", value_parser = id)]
+        id: i64,
+    },
     /// Have a link answer 403 until it is resumed
-    Pause { id: i64 },
+    Pause {
+        #[arg(value_name = "ID", value_parser = id)]
+        id: i64,
+    },
     /// Let a paused link go on
-    Resume { id: i64 },
+    Resume {
+        #[arg(value_name = "ID", value_parser = id)]
+        id: i64,
+    },
     /// Remove a link; it opens nothing any more
-    Revoke { id: i64 },
+    Revoke {
+        #[arg(value_name = "ID", value_parser = id)]
+        id: i64,
+    },
 }
 
 /// What a server tells of a feed.

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::fs::Permissions;
 use std::io;
+use std::io::Read as _;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -10,6 +12,7 @@ use std::path::PathBuf;
 use arrow::record_batch::RecordBatch;
 use clap::Args;
 use clap::Subcommand;
+use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::json;
@@ -17,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::cli::client::Client;
 use crate::cli::data_sources::source_id;
+use crate::cli::download::PIECE_BYTES;
 use crate::cli::download::save_aside;
 use crate::cli::follow::Told;
 use crate::cli::follow::follow;
@@ -157,16 +161,19 @@ fn import(args: &CsvArgs) -> Result<()> {
         }
     }
     let client = args.server.client()?;
+    let interrupt = Interrupt::watch(&client, &ProgressBar::hidden())?;
     let mut fields = fields(args);
     if let Some(source) = &args.dest_ds_id {
         fields.push(("dest_ds_id", source_id(&client, source)?.to_string()));
     }
     let upload = Upload::new(fields, open(&args.filepath)?, &file_name(&args.filepath));
     let submitted: Submitted = client.upload("/data_imports/import_csv.json", upload)?;
+    interrupt.leave(submitted.job_id);
     let followed = follow(&client, submitted.job_id, Told::Steps);
+    interrupt.job_is_over();
     let saved = match args.max_errors {
         0 => Ok(()),
-        _ => save_rejects(&client, submitted.job_id, args),
+        _ => save_rejects(&client, submitted.job_id, args, &interrupt),
     };
     followed.and(saved)
 }
@@ -209,18 +216,14 @@ fn file_name(path: &Path) -> String {
     }
 }
 
-fn save_rejects(client: &Client, job_id: i64, args: &CsvArgs) -> Result<()> {
+fn save_rejects(client: &Client, job_id: i64, args: &CsvArgs, interrupt: &Interrupt) -> Result<()> {
     let mut response = client.get_part(&client.url(&format!("/jobs/{job_id}/rejects.csv")), 0, "")?;
     // There are none.
     if response.status() == 404 {
         return Ok(());
     }
     if response.status() != 200 {
-        let message = format!(
-            "the rows that were left out cannot be fetched (status {}): `/jobs/{job_id}/rejects.csv` has them",
-            response.status()
-        );
-        return Err(Error::new(ErrorCode::Unreachable, message));
+        return Err(no_rejects(job_id, &format!("status {}", response.status())));
     }
     let path = args.rejects.clone().unwrap_or_else(|| {
         let mut name = match args.filepath == Path::new(STANDARD_INPUT) {
@@ -230,13 +233,27 @@ fn save_rejects(client: &Client, job_id: i64, args: &CsvArgs) -> Result<()> {
         name.push(".rejects.csv");
         name.into()
     });
-    save_aside(&path, &Interrupt::default(), |file, place| {
+    save_aside(&path, interrupt, |file, place| {
         let mut rejects = response.body_mut().as_reader();
-        io::copy(&mut rejects, file).map_err(|error| unwritable(place, &error))?;
-        Ok(())
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let read = rejects.read(&mut piece);
+            let read = read.map_err(|error| no_rejects(job_id, &error.to_string()))?;
+            match piece.get(..read) {
+                None | Some([]) => return Ok(()),
+                Some(bytes) => file.write_all(bytes).map_err(|error| unwritable(place, &error))?,
+            }
+        }
     })?;
     say!("the rows that were left out are in {}", path.display());
     Ok(())
+}
+
+fn no_rejects(job_id: i64, why: &str) -> Error {
+    let message = format!(
+        "the rows that were left out cannot be fetched ({why}): `/jobs/{job_id}/rejects.csv` has them"
+    );
+    Error::new(ErrorCode::Unreachable, message)
 }
 
 /// Reads the file as the server would, and makes nothing.

@@ -1,4 +1,4 @@
-//! Ctrl-C: the job that is under way is stopped, also at its database, and no half file stays.
+//! Ctrl-C: the job that is under way is stopped, also at its database, or told of, and no half file stays.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,8 +21,8 @@ use crate::cli::serve::stop_signal;
 use crate::error::Error;
 use crate::error::Result;
 
-/// As shells report it.
-const STATUS: i32 = 130;
+/// As shells report a program that a signal has ended: this, and the signal's number.
+const STATUS: i32 = 128;
 /// How long an interrupted submit may take to tell its job, and a server to stop that.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -37,6 +37,8 @@ struct State {
     is_submitting: bool,
     is_left: bool,
     job_id: Option<i64>,
+    /// A job that goes on without us.
+    left_job: Option<i64>,
     part: Option<PathBuf>,
 }
 
@@ -56,7 +58,7 @@ impl Interrupt {
                 if let Some(bar) = bar.upgrade() {
                     bar.finish_and_clear();
                 }
-                watching.stop(&client);
+                watching.stop(&client, signal);
             }
         });
         Ok(interrupt)
@@ -72,7 +74,7 @@ impl Interrupt {
         }
     }
 
-    fn stop(&self, client: &Client) -> ! {
+    fn stop(&self, client: &Client, signal: SignalKind) -> ! {
         let (_, changed) = &*self.state;
         let waited = changed.wait_timeout_while(self.lock(), CANCEL_TIMEOUT, |state| state.is_submitting);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +82,12 @@ impl Interrupt {
             let _ = fs::remove_file(part);
         }
         match state.job_id {
-            None => say_interrupted("interrupted".to_owned()),
+            None => {
+                let left = state.left_job;
+                let told =
+                    left.map(|id| format!(": job {id} goes on; `holistics jobs cancel {id}` stops it"));
+                say_interrupted(format!("interrupted{}", told.unwrap_or_default()));
+            }
             Some(id) => {
                 let word = match cancel(client, id) {
                     Ok(Cancelled { status }) if status == "joined" => {
@@ -93,7 +100,7 @@ impl Interrupt {
             }
         }
         // With the lock held, so that nothing goes on meanwhile.
-        std::process::exit(STATUS)
+        std::process::exit(STATUS + signal.as_raw_value())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -115,6 +122,11 @@ impl Interrupt {
         submitted.map(|(job_id, _)| job_id)
     }
 
+    /// This job goes on: whoever ends the program hears how it is stopped.
+    pub(super) fn leave(&self, job_id: i64) {
+        self.lock().left_job = Some(job_id);
+    }
+
     /// From now on Ctrl-C is for the program that shows what came.
     pub(super) fn leave_to_pager(&self) {
         self.lock().is_left = true;
@@ -122,7 +134,8 @@ impl Interrupt {
 
     /// The job is over: there is nothing to stop any more. If it is over because of Ctrl-C, this never returns.
     pub(super) fn job_is_over(&self) {
-        self.lock().job_id = None;
+        let mut state = self.lock();
+        (state.job_id, state.left_job) = (None, None);
     }
 
     /// A file that is no good until it is whole, or that there is none any more.

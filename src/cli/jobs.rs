@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::cli::follow::Told;
 use crate::cli::follow::follow;
 use crate::cli::follow::print_log;
+use crate::cli::id;
 use crate::cli::output::say_list;
 use crate::cli::output::say_members;
 use crate::cli::output::say_object;
@@ -37,8 +38,8 @@ enum Command {
     /// Stop a job, also at its database; one that has ended stays as it is
     Cancel {
         /// The job's number
-        #[arg(value_name = "ID")]
-        id: u64,
+        #[arg(value_name = "ID", value_parser = id)]
+        id: i64,
     },
     /// List your jobs, newest first
     List {
@@ -55,7 +56,7 @@ enum Command {
     /// Print a job's log
     Logs {
         /// The job's number
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = id)]
         id: i64,
         /// Go on until the job is over, and fail if it does
         #[arg(short, long)]
@@ -64,13 +65,13 @@ enum Command {
     /// Show one job
     Show {
         /// The job's number
-        #[arg(value_name = "ID")]
-        id: u64,
+        #[arg(value_name = "ID", value_parser = id)]
+        id: i64,
     },
     /// Print what a job tells until it is over; fails if it does
     Wait {
         /// The job's number
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = id)]
         id: i64,
     },
 }

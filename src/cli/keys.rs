@@ -19,6 +19,9 @@ use crate::api_key::ApiKey;
 use crate::api_key::PlainKey;
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
+use crate::cli::id;
+use crate::cli::output::say_beside;
+use crate::cli::output::say_note;
 use crate::cli::output::say_object;
 use crate::cli::output::say_objects;
 use crate::cli::users::plain;
@@ -59,6 +62,7 @@ enum Command {
     },
     /// Put a new key in the place of one, print it, and let the old one go on for a while
     Rotate {
+        #[arg(value_name = "ID", value_parser = id)]
         id: i64,
         /// How long the old key still works
         #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = humantime::parse_duration)]
@@ -67,7 +71,10 @@ enum Command {
     /// List keys, without the keys themselves
     List,
     /// Revoke a key by its id; it opens nothing from then on
-    Revoke { id: i64 },
+    Revoke {
+        #[arg(value_name = "ID", value_parser = id)]
+        id: i64,
+    },
 }
 
 /// What narrows a key.
@@ -178,9 +185,7 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
                 let key = PlainKey::generate()?;
                 let id = store.add_key(owner.id, &name, &key.hash(), &terms).await?;
                 store.close().await;
-                for note in notes {
-                    eprintln!("note: {note}");
-                }
+                notes.iter().for_each(|note| say_note(note));
                 say_object(&json!({"id": id, "key": key.reveal()}), key.reveal())?;
             }
             Command::Rotate { id, grace } => {
@@ -188,13 +193,14 @@ pub(super) fn run(args: KeysArgs) -> Result<()> {
                 let grace_us = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
                 let (new, over_at) = store.rotate_key(id, &key.hash(), grace_us).await?;
                 store.close().await;
-                match over_at > now_us() {
-                    true => eprintln!(
-                        "key {new} takes the place of key {id}, which works until {}",
-                        time(Some(over_at))
-                    ),
-                    false => eprintln!("key {new} takes the place of key {id}, which is over"),
-                }
+                let until = match over_at > now_us() {
+                    true => format!("works until {}", time(Some(over_at))),
+                    false => "is over".to_owned(),
+                };
+                say_beside(
+                    "",
+                    &format!("key {new} takes the place of key {id}, which {until}"),
+                );
                 say_object(&json!({"id": new, "key": key.reveal()}), key.reveal())?;
             }
             Command::List => {

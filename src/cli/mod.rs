@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod output;
+mod answer;
 mod apply;
 mod audit;
 mod client;
@@ -150,6 +151,12 @@ fn version() -> Result<()> {
         &serde_json::json!({"version": version}),
         &format!("holistics {version}"),
     )
+}
+
+/// A number that an argument names something by.
+fn id(text: &str) -> std::result::Result<i64, String> {
+    let id = text.parse().ok().filter(|id| *id > 0);
+    id.ok_or_else(|| "must be a number from 1, as lists have it".to_owned())
 }
 
 /// Runs a command that works on the data folder for a moment.

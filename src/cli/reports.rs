@@ -13,6 +13,7 @@ use crate::access::Sight;
 use crate::cli::apply::apply_to;
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
+use crate::cli::id;
 use crate::cli::output::say_note;
 use crate::cli::profile::ServerArgs;
 use crate::cli::server_reports;
@@ -69,7 +70,7 @@ enum Command {
     /// Share a report with these and nobody else; with none it is its owner's and administrators' alone
     Share {
         /// The report's number
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = id)]
         id: i64,
         /// `everyone`, an e-mail address, or `group:NAME`
         #[arg(value_name = "WITH")]
@@ -78,7 +79,7 @@ enum Command {
     /// Remove a report; a file of it that is still applied brings it back
     Remove {
         /// The report's number
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = id)]
         id: i64,
     },
 }

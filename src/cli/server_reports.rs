@@ -13,6 +13,7 @@ use crate::cli::export::FORMATS;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::is_json;
 use crate::cli::output::say_list;
+use crate::cli::output::say_note;
 use crate::cli::output::say_object;
 use crate::cli::output::unless_json;
 use crate::cli::profile::ServerArgs;
@@ -187,6 +188,6 @@ fn browse(link: &str) {
         .stderr(Stdio::null())
         .spawn();
     if started.is_err() {
-        eprintln!("note: cannot start `{opener}`; BROWSER names a browser");
+        say_note(&format!("cannot start `{opener}`; BROWSER names a browser"));
     }
 }

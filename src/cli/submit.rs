@@ -22,9 +22,11 @@ use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::query::raw_values::is_reserved;
 
-/// How long one poll waits, in seconds: where nobody looks, and where a line tells what happens.
+/// How long one poll waits, in seconds: where nobody looks, and where a line tells what happens, at first and later,
+/// because a key may be good for so many requests a minute.
 const WAIT_SECS: f64 = 10.0;
 const WAIT_SHOWN_SECS: f64 = 1.0;
+const WAIT_SHOWN_SECS_MAX: f64 = 5.0;
 
 #[derive(Deserialize)]
 struct Listed {
@@ -67,12 +69,18 @@ fn number(given: &str) -> Option<i64> {
     number.parse().ok().filter(|_| is_slug)
 }
 
-/// The only report with this title, else the one that the number is of.
+/// The only report with this title, letter by letter or else in any case, else the one that the number is of.
 pub(super) fn the_one<'a>(given: &str, reports: impl Iterator<Item = (i64, &'a str)>) -> Result<i64> {
     let reports: Vec<_> = reports.collect();
     let wanted = given.to_lowercase();
-    let found = reports.iter().filter(|(_, title)| title.to_lowercase() == wanted);
-    let mut found: Vec<i64> = found.map(|(id, _)| *id).collect();
+    let of_title = |is_it: &dyn Fn(&str) -> bool| -> Vec<i64> {
+        let found = reports.iter().filter(|(_, title)| is_it(title));
+        found.map(|(id, _)| *id).collect()
+    };
+    let mut found = of_title(&|title| title == given);
+    if found.is_empty() {
+        found = of_title(&|title| title.to_lowercase() == wanted);
+    }
     if found.is_empty() {
         let number = number(given);
         found.extend(reports.iter().map(|(id, _)| *id).find(|id| Some(*id) == number));
@@ -154,8 +162,17 @@ pub(super) fn encoded(value: &str) -> String {
     utf8_percent_encode(value, NON_ALPHANUMERIC).to_string()
 }
 
-/// Takes what a job makes while it makes it: waits so many seconds for its beginning, and says whether there was one.
-pub(super) type Follow<'a> = dyn FnMut(f64) -> Result<bool> + 'a;
+/// Takes what a job makes while it makes it, for whose beginning it waits so many seconds.
+pub(super) type Follow<'a> = dyn FnMut(f64) -> Result<Followed> + 'a;
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Followed {
+    /// To its end, or until it broke off.
+    Taken,
+    NotBegun,
+    /// Nobody knows.
+    Failed,
+}
 
 /// Asks until the job is done and hands the answer out.
 pub(super) fn wait(
@@ -184,7 +201,8 @@ fn poll_until_done(
     bar: &ProgressBar,
     mut follow: Option<&mut Follow>,
 ) -> Result<String> {
-    let (mut last_id, mut failures) = (0, 0);
+    let mut line = Line::new(client, job_id, bar);
+    let mut failures = 0;
     let gone = |error: Error| match error.code {
         ErrorCode::NotFound => Error::new(
             ErrorCode::SourceFailed,
@@ -193,16 +211,15 @@ fn poll_until_done(
         _ => error,
     };
     loop {
-        let mut secs = client.wait_secs(if bar.is_hidden() {
-            WAIT_SECS
-        } else {
-            WAIT_SHOWN_SECS
-        });
+        let secs = client.wait_secs(line.wait_secs);
         let asked_at = Instant::now();
         match follow.as_mut().map(|follow| follow(secs)).transpose()? {
-            Some(true) => follow = None,
+            Some(Followed::Taken) => follow = None,
             // That was the wait; a server that cannot be followed has answered at once.
-            Some(false) if asked_at.elapsed().as_secs_f64() > secs / 2.0 => secs = 0.0,
+            Some(Followed::NotBegun) if asked_at.elapsed().as_secs_f64() > secs / 2.0 => {
+                line.renew();
+                continue;
+            }
             _ => {}
         }
         let text = match client.get_ok(&format!("{poll}&_wait={secs}")) {
@@ -227,16 +244,47 @@ fn poll_until_done(
                 }
                 return Err(Error::new(code.unwrap_or(ErrorCode::SourceFailed), message));
             }
-            _ => {}
+            _ => line.renew(),
         }
-        if !bar.is_hidden() {
-            // They are but shown.
-            let logs = client.get_json(&format!("/jobs/{job_id}/logs.json?last_id={last_id}"));
-            let logs: Value = logs.unwrap_or_default();
-            if let Some(line) = logs["logs"].as_array().and_then(|lines| lines.last()) {
-                last_id = line["id"].as_i64().unwrap_or(last_id);
-                bar.set_message(plain(line["message"].as_str().unwrap_or_default()).into_owned());
-            }
+    }
+}
+
+/// What is shown of a job, where somebody looks: the last line of its log.
+struct Line<'a> {
+    /// For what is but shown nobody waits.
+    client: Client,
+    job_id: i64,
+    bar: &'a ProgressBar,
+    last_id: i64,
+    /// How long to wait until it is looked at again.
+    wait_secs: f64,
+}
+
+impl<'a> Line<'a> {
+    fn new(client: &Client, job_id: i64, bar: &'a ProgressBar) -> Self {
+        Self {
+            client: client.impatient(),
+            job_id,
+            bar,
+            last_id: 0,
+            wait_secs: match bar.is_hidden() {
+                true => WAIT_SECS,
+                false => WAIT_SHOWN_SECS,
+            },
+        }
+    }
+
+    fn renew(&mut self) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        self.wait_secs = (self.wait_secs * 2.0).min(WAIT_SHOWN_SECS_MAX);
+        let path = format!("/jobs/{}/logs.json?last_id={}", self.job_id, self.last_id);
+        let logs: Value = self.client.get_json(&path).unwrap_or_default();
+        if let Some(last) = logs["logs"].as_array().and_then(|lines| lines.last()) {
+            self.last_id = last["id"].as_i64().unwrap_or(self.last_id);
+            let message = last["message"].as_str().unwrap_or_default();
+            self.bar.set_message(plain(message).into_owned());
         }
     }
 }

@@ -11,6 +11,7 @@ use indicatif::ProgressStyle;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use crate::error::Error;
 use crate::hex::hex;
 
 const HEX_DIGITS: usize = 64;
@@ -24,6 +25,8 @@ pub(super) struct Upload {
     hash: Sha256,
     state: State,
     progress: ProgressBar,
+    /// Why the file could not be read to its end.
+    fault: Option<String>,
 }
 
 enum Source {
@@ -89,6 +92,7 @@ impl Upload {
             hash: Sha256::new(),
             state: State::Before,
             progress,
+            fault: None,
         }
     }
 
@@ -101,6 +105,12 @@ impl Upload {
             }
             _ => None,
         }
+    }
+
+    /// What ended an upload, if it was the file.
+    pub(super) fn fault(&self) -> Option<Error> {
+        let fault = self.fault.as_ref()?;
+        Some(Error::invalid(format!("{fault}; nothing was imported")))
     }
 
     fn after(&self, sha256: &str) -> String {
@@ -129,7 +139,7 @@ impl Upload {
                         || metadata.modified().ok() != *modified
                         || (is_end && read != bytes))
                 {
-                    return Err(io::Error::other("the file changed while it was read"));
+                    return Err(io::Error::other("the file changed while it was uploaded"));
                 }
                 count
             }
@@ -151,14 +161,18 @@ impl Read for Upload {
                     0 => self.state = State::File,
                     count => return Ok(count),
                 },
-                State::File => match self.read_file(buffer)? {
-                    0 => {
+                State::File => match self.read_file(buffer) {
+                    Err(error) => {
+                        self.fault = Some(error.to_string());
+                        return Err(error);
+                    }
+                    Ok(0) => {
                         let sha256 = hex(&self.hash.clone().finalize());
                         self.frame = io::Cursor::new(self.after(&sha256).into_bytes());
                         self.state = State::After;
                         self.progress.finish_and_clear();
                     }
-                    count => return Ok(count),
+                    Ok(count) => return Ok(count),
                 },
                 State::After => return self.frame.read(buffer),
             }

@@ -26,6 +26,8 @@ pub(crate) enum Rejection {
     /// A key that opens nothing. Clients know this by its words.
     InvalidKey,
     NotFound,
+    /// Nothing of the API is there.
+    NoRoute,
     MethodNotAllowed,
     /// A job that has no file to download. Clients know this by its words.
     NoFile,
@@ -55,7 +57,7 @@ impl Rejection {
         match self {
             Self::NoKey => StatusCode::UNAUTHORIZED,
             Self::InvalidKey | Self::NoFile => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Limited { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -78,6 +80,7 @@ impl Rejection {
             Self::NoKey => "no API key: send it in the header `X-Holistics-Key`",
             Self::InvalidKey => "Holistics::InvalidAuthenticationToken",
             Self::NotFound => "Resource not found",
+            Self::NoRoute => "no such route: those of the API begin right after the server's name and port",
             Self::MethodNotAllowed => "this route does not take this method",
             Self::NoFile => "Holistics::NotFound",
             Self::Limited { message, .. } | Self::NotReady(message) => message,

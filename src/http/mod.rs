@@ -119,7 +119,7 @@ pub(crate) fn router(app: App) -> Router {
             "/queries/{report_id}/{action}",
             get(queries::unknown_format).post(queries::unknown_format),
         )
-        .fallback(|| async { Rejection::NotFound })
+        .fallback(|| async { Rejection::NoRoute })
         .method_not_allowed_fallback(|| async { Rejection::MethodNotAllowed })
         .layer(DefaultBodyLimit::max(body_max))
         .layer(axum::middleware::from_fn_with_state(app.clone(), layers::answer))

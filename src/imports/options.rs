@@ -96,7 +96,10 @@ pub(crate) fn parse_schema(text: &str) -> Result<Vec<(String, ColumnType)>> {
         if schema.iter().any(|(known, _)| known == name) {
             return Err(Error::invalid(format!("`schema` has column `{name}` twice")));
         }
-        schema.push((name.to_owned(), column_type.parse()?));
+        let column_type = column_type
+            .parse()
+            .map_err(|error: Error| Error::invalid(format!("`schema`, column `{name}`: {error}")))?;
+        schema.push((name.to_owned(), column_type));
     }
     Ok(schema)
 }

@@ -147,9 +147,6 @@ async fn unknown_reports_jobs_formats_and_methods() {
         "/queries/-1/submit_query.json",
         "/queries/99999999999999999999/submit_query.json",
         "/queries/2/submit_export.json",
-        "/queries/1/nonsense",
-        "/queries/1/submit_query",
-        "/queries/1",
         "/queries/get_query_results.json",
         "/queries/get_query_results.json?job_id=",
         "/queries/get_query_results.json?job_id=7",
@@ -159,12 +156,20 @@ async fn unknown_reports_jobs_formats_and_methods() {
         "/queries/get_export_results.json?job_id=99999999999999999999",
         "/jobs/7.json",
         "/jobs/x.json",
-        "/jobs/7",
         "/jobs/7/get_results.json",
-        "/nowhere",
-        "/",
+        "/queries/1/nonsense",
+        "/queries/1/submit_query",
+        "/queries/1",
+        "/jobs/7",
     ] {
         assert_eq!(app.get(path).await.line(), json, "{path}");
+    }
+    for path in ["/nowhere", "/", "/reports/queries/1/submit_query.json"] {
+        let answer = app.get(path).await.line();
+        assert!(
+            answer.starts_with(r#"404 Not Found {"errors":["no such route: "#),
+            "{path}: {answer}"
+        );
     }
     for path in ["/queries/2/submit_export.csv", "/queries/2-x/submit_export.xlsx"] {
         let answer = app.get(path).await;

@@ -1,6 +1,8 @@
 //! What goes wrong around the commands that talk to a server: one clear line, the right status, no half file.
 
 use std::fs;
+use std::io::BufRead as _;
+use std::io::BufReader;
 use std::io::Read as _;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -141,6 +143,73 @@ fn what_is_no_server_is_told_apart() {
         "sends us on to `https://login.example.com/sso`:",
     );
     export_fails(&login, &[], &[("HOLISTICS_KEY", "one\ntwo")], 2, "that is no key");
+    let other = something_that_answers(|_, _| {
+        response("404 Not Found\r\nContent-Type: text/plain", "404 page not found")
+    });
+    export_fails(
+        &other,
+        &[],
+        &[],
+        4,
+        "answered 404 like no holistics server: is its address right?",
+    );
+}
+
+#[test]
+fn address_with_a_path_that_is_not_the_servers_is_told() {
+    let desk = Desk::new("select 1 as n", &[]);
+    let host = format!("{}/reports", desk.server.host);
+    export_fails(
+        &host,
+        &[],
+        &[("HOLISTICS_KEY", &desk.key)],
+        4,
+        "is its address right?",
+    );
+    let mut list = desk.command(&["reports", "list"]);
+    list.env("HOLISTICS_HOST", &host).env("HOLISTICS_KEY", &desk.key);
+    is_one_line(
+        &list.output().unwrap(),
+        4,
+        &format!("{host} has no reports: no such route"),
+    );
+}
+
+#[test]
+fn job_that_is_followed_is_not_polled_as_well() {
+    static FOLLOWED: AtomicUsize = AtomicUsize::new(0);
+    static POLLED: AtomicUsize = AtomicUsize::new(0);
+    let host = something_that_answers(|path, _| match path {
+        path if path.contains("submit_export") => response("200 OK", r#"{"status":"created","job_id":1}"#),
+        path if path.contains("get_export") => {
+            POLLED.fetch_add(1, Ordering::Relaxed);
+            response("200 OK", r#"{"status":"success"}"#)
+        }
+        path if path.contains("manifest") => response(
+            "200 OK",
+            r#"{"rows":1,"bytes":4,"sha256":"6ff2d84956e507dade83da732a88aa6fa02712d03af8c515633f674de9fd42bd","truncated":false}"#,
+        ),
+        path if FOLLOWED.fetch_add(1, Ordering::Relaxed) < 3 => {
+            let wait = path.split("_wait=").nth(1).unwrap().parse().unwrap();
+            // As the server does while a job has not begun.
+            thread::park_timeout(std::time::Duration::from_secs_f64(wait));
+            response(
+                "422 Unprocessable Entity",
+                r#"{"errors":["Holistics::NotFound"]}"#,
+            )
+        }
+        _ => response("200 OK", "n\n1\n"),
+    });
+    let home = tempfile::tempdir().unwrap();
+    let arguments = ["export", "1", "-o", "-", "--format", "csv", "--timeout", "1s"];
+    let output = client_command(home.path(), &arguments)
+        .env("HOLISTICS_HOST", &host)
+        .env("HOLISTICS_KEY", "key")
+        .output()
+        .unwrap();
+    assert_eq!(stdout(&output), "n\n1\n", "{}", stderr(&output));
+    assert_eq!(FOLLOWED.load(Ordering::Relaxed), 4);
+    assert_eq!(POLLED.load(Ordering::Relaxed), 1);
 }
 
 #[test]
@@ -324,6 +393,46 @@ fn interrupted_export_stops_its_job_running_or_queued() {
         wait_for_status(&desk, job_id, "cancelled");
     }
     assert_eq!(fs::read_dir(desk.home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn interrupted_import_says_that_its_job_goes_on() {
+    let desk = Desk::new(ENDLESS, &["--workers", "1"]);
+    let data_dir = desk.folder.path().to_str().unwrap();
+    let allowed = holistics(&[
+        "users",
+        "imports",
+        "ann@example.com",
+        "on",
+        "--data-dir",
+        data_dir,
+    ]);
+    assert!(allowed.status.success(), "{}", stderr(&allowed));
+    let running = exporting(&desk, &desk.home.path().join("a.csv"));
+    wait_for_status(&desk, 1, "running");
+    let file = desk.folder.path().join("people.csv");
+    fs::write(&file, "id\n1\n").unwrap();
+    let mut importing = desk.command(&["import", "csv", "-d", "1", "-t", "people", "-f"]);
+    importing.arg(&file).env("HOLISTICS_KEY", &desk.key);
+    let mut importing = importing
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Now it knows its job.
+    let mut line = String::new();
+    let mut lines = BufReader::new(importing.stdout.take().unwrap());
+    lines.read_line(&mut line).unwrap();
+    assert_eq!(line, "[job:2] Status: queued\n");
+    let ended = interrupt(importing);
+    assert_eq!(ended.status.code(), Some(130));
+    assert_eq!(
+        stderr(&ended),
+        "interrupted: job 2 goes on; `holistics jobs cancel 2` stops it\n"
+    );
+    assert_eq!(status(&desk, 2), "queued");
+    interrupt(running);
+    wait_for_status(&desk, 2, "success");
 }
 
 #[test]

@@ -16,6 +16,8 @@ from .errors import (
 )
 from .holistics import HolisticsAPI
 
+__version__ = "0.1.0"
+
 __all__ = [
     "ApiError",
     "DeadlineExceeded",

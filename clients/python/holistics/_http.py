@@ -28,6 +28,7 @@ ATTEMPTS = 5
 PAUSE_SECS_MAX = 8.0
 BUSY_SECS = 300.0  # A key that may be used so many times a minute is kept waiting for less than one.
 BUSY = 429
+NOT_FOUND = "Resource not found"  # What the API says of a report or a job, in JSON or, of some files, as text.
 RETRIED = {500, 502, 503, 504}
 UNTRUSTED = "certificate verify failed: "
 # What Linux, macOS and Windows say of a name that nobody has; what may be so for a moment is none of these.
@@ -242,8 +243,9 @@ def unexpected(answer: requests.Response) -> UnexpectedAnswer:
             f"{host} redirects to {place}: a log-in page, or the address to use?",
             response=answer,
         )
+    why = "is its address right?" if answer.status_code == 404 else "a proxy, or not the API?"
     return UnexpectedAnswer(
-        f"{host} answers with {kind} instead of data (status {answer.status_code}): a proxy, or not the API?",
+        f"{host} answers with {kind} instead of data (status {answer.status_code}): {why}",
         response=answer,
     )
 
@@ -257,6 +259,8 @@ def _refusal(answer: requests.Response, about: str) -> ApiError:
     if status == 401 or "InvalidAuthenticationToken" in message:
         return WrongKey("the API key is unknown or revoked, or its user has no API access", response=answer)
     if status == 404:
+        if message != NOT_FOUND:
+            return unexpected(answer)
         return NotFound(f"there is no {about}, or this key may not see it", response=answer)
     return ApiError(f"{about}: {message} (status {status})", response=answer)
 

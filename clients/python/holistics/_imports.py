@@ -144,6 +144,7 @@ def _write(frame: pd.DataFrame, path: str) -> dict[str, str]:
     """Writes a frame as CSV, and returns the types that its columns are to have, where it knows them."""
     columns: dict[str, pa.ChunkedArray] = {}
     types: dict[str, str] = {}
+    frame = _with_index(frame)
     for label, values in frame.items():
         name = str(label)
         if name in columns:
@@ -157,6 +158,18 @@ def _write(frame: pd.DataFrame, path: str) -> dict[str, str]:
             types[name] = kind
     pyarrow.csv.write_csv(pa.table(columns), path)
     return types
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """Makes columns of an index that has a name, and nothing of one that only counts rows."""
+    names = list(frame.index.names)
+    if names == [None] and (frame.empty or pd.api.types.is_integer_dtype(frame.index.dtype)):
+        return frame
+    if None in names:
+        raise ValueError("the index has values and no name: name it, or leave it out with reset_index(drop=True)")
+    if taken := set(names) & set(frame.columns):
+        raise ValueError(f"the index and a column are both called `{taken.pop()}`: a table has one of each name")
+    return frame.reset_index()
 
 
 def _why(values: pd.Series, problem: Exception) -> str:

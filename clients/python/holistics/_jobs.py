@@ -32,12 +32,16 @@ from .errors import (
 
 QUERY_CHARS_MAX = 500  # Longer ones go in the body of a POST.
 POLL_SECS = 20.0
+# Where somebody looks on, at first and later: a key may be good for so many requests a minute.
 POLL_SECS_SHOWN = 1.0
+POLL_SECS_SHOWN_MAX = 5.0
+LOGS_SECS = 1.0
 CANCEL_SECS = 2.0
 EXPORT_POLLS = "/queries/get_export_results.json"
 PAGE_POLLS = "/queries/get_query_results.json"
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
 NEEDS_QUOTES = re.compile(r'[,"\r\n]')
+NUMBER = re.compile(r"[0-9]+(-[\w-]*)?")
 
 Id = Union[int, str]
 Filters = Optional[Mapping[str, Any]]
@@ -124,21 +128,24 @@ class Jobs:
         self, order: Order, deadline: Deadline, polls: str, begins: Callable[[Job, float], bool] | None = None
     ) -> Job:
         """Runs a report, and waits until it is done, or has begun to hand out its file."""
-        job: Job | None = None
-        # A submit that was interrupted may have been accepted all the same: sent again, it says which job it is.
-        with self.cancelling(lambda last: job or self._submit(order, last, not order.is_lenient)):
-            job = begun = self.submit(order, deadline)
+        job = self.submit(order, deadline)
+        with self.cancelling(lambda _: job):
             try:
                 self.wait(job, deadline, polls, begins=begins)
             except ApiError:
                 # It may go on, but nobody will know.
-                self._give_up(lambda _: begun)
+                self._give_up(lambda _: job)
                 raise
         return job
 
     def submit(self, order: Order, deadline: Deadline) -> Job:
         """Has the server run a report."""
-        with self._progress().step("Submitting export request"):
+
+        def again(last: Deadline) -> Job:
+            return self._submit(order, last, not order.is_lenient)
+
+        # A submit that was interrupted may have been accepted all the same: sent again, it says which job it is.
+        with self.cancelling(again), self._progress().step("Submitting export request"):
             try:
                 return self._submit(order, deadline, True)
             except ApiError as problem:
@@ -159,7 +166,7 @@ class Jobs:
         is_long = len(urlencode(query)) > QUERY_CHARS_MAX
         answer = self.http.json(
             "POST" if is_long else "GET",
-            f"/queries/{part(order.report_id)}/{order.route}",
+            f"/queries/{part(self.report(order.report_id, deadline))}/{order.route}",
             params=list(options.items()) + ([] if is_long else query),
             json=texts if is_long else None,
             headers={"Idempotency-Key": order.key},
@@ -168,6 +175,19 @@ class Jobs:
             has=("job_id", "status"),
         )
         return Job(str(answer["job_id"]), answer["status"] != "already_existed")
+
+    def report(self, given: Id, deadline: Deadline) -> str:
+        """Returns a report's number, which may have a slug, or that of the one report with this title."""
+        if NUMBER.fullmatch(str(given)):
+            return str(given)
+        reports = self.get("/queries.json", "list of reports", deadline, has=None)
+        found = [str(report["id"]) for report in reports if report["title"].lower() == str(given).lower()]
+        if not found:
+            raise NotFound(f"there is no report `{given}`, or this key may not see it")
+        if len(found) > 1:
+            numbers = ", ".join(found)
+            raise ValueError(f"{len(found)} reports have the title `{given}`: name one by its number, {numbers}")
+        return found[0]
 
     @contextmanager
     def cancelling(self, find_job: Callable[[Deadline], Job]) -> Iterator[None]:
@@ -203,28 +223,29 @@ class Jobs:
         """
         progress, job_id = self._progress(), job.id
         pause, last_line = 0.1, 0
+        poll_secs = POLL_SECS_SHOWN if progress.is_live else POLL_SECS
         with progress.step(step):
             while True:
                 asked_at = time.monotonic()
-                secs = deadline.clip(POLL_SECS_SHOWN if progress.is_live else POLL_SECS)
-                if begins is not None:
-                    if begins(job, secs):
-                        return
-                    if time.monotonic() - asked_at > secs / 2:
-                        secs = 0.0  # That was the wait.
-                # One row is enough of an answer that would be a page.
-                params = {"job_id": job_id, "_wait": f"{secs:.3f}", "_page_size": "1"}
-                answer = self.get(polls, f"job {job_id}", deadline, secs, has=("status",), **params)
-                status = answer["status"]
-                if status == "success":
+                secs = deadline.clip(poll_secs)
+                if begins is not None and begins(job, secs):
                     return
-                if status in ("failure", "cancelled"):
-                    raise JobFailed(_why(answer), job_id)
-                if status == "already_existed":
-                    job_id = str(answer["job_id"])  # Older servers send a joined job's polls elsewhere.
+                # What took so long was the wait, and the job goes on.
+                if begins is None or time.monotonic() - asked_at < secs / 2:
+                    # One row is enough of an answer that would be a page.
+                    params = {"job_id": job_id, "_wait": f"{secs:.3f}", "_page_size": "1"}
+                    answer = self.get(polls, f"job {job_id}", deadline, secs, has=("status",), **params)
+                    status = answer["status"]
+                    if status == "success":
+                        return
+                    if status in ("failure", "cancelled"):
+                        raise JobFailed(_why(answer), job_id)
+                    if status == "already_existed":
+                        job_id = str(answer["job_id"])  # Older servers send a joined job's polls elsewhere.
                 if progress.is_live:
-                    with suppress(ApiError):  # They are but shown.
-                        for line in self.logs(job_id, last_line, deadline):
+                    poll_secs = min(poll_secs * 2, POLL_SECS_SHOWN_MAX)
+                    with suppress(ApiError, DeadlineExceeded):  # They are but shown.
+                        for line in self.logs(job_id, last_line, Deadline(deadline.clip(LOGS_SECS))):
                             last_line = line["id"]
                             progress.show(line["message"])
                 # A server that does not know `_wait` has answered at once, and is not to be asked without a pause.
@@ -292,7 +313,8 @@ class Jobs:
 
     def _manifest(self, job_id: str, deadline: Deadline) -> dict[str, Any]:
         try:
-            manifest: dict[str, Any] = self.get(f"/jobs/{part(job_id)}/manifest.json", f"job {job_id}", deadline)
+            path = f"/jobs/{part(job_id)}/manifest.json"
+            manifest: dict[str, Any] = self.get(path, f"job {job_id}", deadline, has=("bytes", "rows", "sha256"))
         except (NotFound, UnexpectedAnswer) as problem:
             if problem.response is None or problem.response.status_code != 404:
                 raise

@@ -37,6 +37,7 @@ class HolisticsAPI:
 
     These words mean the same in all methods:
 
+        report_id: The report's number, with or without its slug, or its title if no other has it.
         filters: Values by the filter's name: texts, numbers, booleans, dates, times, Decimal, enums, or lists of
             them. None leaves a filter to its default; an empty text is no value, even if there is a default. A
             filter that the report has not is an error; `export_data` and `submit_export`, as the older package
@@ -263,7 +264,13 @@ class HolisticsAPI:
         self._jobs.wait(Job(str(job_id), False), Deadline(timeout), EXPORT_POLLS)
         return 1
 
-    def download_results(
+    @overload
+    def download_results(self, job_id: Id, path: None = None, **options: Any) -> pd.DataFrame: ...
+
+    @overload
+    def download_results(self, job_id: Id, path: PathText, **options: Any) -> pd.DataFrame | None: ...
+
+    def download_results(  # type: ignore[misc]  # The options of both are those named here.
         self,
         job_id: Id,
         path: PathText | None = None,
@@ -272,16 +279,23 @@ class HolisticsAPI:
         decimals: Decimals = "arrow",
         compatible: bool = False,
         timeout: float | None = None,
-    ) -> pd.DataFrame:
-        """Downloads the CSV, Parquet or Arrow file of a job, to `path` if there is one, and returns its rows."""
+    ) -> pd.DataFrame | None:
+        """Downloads the file of a job, to `path` if there is one, and returns its rows.
+
+        From a file of JSON, NDJSON or XLSX, and from a CSV file made with a profile, a delimiter or a word for NULL of
+        its own, no exact frame can be made: it needs a path, and None is returned.
+        """
         _frames.check_options(dtype_backend, decimals)
         if path is not None:
             check_folder(path)
         download = self._jobs.download(str(job_id), False, Deadline(timeout))
-        if not download.has_exact_frame:
-            raise ValueError(f"from the file of job {job_id} no exact frame can be made; export_file writes such files")
         if compatible and not download.file_name.endswith(".csv"):
             raise ValueError(f"compatible=True has types guessed from a CSV: the file is `{download.file_name}`")
+        if not download.has_exact_frame:
+            if path is None:
+                raise ValueError(f"from `{download.file_name}` of job {job_id} no exact frame can be made: give a path")
+            save(download, path)
+            return None
         return _frames.frame_of(download, path, dtype_backend, decimals, compatible)
 
     def reports(self, *, timeout: float | None = None) -> list[dict[str, Any]]:
@@ -291,7 +305,7 @@ class HolisticsAPI:
 
     def feed_url(
         self,
-        report_id: int,
+        report_id: Id,
         filters: Filters = None,
         *,
         format: Format = "csv",
@@ -308,8 +322,9 @@ class HolisticsAPI:
             expires_in: Seconds for which the link lives; for ever unless given.
         """
         texts = as_texts(filters)
+        deadline = Deadline(timeout)
         asked = {
-            "report_id": report_id,
+            "report_id": int(self._jobs.report(report_id, deadline).partition("-")[0]),
             "format": format,
             "filters": {name: [text] if isinstance(text, str) else text for name, text in texts.items()},
             "max_age": int(max_age),
@@ -318,7 +333,6 @@ class HolisticsAPI:
         }
         about = f"report `{report_id}`"
         # Sent once: each that arrives makes a link.
-        deadline = Deadline(timeout)
         feed = self._jobs.http.json(
             "POST", "/feeds.json", json=asked, about=about, deadline=deadline, attempts=1, has=("url",)
         )
@@ -330,7 +344,8 @@ class HolisticsAPI:
 
     def job(self, job_id: Id, *, timeout: float | None = None) -> dict[str, Any]:
         """Returns what a job is at: its status, its times, its error."""
-        job: dict[str, Any] = self._jobs.get(f"/jobs/{part(job_id)}.json", f"job {job_id}", Deadline(timeout))
+        path = f"/jobs/{part(job_id)}.json"
+        job: dict[str, Any] = self._jobs.get(path, f"job {job_id}", Deadline(timeout), has=("id", "status"))
         return job
 
     def jobs(
@@ -370,6 +385,8 @@ class HolisticsAPI:
         timeout: float | None = None,
     ) -> ImportResult:
         """Imports a CSV file or a frame into a table, and waits until it is there.
+
+        A frame's index is imported too if it has a name; one that only counts rows is not.
 
         Args:
             table: Its name, or schema and name: `sales.people`.

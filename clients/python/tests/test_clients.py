@@ -97,7 +97,10 @@ def test_a_section_does_what_it_says(heading, kind, code, output, key, url, feed
         environment.pop("PYTHONPATH", None)
         which = subprocess.run(
             [sys.executable, "-c", "import holistics; print(hasattr(holistics, 'JobFailed'))"],
-            env=environment, cwd=tmp_path, capture_output=True, text=True,
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
         )
         if which.stdout.strip() != "False":
             pytest.skip("the older package is not installed")

@@ -80,6 +80,13 @@ def test_unknown_things(api):
         assert isinstance(problem.value, requests.exceptions.HTTPError)
 
 
+def test_an_address_with_a_path_that_is_not_the_servers(key, url):
+    for call in (lambda api: api.query(12), lambda api: api.export_data(12, "x.csv"), lambda api: api.reports()):
+        with pytest.raises(UnexpectedAnswer) as problem:
+            call(HolisticsAPI(key, url + "/reports"))
+        assert_one_line(problem, "(status 404): is its address right?")
+
+
 def test_no_connection():
     with pytest.raises(NoConnection) as problem:
         HolisticsAPI("secret-key", "http://127.0.0.1:1").query(12, {"name": "private"})

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 import pathlib
 import resource
@@ -62,16 +63,20 @@ def test_formats_without_an_exact_frame_are_for_files(api):
         api.export_data(12, format="xlsx")
     job_id = api.submit_export(12, format="ndjson")
     api.get_export_results(job_id)
-    with pytest.raises(ValueError, match="no exact frame"):
-        api.download_results(job_id, "x.ndjson")
+    with pytest.raises(ValueError, match=r"from `.*\.ndjson` of job \d+ no exact frame can be made: give a path"):
+        api.download_results(job_id)
+    assert os.listdir() == []
+    assert api.download_results(job_id, "x.ndjson") is None
+    assert [json.loads(line)["zip"] for line in open("x.ndjson")] == ["00123", "04109", "80331"]
     # Texts of these files are not those of the data.
     for options in ("_profile=excel", "_null=NULL", "_delimiter=tab"):
         about = {"about": "report", "deadline": Deadline(None)}
         job = api._jobs.http.json("GET", f"/queries/12/submit_export.csv?{options}", **about)
         api.get_export_results(job["job_id"])
         with pytest.raises(ValueError, match="no exact frame"):
-            api.download_results(job["job_id"], "x.csv")
-    assert os.listdir() == []
+            api.download_results(job["job_id"])
+        assert api.download_results(job["job_id"], "x.csv") is None
+        assert len(open("x.csv", encoding="utf-8-sig").readlines()) == 4
 
 
 def test_paths_with_spaces_and_emoji(api, tmp_path):

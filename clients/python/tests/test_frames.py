@@ -152,6 +152,16 @@ def test_none_is_the_default_and_an_empty_text_no_value(api):
     assert api.query(2, {"number": ""})["number"].isna()[0]
 
 
+def test_a_report_is_named_by_its_title_too(api, far, proxy):
+    assert api.query("orders").equals(api.query("12-orders"))
+    assert "/feeds/" in api.feed_url("Orders")
+    with pytest.raises(NotFound, match="there is no report `Odrers`"):
+        api.query("Odrers")
+    far.query(12)
+    far.query("12-orders")
+    assert not proxy.asked("/queries.json")
+
+
 def test_long_filters_go_by_post_and_mean_the_same(far, proxy):
     long = {"names": ["x" * 600], "flag": True, "number": "", "ids": []}
     row = far.query(2, long).iloc[0]

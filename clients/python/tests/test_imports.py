@@ -56,6 +56,20 @@ def test_a_frame_comes_back_as_it_was_imported(api):
         api.import_csv(frame, "things", "warehouse", mode="fail")
 
 
+def test_an_index_with_a_name_is_imported_too(api):
+    frame = pd.DataFrame({"kind": ["b", "a", "a"], "n": [1, 2, 3]}, index=[7, 8, 9])
+    assert list(api.import_csv(frame, "counted", 1).columns) == ["kind", "n"]
+    assert list(api.import_csv(frame.rename_axis("id"), "counted", 1).columns) == ["id", "kind", "n"]
+    assert list(api.import_csv(frame.groupby("kind").sum(), "counted", 1).columns) == ["kind", "n"]
+    both = frame.set_index(["kind", "n"], append=True).rename_axis(["id", "kind", "n"]).assign(x=1)
+    assert list(api.import_csv(both, "counted", 1).columns) == ["id", "kind", "n", "x"]
+    for nameless in (frame.set_axis(["x", "y", "z"]), frame.set_index("kind", append=True)):
+        with pytest.raises(ValueError, match="the index has values and no name: name it, or leave it out with reset"):
+            api.import_csv(nameless, "counted", 1)
+    with pytest.raises(ValueError, match="the index and a column are both called `n`"):
+        api.import_csv(frame.rename_axis("n"), "counted", 1)
+
+
 def test_a_file_is_imported_with_the_types_that_are_named(api, tmp_path):
     path = tmp_path / "zips 😀.csv"
     path.write_text("zip,n\n123,1\n456,2\n")

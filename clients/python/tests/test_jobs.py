@@ -5,9 +5,9 @@ import threading
 import time
 
 import pytest
-from faults import Fault, reply
+from faults import NOT_DONE, Fault, reply
 
-from holistics import DeadlineExceeded, HolisticsAPI, JobFailed
+from holistics import DeadlineExceeded, HolisticsAPI, JobFailed, _jobs
 
 
 def wait_for(condition):
@@ -36,7 +36,8 @@ def test_control_c_cancels_the_job(api, control_c):
     assert len(wait_for(lambda: set(slow_jobs(api, "cancelled")) - set(before))) == 1
 
 
-def test_a_submit_that_is_interrupted_is_cancelled_too(far, proxy, api, control_c):
+@pytest.mark.parametrize("call", ["query", "submit_export"])
+def test_a_submit_that_is_interrupted_is_cancelled_too(far, proxy, api, control_c, call):
     before = slow_jobs(api, "cancelled")
 
     def interrupt(handler, *_):
@@ -45,7 +46,7 @@ def test_a_submit_that_is_interrupted_is_cancelled_too(far, proxy, api, control_
 
     proxy.next("submit_export", Fault(False, interrupt))
     with pytest.raises(KeyboardInterrupt):
-        far.query(3)
+        getattr(far, call)(3)
     assert len(wait_for(lambda: set(slow_jobs(api, "cancelled")) - set(before))) == 1
 
 
@@ -80,6 +81,19 @@ def test_a_server_without_long_polls_is_asked_with_pauses(far, proxy):
     polls = [seen.at for seen in proxy.asked("get_export_results")]
     pauses = [later - sooner for sooner, later in zip(polls, polls[1:])]
     assert len(pauses) == 3 and pauses[0] >= 0.1 and pauses[1] >= 0.2 and pauses[2] >= 0.4
+
+
+def test_a_job_that_is_followed_is_not_polled_as_well(far, proxy, monkeypatch):
+    def wait(handler, *_):
+        handler.proxy.over.wait(0.2)  # As the server does while a job has not begun.
+        NOT_DONE.act(handler, None, None)
+
+    monkeypatch.setattr(_jobs, "POLL_SECS", 0.2)
+    proxy.follows = True
+    proxy.next("_follow", *[Fault(True, wait)] * 3)
+    assert len(far.query(12)) == 3
+    assert len(proxy.asked("_follow")) == 4
+    assert not proxy.asked("get_export_results")
 
 
 def test_polls_wait_at_the_server(far, proxy):

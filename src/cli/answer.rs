@@ -1,0 +1,49 @@
+//! What a server's answer has to say, beside its data.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use chrono::DateTime;
+use chrono::Utc;
+use serde::Deserialize;
+use ureq::Body;
+use ureq::http::Response;
+
+pub(super) const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// How long a busy server is left alone at least.
+const BUSY_PAUSE_MIN: Duration = Duration::from_millis(100);
+
+#[derive(Deserialize)]
+struct Errors {
+    errors: Vec<String>,
+}
+
+/// What a server of ours says of a request that it refuses.
+pub(super) fn told_of(text: &str) -> Option<String> {
+    let told: Errors = serde_json::from_str(text).ok()?;
+    Some(told.errors.join("; "))
+}
+
+/// After how long a server that is asked too often may be asked again.
+pub(super) fn busy_pause(response: &Response<Body>) -> Duration {
+    let after = response.headers().get("retry-after");
+    let after = after.and_then(|after| {
+        let after = after.to_str().ok()?;
+        let moment = || DateTime::parse_from_rfc2822(after).ok();
+        let until = |moment| (DateTime::<Utc>::from(moment) - Utc::now()).to_std();
+        match after.parse() {
+            Ok(secs) => Some(Duration::from_secs(secs)),
+            // A moment that has passed is no wait.
+            Err(_) => moment().map(|moment| until(moment).unwrap_or_default()),
+        }
+    });
+    after.unwrap_or(Duration::from_secs(1)).max(BUSY_PAUSE_MIN)
+}
+
+/// One byte more than an answer may have tells that it has more.
+pub(super) fn read_text(response: &mut Response<Body>) -> std::io::Result<String> {
+    let mut text = String::new();
+    let body = response.body_mut().as_reader();
+    body.take(ANSWER_BYTES_MAX + 1).read_to_string(&mut text)?;
+    Ok(text)
+}
