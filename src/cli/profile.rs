@@ -27,7 +27,7 @@ const PROFILE_DEFAULT: &str = "default";
 /// Profiles of CSV files, which `--profile` names too; no server has these names.
 pub(super) const CSV_PROFILES: [&str; 2] = ["data", "excel"];
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct ServerArgs {
     /// Where the server is; else where that of --profile is, else HOLISTICS_HOST, else where `holistics login` was, else http://127.0.0.1:3000
     #[arg(long, value_name = "URL", global = true, help_heading = "Server")]

@@ -16,6 +16,8 @@ use crate::cli::data::DataArgs;
 use crate::cli::id;
 use crate::cli::output::say_note;
 use crate::cli::profile::ServerArgs;
+use crate::cli::run::ValuesArgs;
+use crate::cli::run::show_values;
 use crate::cli::server_reports;
 use crate::cli::server_reports::OpenArgs;
 use crate::cli::submit::report_id;
@@ -35,10 +37,11 @@ use crate::store::reports::Change;
   holistics reports list                                   those of the server that you may run
   holistics reports show 'Revenue by nation'
   holistics reports open 2 --format xlsx --filter region=ASIA
+  holistics reports values 2 region                        what a filter may be, where a query lists that
   holistics reports list --data-dir holistics-data         those in the folder, on the server itself
   holistics reports apply my-reports --dry-run
 
-list and show ask the server, unless --data-dir or HOLISTICS_DATA_DIR names a folder; open always does.
+list and show ask the server, unless --data-dir or HOLISTICS_DATA_DIR names a folder; open and values always do.
 apply, share and remove work on the folder.")]
 pub(super) struct ReportsArgs {
     #[command(flatten)]
@@ -67,6 +70,8 @@ enum Command {
     },
     /// Have a report run into a file, print the link to it, and on a terminal open that in $BROWSER
     Open(OpenArgs),
+    /// List what a filter may be, where a query of the report says that (`values_sql`)
+    Values(ValuesArgs),
     /// Share a report with these and nobody else; with none it is its owner's and administrators' alone
     Share {
         /// The report's number
@@ -103,6 +108,7 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
             return server_reports::show(&answer);
         }
         Command::Open(open) => return server_reports::open(&args.server, open),
+        Command::Values(values) => return show_values(&args.server, values),
         Command::Apply { dir, dry_run } if asks_server && args.server.is_named() => {
             return apply_to(&args.server.client()?, dir, *dry_run);
         }
@@ -123,7 +129,7 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
                 let missing = || Error::new(ErrorCode::NotFound, format!("there is no report `{id}`"));
                 server_reports::show(&to_raw_value(found.next().ok_or_else(missing)?)?)?;
             }
-            Command::Open(_) => {}
+            Command::Open(_) | Command::Values(_) => {}
             Command::Apply { dir, dry_run } => {
                 say_where(&args.data, &args.server)?;
                 let reports = read_folder(&dir)?;

@@ -21,6 +21,7 @@ use crate::cli::output::say_beside;
 use crate::cli::output::shown;
 use crate::cli::profile::ServerArgs;
 use crate::cli::submit::Submit;
+use crate::cli::submit::encoded;
 use crate::cli::submit::spinner;
 use crate::cli::submit::submit;
 use crate::cli::submit::wait;
@@ -98,6 +99,11 @@ struct Column {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<()> {
+    run_action(args, "submit_query.json")
+}
+
+/// Whose rows an action of the report makes.
+fn run_action(args: &RunArgs, action: &str) -> Result<()> {
     let client = args.server.client()?;
     let terminal = Term::stdout();
     let format = args.format.unwrap_or(match terminal.is_term() {
@@ -117,7 +123,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     }
     let bar = spinner()?;
     let interrupt = Interrupt::watch(&client, &bar)?;
-    let (job_id, text) = page(&client, args, &bar, &interrupt)?;
+    let (job_id, text) = page(&client, args, action, &bar, &interrupt)?;
     if is_json() {
         return print(&text);
     }
@@ -152,11 +158,46 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
     }
 }
 
+#[derive(Args)]
+pub(super) struct ValuesArgs {
+    /// The report's number, or its title if no other has it
+    report: String,
+    /// The filter's name
+    filter: String,
+    /// Which page of the list, from 1
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    page: u64,
+    /// How many values a page has
+    #[arg(long, value_name = "VALUES", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    page_size: u64,
+}
+
+/// Shows what a filter may be, as a query lists it.
+pub(super) fn show_values(server: &ServerArgs, args: &ValuesArgs) -> Result<()> {
+    let action = format!("filters/{}/submit_values.json", encoded(&args.filter));
+    let run = RunArgs {
+        report: args.report.clone(),
+        filters: Vec::new(),
+        page: Some(args.page),
+        page_size: args.page_size,
+        format: None,
+        truncate: false,
+        server: server.clone(),
+    };
+    run_action(&run, &action)
+}
+
 /// Runs the report; its job, and the answer that has the page.
-fn page(client: &Client, args: &RunArgs, bar: &ProgressBar, interrupt: &Interrupt) -> Result<(i64, String)> {
+fn page(
+    client: &Client,
+    args: &RunArgs,
+    action: &str,
+    bar: &ProgressBar,
+    interrupt: &Interrupt,
+) -> Result<(i64, String)> {
     let asked = Submit {
         report: &args.report,
-        action: "submit_query.json",
+        action,
         filters: &args.filters,
         options: args
             .truncate

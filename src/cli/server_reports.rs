@@ -68,6 +68,8 @@ struct Filter {
     #[serde(default)]
     default: Vec<Option<String>>,
     values: Option<Vec<Value>>,
+    #[serde(default)]
+    has_values_sql: bool,
 }
 
 #[derive(Deserialize)]
@@ -127,7 +129,13 @@ pub(super) fn show(answer: &RawValue) -> Result<()> {
         let many = if filter.multiple { ", several values" } else { "" };
         let default = listed(", default ", filter.default.iter().flatten());
         let keys = filter.values.iter().flatten().map(|value| &value.key);
-        let one_of = listed(", one of ", keys);
+        let one_of = match filter.has_values_sql {
+            true => format!(
+                ", one of what `holistics reports values {} {}` lists",
+                report.id, filter.name
+            ),
+            false => listed(", one of ", keys),
+        };
         say!(
             "filter {}: {}{must}{many}{default}{one_of} ({})",
             filter.names(),

@@ -130,6 +130,7 @@ pub(crate) fn router(app: App) -> Router {
 fn data_routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(queries::submit_query))
+        .routes(routes!(queries::submit_values))
         .routes(routes!(queries::submit_export_csv))
         .routes(routes!(queries::submit_export_json))
         .routes(routes!(queries::submit_export_xlsx))

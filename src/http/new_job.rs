@@ -20,6 +20,7 @@ use crate::query::raw_values::Given;
 use crate::query::raw_values::RawValues;
 use crate::query::scalar::shown as filter_shown;
 use crate::query::values::parse_values;
+use crate::report::Allowed;
 use crate::report::Filter;
 use crate::report::Report;
 use crate::source::WAREHOUSE;
@@ -111,6 +112,28 @@ pub(super) fn pin(raw: &mut RawValues, pins: &Pins, report: &Report) -> Result<(
         raw.set(name, texts.clone());
     }
     Ok(())
+}
+
+/// The query that lists what a filter may be, as a report without filters: to keys that pin some it is closed.
+pub(super) fn values_report(report: &Report, filter: &str) -> Result<Report, Error> {
+    let none = |why: &str| {
+        let filter = filter_shown(filter);
+        Err(Error::invalid(format!(
+            "report `{}` has no {why} {filter}",
+            report.title
+        )))
+    };
+    let Some(found) = report.filters.iter().find(|found| found.name == filter) else {
+        return none("filter");
+    };
+    let Some(Allowed::Sql(sql)) = &found.allowed else {
+        return none("`values_sql`, but at most `values`, of filter");
+    };
+    Ok(Report {
+        sql: sql.clone(),
+        filters: Vec::new(),
+        ..report.clone()
+    })
 }
 
 /// Refuses values for filters that the report has not, which would do nothing.

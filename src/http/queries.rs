@@ -34,6 +34,7 @@ use crate::http::new_job::new_job;
 use crate::http::new_job::pin;
 use crate::http::new_job::queue;
 use crate::http::new_job::refuse_unknown;
+use crate::http::new_job::values_report;
 use crate::http::page::View;
 use crate::http::params::Segments;
 use crate::http::params::flag;
@@ -92,7 +93,43 @@ pub(crate) async fn submit_query(
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, Rejection> {
-    submit(&app, &mut caller, &report, None, query, request).await
+    submit(&app, &mut caller, &report, Wanted::Page, query, request).await
+}
+
+/// Runs the query that lists what a filter may be (`values_sql`), to page through its result.
+#[utoipa::path(
+    method(get, post),
+    path = "/queries/{report_id}/filters/{filter}/submit_values.json",
+    params(
+        ("report_id" = String, Path, description = "The report's id, alone or with its slug"),
+        ("filter" = String, Path, description = "The filter's name"),
+        ("_wait" = Option<f64>, Query, description = "Seconds to wait for the result, 0 to 50"),
+        ("_page" = Option<u64>, Query, description = "With `_wait`: from 1"),
+        ("_page_size" = Option<u64>, Query, description = "With `_wait`: rows a page; 25 unless given"),
+        ("_cache" = Option<String>, Query, description = "`off`: no earlier result or run may stand for this one"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes the request safe to send again"),
+        ("_truncate" = Option<bool>, Query, description = "Cuts a result over its limit of rows or bytes, which fails otherwise"),
+    ),
+    responses(
+        (status = 200, description = "The job that runs it; with `_wait`, its page as soon as it is done", content(
+            (super::openapi::SubmitQueryAnswer = "application/json"),
+            (Vec<u8> = "application/vnd.apache.arrow.stream"),
+        )),
+        (status = 403, description = "A key that pins filters", body = super::openapi::Errors),
+        (status = 404, description = "Unknown report", body = super::openapi::Errors),
+        (status = 422, description = "A filter that has no such query", body = super::openapi::Errors),
+    ),
+    security(("key" = []))
+)]
+pub(crate) async fn submit_values(
+    State(app): State<App>,
+    mut caller: Caller,
+    Segments((report, filter)): Segments<(String, String)>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Result<Response, Rejection> {
+    let wanted = Wanted::Values(&filter);
+    submit(&app, &mut caller, &report, wanted, query, request).await
 }
 
 macro_rules! submit_export {
@@ -129,7 +166,7 @@ macro_rules! submit_export {
             RawQuery(query): RawQuery,
             request: Request,
         ) -> Result<Response, Rejection> {
-            submit(&app, &mut caller, &report, Some($format), query, request).await
+            submit(&app, &mut caller, &report, Wanted::File($format), query, request).await
         }
     };
 }
@@ -189,11 +226,20 @@ pub(crate) async fn unknown_format(
     .into())
 }
 
+/// What a job is to make of a report.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    Page,
+    File(Format),
+    /// A page of what this filter may be.
+    Values(&'a str),
+}
+
 async fn submit(
     app: &App,
     caller: &mut Caller,
     report: &str,
-    format: Option<Format>,
+    wanted: Wanted<'_>,
     query: Option<String>,
     request: Request,
 ) -> Result<Response, Rejection> {
@@ -202,13 +248,18 @@ async fn submit(
     }
     let id = report_id(report)?;
     let sight = caller.sight()?;
-    let found = app
-        .store
-        .report_seen_by(id, &sight)
-        .await?
-        .ok_or(Rejection::NotFound)?;
+    let found = app.store.report_seen_by(id, &sight).await?;
+    let mut found = found.ok_or(Rejection::NotFound)?;
+    let (format, makes) = match wanted {
+        Wanted::Page => (None, None),
+        Wanted::File(format) => (Some(format), Some(format.extension())),
+        Wanted::Values(filter) => (None, Some(filter)),
+    };
     if format.is_some() {
         may_export(caller)?;
+    }
+    if let Wanted::Values(filter) = wanted {
+        found.report = values_report(&found.report, filter)?.into();
     }
     let mut raw = RawValues::from_query_string(query.as_deref().unwrap_or_default())?;
     let headers = request.headers().clone();
@@ -256,11 +307,7 @@ async fn submit(
         truncate,
     };
     let new = new_job(app, caller, &found, &raw, asked).await?;
-    let once = once(
-        caller,
-        &headers,
-        &(id, format.map(Format::extension), raw.given(), words),
-    )?;
+    let once = once(caller, &headers, &(id, makes, raw.given(), words))?;
     // It may be large, and nobody asks for it any more.
     drop(raw);
     let submitted = queue(app, new, once).await?;

@@ -67,6 +67,8 @@ pub(crate) struct FilterInfo {
     /// What it may be, if the report's file lists that.
     #[serde(skip_serializing_if = "Option::is_none")]
     values: Option<Vec<ValueInfo>>,
+    /// Whether a query lists that, which `submit_values.json` runs.
+    has_values_sql: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -102,6 +104,7 @@ impl FilterInfo {
                 Some(Allowed::Values(choices)) => Some(choices.iter().map(ValueInfo::of).collect()),
                 Some(Allowed::Sql(_)) | None => None,
             },
+            has_values_sql: matches!(filter.allowed, Some(Allowed::Sql(_))),
         }
     }
 }

@@ -56,7 +56,7 @@ const NOT_THERE: u16 = 404;
 const WRONG: u16 = 422;
 const FORBIDDEN: u16 = 403;
 
-const ROWS: [Row; 62] = [
+const ROWS: [Row; 64] = [
     row("get", "/healthz", "/healthz", "", "open", Viewer, &[OK]),
     row(
         "get",
@@ -85,6 +85,24 @@ const ROWS: [Row; 62] = [
         "run",
         Viewer,
         &[OK],
+    ),
+    row(
+        "get",
+        "/queries/{report_id}/filters/{filter}/submit_values.json",
+        "/queries/1/filters/n/submit_values.json",
+        "",
+        "run",
+        Viewer,
+        &[WRONG],
+    ),
+    row(
+        "post",
+        "/queries/{report_id}/filters/{filter}/submit_values.json",
+        "/queries/1/filters/n/submit_values.json",
+        "",
+        "run",
+        Viewer,
+        &[WRONG],
     ),
     row(
         "get",

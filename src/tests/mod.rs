@@ -7,6 +7,7 @@ mod bad_input;
 mod cors;
 mod downloads;
 mod feeds;
+mod filters;
 mod imports;
 mod job_lists;
 mod jobs;

@@ -296,6 +296,8 @@ fn reports_are_listed_shown_and_opened() {
     }
     let text = "---\nid: 4\ntitle: 1-day retention\nshared_with: everyone\nfilters:\n  status: {type: dropdown, values: [open, {key: x, label: Gone}], default: open}\n  on: {type: date_range}\n---\nselect 4 as n where {{ status }} is not null";
     fs::write(reports.join("4.sql"), text).unwrap();
+    let text = "---\nid: 5\ntitle: Nation\nshared_with: everyone\nfilters:\n  nation: {type: dropdown, values_sql: \"select 'x' || i as nation from range(3) t(i)\"}\n---\nselect {{ nation }} as nation";
+    fs::write(reports.join("5.sql"), text).unwrap();
     apply(&reports, desk.folder.path());
     for (report, row) in [
         ("1-day Retention", "4"),
@@ -309,6 +311,37 @@ fn reports_are_listed_shown_and_opened() {
     let filter = "filter status: dropdown, default open, one of open, x (Status)";
     assert!(shown.to_lowercase().contains(&filter.to_lowercase()), "{shown}");
     assert!(shown.contains("filter on_start, on_end: date_range"), "{shown}");
+    let shown = desk.prints(&["reports", "show", "5"]);
+    let filter = "filter nation: dropdown, one of what `holistics reports values 5 nation` lists (nation)";
+    assert!(shown.contains(filter), "{shown}");
+    let values = desk.prints(&["reports", "values", "nation", "nation"]);
+    assert_eq!(values, "nation\nx0\nx1\nx2\n");
+    let page = desk.json(&[
+        "reports",
+        "values",
+        "5",
+        "nation",
+        "--page",
+        "2",
+        "--page-size",
+        "2",
+    ]);
+    assert_eq!(page["values"], serde_json::json!([["x2"]]));
+    let wrong = desk.run(&[
+        "export",
+        "5",
+        "--filter",
+        "nation=x9",
+        "-o",
+        "-",
+        "--format",
+        "csv",
+    ]);
+    assert!(
+        stderr(&wrong).contains("which `holistics reports values` shows"),
+        "{}",
+        stderr(&wrong)
+    );
     for own in ["_strict=false", "_truncate=true", "job_id=3"] {
         let refused = desk.run(&["run", "4", "--filter", own]);
         assert_eq!(refused.status.code(), Some(2), "{own}");
@@ -339,7 +372,7 @@ fn reports_are_listed_shown_and_opened() {
     let listed = desk.prints(&["reports", "list"]);
     assert_eq!(
         listed,
-        "ID | Version | Title | Filters\n1 | 1 | One | \n2 | 1 | Twin | \n3 | 1 | Twin | \n4 | 1 | 1-day retention | status, on_start, on_end\n"
+        "ID | Version | Title | Filters\n1 | 1 | One | \n2 | 1 | Twin | \n3 | 1 | Twin | \n4 | 1 | 1-day retention | status, on_start, on_end\n5 | 1 | Nation | nation\n"
     );
     assert_eq!(desk.json(&["reports", "list"])[2]["slug"], "3-twin");
     assert!(

@@ -36,6 +36,7 @@ POLL_SECS = 20.0
 POLL_SECS_SHOWN = 1.0
 POLL_SECS_SHOWN_MAX = 5.0
 LOGS_SECS = 1.0
+PAGE_ROWS = 10_000
 CANCEL_SECS = 2.0
 EXPORT_POLLS = "/queries/get_export_results.json"
 PAGE_POLLS = "/queries/get_query_results.json"
@@ -272,13 +273,28 @@ class Jobs:
         _check_page(job, json.loads(table.schema.metadata[b"paginated"]), table.num_rows)
         return table
 
+    def first_column(self, job: Job, deadline: Deadline) -> list[str | None]:
+        """Fetches the texts of the first column, page by page."""
+        texts: list[str | None] = []
+        while True:
+            page = len(texts) // PAGE_ROWS + 1
+            answer = self._page(job, PAGE_ROWS, page, deadline)
+            texts += [row[0] for row in answer["values"]]
+            if len(texts) >= answer["paginated"]["num_rows"]:
+                return texts
+
     def page_as_csv(self, job: Job, page_size: int, page: int | None, deadline: Deadline) -> bytes:
         """Fetches one page as a file has it: the texts of pages are those of CSV."""
-        params: dict[str, Any] = {"job_id": job.id, "_page_size": page_size, "_page": page}
-        answer = self.get(PAGE_POLLS, f"job {job.id}", deadline, has=("paginated", "fields", "values"), **params)
-        _check_page(job, answer["paginated"], len(answer["values"]))
+        answer = self._page(job, page_size, page, deadline)
         rows = [answer["fields"], *answer["values"]]
         return "".join(",".join(map(_csv_field, row)) + "\n" for row in rows).encode()
+
+    def _page(self, job: Job, page_size: int, page: int | None, deadline: Deadline) -> dict[str, Any]:
+        params: dict[str, Any] = {"job_id": job.id, "_page_size": page_size, "_page": page}
+        has = ("paginated", "fields", "values")
+        answer: dict[str, Any] = self.get(PAGE_POLLS, f"job {job.id}", deadline, has=has, **params)
+        _check_page(job, answer["paginated"], len(answer["values"]))
+        return answer
 
     def logs(self, job_id: Id, last_id: int, deadline: Deadline) -> list[dict[str, Any]]:
         """Returns up to 1,000 lines that come after this one."""

@@ -303,6 +303,13 @@ class HolisticsAPI:
         reports: list[dict[str, Any]] = self._jobs.get("/queries.json", "list of reports", Deadline(timeout), has=None)
         return reports
 
+    def filter_values(self, report_id: Id, filter: str, *, timeout: float | None = None) -> list[str | None]:
+        """Returns what a filter may be, where a query of the report lists that (`has_values_sql` of `reports`)."""
+        deadline = Deadline(timeout)
+        order = Order(report_id, None, f"filters/{part(filter)}/submit_values.json", False)
+        job = self._jobs.finish(order, deadline, PAGE_POLLS)
+        return self._jobs.first_column(job, deadline)
+
     def feed_url(
         self,
         report_id: Id,

@@ -162,6 +162,14 @@ def test_a_report_is_named_by_its_title_too(api, far, proxy):
     assert not proxy.asked("/queries.json")
 
 
+def test_what_a_filter_may_be_is_listed(api):
+    values = api.filter_values("Chosen", "nation")
+    assert values == [f"x{number}" for number in range(25_000)]
+    assert api.query(15, {"nation": values[-1]})["nation"].tolist() == ["x24999"]
+    with pytest.raises(ApiError, match="has no filter `natoin`"):
+        api.filter_values(15, "natoin")
+
+
 def test_long_filters_go_by_post_and_mean_the_same(far, proxy):
     long = {"names": ["x" * 600], "flag": True, "number": "", "ids": []}
     row = far.query(2, long).iloc[0]
