@@ -22,6 +22,7 @@ use crate::server::BINARY;
 use crate::server::Server;
 use crate::server::folder_with_key;
 use crate::server::holistics;
+use crate::server::set_imports;
 use crate::server::stderr;
 use crate::server::stdout;
 
@@ -398,16 +399,7 @@ fn interrupted_export_stops_its_job_running_or_queued() {
 #[test]
 fn interrupted_import_says_that_its_job_goes_on() {
     let desk = Desk::new(ENDLESS, &["--workers", "1"]);
-    let data_dir = desk.folder.path().to_str().unwrap();
-    let allowed = holistics(&[
-        "users",
-        "imports",
-        "ann@example.com",
-        "on",
-        "--data-dir",
-        data_dir,
-    ]);
-    assert!(allowed.status.success(), "{}", stderr(&allowed));
+    set_imports(desk.folder.path(), "on");
     let running = exporting(&desk, &desk.home.path().join("a.csv"));
     wait_for_status(&desk, 1, "running");
     let file = desk.folder.path().join("people.csv");

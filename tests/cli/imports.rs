@@ -13,7 +13,7 @@ use crate::server::BINARY;
 use crate::server::Server;
 use crate::server::apply;
 use crate::server::folder_with_key;
-use crate::server::holistics;
+use crate::server::set_imports;
 use crate::server::stderr;
 use crate::server::stdout;
 
@@ -27,16 +27,7 @@ struct Imports {
 impl Imports {
     fn new() -> Self {
         let (folder, key) = folder_with_key("select 1 as n");
-        let data_dir = folder.path().to_str().unwrap();
-        let allowed = holistics(&[
-            "users",
-            "imports",
-            "ann@example.com",
-            "on",
-            "--data-dir",
-            data_dir,
-        ]);
-        assert!(allowed.status.success(), "{}", stderr(&allowed));
+        set_imports(folder.path(), "on");
         let server = Server::start(folder.path(), &[]);
         let imports = Self { folder, server, key };
         let login = imports.run(&["login", &imports.key]);
@@ -271,15 +262,7 @@ fn what_cannot_be_imported_is_said_on_standard_error() {
         "{}",
         stderr(&wrong)
     );
-    let data_dir = imports.folder.path().to_str().unwrap();
-    holistics(&[
-        "users",
-        "imports",
-        "ann@example.com",
-        "off",
-        "--data-dir",
-        data_dir,
-    ]);
+    set_imports(imports.folder.path(), "off");
     let refused = imports.import(&path, "people", &[]);
     assert!(
         stderr(&refused).contains("may not import"),

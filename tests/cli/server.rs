@@ -124,6 +124,12 @@ pub(crate) fn apply(reports: &Path, data_dir: &Path) {
     succeeded(&["reports", "apply", reports, "--data-dir", data_dir]);
 }
 
+/// Whether the user of `folder_with_key` may import: `on` or `off`.
+pub(crate) fn set_imports(data_dir: &Path, may: &str) {
+    let data_dir = data_dir.to_str().unwrap();
+    succeeded(&["users", "imports", "ann@example.com", may, "--data-dir", data_dir]);
+}
+
 pub(crate) fn get(url: &str, key: &str) -> (u16, String) {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)

@@ -218,8 +218,8 @@ class _Session(requests.Session):
     """Follows redirects without handing the key to another host, which requests does only for its own header."""
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        another_host = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]
-        if another_host:
+        hosts = str(response.request.url), str(prepared_request.url)
+        if self.should_strip_auth(*hosts):  # type: ignore[no-untyped-call, unused-ignore]
             prepared_request.headers.pop(KEY_HEADER, None)
 
 

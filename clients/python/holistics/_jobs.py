@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 import uuid
@@ -12,17 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, NamedTuple, Optional, Union
 from urllib.parse import quote, urlencode
 
-import pyarrow as pa
 import requests
 
 from ._download import Download, Making
 from ._filters import as_query, as_texts
-from ._http import Deadline, Http, message_of, unexpected
+from ._http import Deadline, Http, message_of
 from ._progress import Progress
 from .errors import (
     ApiError,
     DeadlineExceeded,
-    IncompleteResult,
     JobFailed,
     NotFound,
     UnexpectedAnswer,
@@ -36,12 +33,8 @@ POLL_SECS = 20.0
 POLL_SECS_SHOWN = 1.0
 POLL_SECS_SHOWN_MAX = 5.0
 LOGS_SECS = 1.0
-PAGE_ROWS = 10_000
 CANCEL_SECS = 2.0
 EXPORT_POLLS = "/queries/get_export_results.json"
-PAGE_POLLS = "/queries/get_query_results.json"
-ARROW_TYPE = "application/vnd.apache.arrow.stream"
-NEEDS_QUOTES = re.compile(r'[,"\r\n]')
 NUMBER = re.compile(r"[0-9]+(-[\w-]*)?")
 
 Id = Union[int, str]
@@ -260,42 +253,6 @@ class Jobs:
         manifest = self._manifest(job_id, deadline)
         return Download(self.http, job_id, manifest, deadline, self._progress(), truncate, answer)
 
-    def page(self, job: Job, page_size: int, page: int | None, deadline: Deadline) -> pa.Table:
-        """Fetches one page of a job that makes pages."""
-        params = {"job_id": job.id, "_page_size": page_size, "_page": page}
-        answer = self.http.request(
-            "GET", PAGE_POLLS, params=params, headers={"Accept": ARROW_TYPE}, about=f"job {job.id}", deadline=deadline
-        )
-        if ARROW_TYPE not in answer.headers.get("Content-Type", ""):
-            raise unexpected(answer)
-        with pa.ipc.open_stream(answer.content) as stream:
-            table = stream.read_all()
-        _check_page(job, json.loads(table.schema.metadata[b"paginated"]), table.num_rows)
-        return table
-
-    def first_column(self, job: Job, deadline: Deadline) -> list[str | None]:
-        """Fetches the texts of the first column, page by page."""
-        texts: list[str | None] = []
-        while True:
-            page = len(texts) // PAGE_ROWS + 1
-            answer = self._page(job, PAGE_ROWS, page, deadline)
-            texts += [row[0] for row in answer["values"]]
-            if len(texts) >= answer["paginated"]["num_rows"]:
-                return texts
-
-    def page_as_csv(self, job: Job, page_size: int, page: int | None, deadline: Deadline) -> bytes:
-        """Fetches one page as a file has it: the texts of pages are those of CSV."""
-        answer = self._page(job, page_size, page, deadline)
-        rows = [answer["fields"], *answer["values"]]
-        return "".join(",".join(map(_csv_field, row)) + "\n" for row in rows).encode()
-
-    def _page(self, job: Job, page_size: int, page: int | None, deadline: Deadline) -> dict[str, Any]:
-        params: dict[str, Any] = {"job_id": job.id, "_page_size": page_size, "_page": page}
-        has = ("paginated", "fields", "values")
-        answer: dict[str, Any] = self.get(PAGE_POLLS, f"job {job.id}", deadline, has=has, **params)
-        _check_page(job, answer["paginated"], len(answer["values"]))
-        return answer
-
     def logs(self, job_id: Id, last_id: int, deadline: Deadline) -> list[dict[str, Any]]:
         """Returns up to 1,000 lines that come after this one."""
         path = f"/jobs/{part(job_id)}/logs.json"
@@ -336,18 +293,6 @@ class Jobs:
                 raise
             return {}  # An older server, which has no manifests.
         return manifest
-
-
-def _check_page(job: Job, of: dict[str, int], rows: int) -> None:
-    if rows != max(0, min(of["page_size"], of["num_rows"] - (of["page"] - 1) * of["page_size"])):
-        raise IncompleteResult(f"page {of['page']} of job {job.id} has {rows} rows, which is too few")
-
-
-def _csv_field(text: str | None) -> str:
-    """NULL is nothing, an empty text has quotes, and so has what could be taken for more than one field."""
-    if text is None:
-        return ""
-    return text if text and not NEEDS_QUOTES.search(text) else '"' + text.replace('"', '""') + '"'
 
 
 def _why(answer: dict[str, Any]) -> str:

@@ -10,12 +10,13 @@ import pandas as pd
 import pyarrow as pa
 
 from . import _frames
-from ._download import PathText, aside, check_folder, save
+from ._download import PathText, check_folder, save
 from ._filters import as_texts
 from ._formats import Format, check_format, format_of
 from ._http import Deadline, Http
 from ._imports import ImportResult, run_import
-from ._jobs import EXPORT_POLLS, PAGE_POLLS, Filters, Id, Job, Jobs, Order, part
+from ._jobs import EXPORT_POLLS, Filters, Id, Job, Jobs, Order, part
+from ._pages import run_column, run_page
 
 if TYPE_CHECKING:
     import polars
@@ -199,8 +200,8 @@ class HolisticsAPI:
             if format not in (None, "csv"):
                 raise ValueError("a page can be written as CSV alone")
             order = Order(report_id, filters, "submit_query.json", truncate, is_lenient=True)
-            size = PAGE_SIZE if page_size is None else page_size
-            return self._page(order, path, size, page, dtype_backend, decimals, compatible, deadline)
+            size, number = PAGE_SIZE if page_size is None else page_size, 1 if page is None else page
+            return run_page(self._jobs, order, path, size, number, dtype_backend, decimals, compatible, deadline)
         if path is None and format is None and not compatible:
             table = _frames.table_of(self._jobs.stream(report_id, filters, truncate, deadline, is_lenient=True))
             return _frames.to_frame(table, dtype_backend, decimals)
@@ -307,8 +308,7 @@ class HolisticsAPI:
         """Returns what a filter may be, where a query of the report lists that (`has_values_sql` of `reports`)."""
         deadline = Deadline(timeout)
         order = Order(report_id, None, f"filters/{part(filter)}/submit_values.json", False)
-        job = self._jobs.finish(order, deadline, PAGE_POLLS)
-        return self._jobs.first_column(job, deadline)
+        return run_column(self._jobs, order, deadline)
 
     def feed_url(
         self,
@@ -404,28 +404,6 @@ class HolisticsAPI:
                 that no type of imports holds exactly, such as one of bytes or lists, is an error.
         """
         return run_import(self._jobs, path_or_dataframe, table, source, mode, schema, Deadline(timeout))
-
-    def _page(
-        self,
-        order: Order,
-        path: PathText | None,
-        page_size: int,
-        page: int | None,
-        dtype_backend: str,
-        decimals: str,
-        compatible: bool,
-        deadline: Deadline,
-    ) -> pd.DataFrame:
-        """Runs a report for one page of it; its file and its frame are of the same run."""
-        job = self._jobs.finish(order, deadline, PAGE_POLLS)
-        table = None if compatible else self._jobs.page(job, page_size, page, deadline)
-        csv = b"" if path is None and not compatible else self._jobs.page_as_csv(job, page_size, page, deadline)
-        if path is not None:
-            with aside(path) as file:
-                file.write(csv)
-        if table is None:
-            return _frames.read_guessed(csv)
-        return _frames.to_frame(table, dtype_backend, decimals)
 
 
 def _check_count(name: str, count: int | None) -> None:
