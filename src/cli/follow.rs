@@ -145,7 +145,11 @@ fn end(job_id: i64, client: &Client, told: Told) -> Result<()> {
     if job.status != "success" {
         let why = job.error.map(|error| format!(": {error}")).unwrap_or_default();
         let message = format!("[job:{job_id}] {}{why}", job.status);
-        return Err(Error::new(ErrorCode::SourceFailed, message));
+        let code = match job.status.as_str() {
+            "cancelled" => ErrorCode::Cancelled,
+            _ => ErrorCode::SourceFailed,
+        };
+        return Err(Error::new(code, message));
     }
     if told == Told::Steps {
         say!("[job:{job_id}] Done.");

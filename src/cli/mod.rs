@@ -140,7 +140,7 @@ fn status(code: ErrorCode) -> u8 {
         ErrorCode::InvalidRequest => 2,
         ErrorCode::Unauthorized | ErrorCode::Forbidden => 3,
         ErrorCode::Unreachable => 4,
-        ErrorCode::SourceFailed => 5,
+        ErrorCode::SourceFailed | ErrorCode::Cancelled => 5,
         _ => 1,
     }
 }

@@ -202,7 +202,7 @@ fn poll_until_done(
     mut follow: Option<&mut Follow>,
 ) -> Result<String> {
     let mut line = Line::new(client, job_id, bar);
-    let mut failures = 0;
+    let (mut failures, mut is_polled) = (0, true);
     let gone = |error: Error| match error.code {
         ErrorCode::NotFound => Error::new(
             ErrorCode::SourceFailed,
@@ -213,15 +213,20 @@ fn poll_until_done(
     loop {
         let secs = client.wait_secs(line.wait_secs);
         let asked_at = Instant::now();
-        match follow.as_mut().map(|follow| follow(secs)).transpose()? {
-            Some(Followed::Taken) => follow = None,
-            // That was the wait; a server that cannot be followed has answered at once.
-            Some(Followed::NotBegun) if asked_at.elapsed().as_secs_f64() > secs / 2.0 => {
-                line.renew();
-                continue;
-            }
-            _ => {}
+        let followed = follow.as_mut().map(|follow| follow(secs)).transpose()?;
+        if followed == Some(Followed::Taken) {
+            follow = None;
         }
+        // A server that cannot be followed has answered at once.
+        let has_waited =
+            followed == Some(Followed::NotBegun) && asked_at.elapsed().as_secs_f64() > secs / 2.0;
+        // After a wait every other time is enough: a job that has failed does not begin either.
+        is_polled = !(has_waited && is_polled);
+        if !is_polled {
+            line.renew();
+            continue;
+        }
+        let secs = if has_waited { 0.0 } else { secs };
         let text = match client.get_ok(&format!("{poll}&_wait={secs}")) {
             Ok(text) => text,
             // The job goes on; so does the wait for it, for a while.

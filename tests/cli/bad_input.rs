@@ -177,14 +177,37 @@ fn address_with_a_path_that_is_not_the_servers_is_told() {
 }
 
 #[test]
-fn job_that_is_followed_is_not_polled_as_well() {
+fn job_that_fails_is_found_out_however_slowly_the_server_answers() {
+    let host = something_that_answers(|path, _| match path {
+        path if path.contains("submit_export") => response("200 OK", r#"{"status":"created","job_id":1}"#),
+        path if path.contains("get_export") => response(
+            "200 OK",
+            r#"{"status":"failure","error":"no such table","code":"source_failed"}"#,
+        ),
+        _ => {
+            let slow = path.split("_wait=").nth(1).unwrap().parse().unwrap();
+            thread::park_timeout(std::time::Duration::from_secs_f64(slow));
+            response(
+                "422 Unprocessable Entity",
+                r#"{"errors":["Holistics::NotFound"]}"#,
+            )
+        }
+    });
+    export_fails(&host, &["--timeout", "300ms"], &[], 5, "no such table");
+}
+
+#[test]
+fn job_that_is_followed_is_polled_less() {
     static FOLLOWED: AtomicUsize = AtomicUsize::new(0);
     static POLLED: AtomicUsize = AtomicUsize::new(0);
     let host = something_that_answers(|path, _| match path {
         path if path.contains("submit_export") => response("200 OK", r#"{"status":"created","job_id":1}"#),
         path if path.contains("get_export") => {
             POLLED.fetch_add(1, Ordering::Relaxed);
-            response("200 OK", r#"{"status":"success"}"#)
+            match path.contains("_wait=0&") || path.ends_with("_wait=0") {
+                true => response("200 OK", r#"{"status":"running"}"#),
+                false => response("200 OK", r#"{"status":"success"}"#),
+            }
         }
         path if path.contains("manifest") => response(
             "200 OK",
@@ -210,7 +233,8 @@ fn job_that_is_followed_is_not_polled_as_well() {
         .unwrap();
     assert_eq!(stdout(&output), "n\n1\n", "{}", stderr(&output));
     assert_eq!(FOLLOWED.load(Ordering::Relaxed), 4);
-    assert_eq!(POLLED.load(Ordering::Relaxed), 1);
+    // Now and then, and in the end.
+    assert_eq!(POLLED.load(Ordering::Relaxed), 2);
 }
 
 #[test]
@@ -393,6 +417,21 @@ fn interrupted_export_stops_its_job_running_or_queued() {
         );
         wait_for_status(&desk, job_id, "cancelled");
     }
+    assert_eq!(fs::read_dir(desk.home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn job_that_is_cancelled_ends_the_commands_that_wait_for_it() {
+    let desk = Desk::new(ENDLESS, &[]);
+    let export = exporting(&desk, &desk.home.path().join("a.csv"));
+    wait_for_status(&desk, 1, "running");
+    desk.prints(&["jobs", "cancel", "1"]);
+    let ended = export.wait_with_output().unwrap();
+    is_one_line(&ended, 5, "cancelled");
+    let waited = desk.run(&["jobs", "wait", "1", "--json"]);
+    assert_eq!(waited.status.code(), Some(5));
+    let told: serde_json::Value = serde_json::from_str(&stderr(&waited)).unwrap();
+    assert_eq!(told["error"]["code"], "cancelled");
     assert_eq!(fs::read_dir(desk.home.path()).unwrap().count(), 0);
 }
 

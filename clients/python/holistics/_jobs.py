@@ -218,17 +218,22 @@ class Jobs:
         progress, job_id = self._progress(), job.id
         pause, last_line = 0.1, 0
         poll_secs = POLL_SECS_SHOWN if progress.is_live else POLL_SECS
+        is_polled = True
         with progress.step(step):
             while True:
                 asked_at = time.monotonic()
-                secs = deadline.clip(poll_secs)
-                if begins is not None and begins(job, secs):
-                    return
-                # What took so long was the wait, and the job goes on.
-                if begins is None or time.monotonic() - asked_at < secs / 2:
+                left = secs = deadline.clip(poll_secs)
+                if begins is not None:
+                    if begins(job, secs):
+                        return
+                    if time.monotonic() - asked_at > secs / 2:
+                        left = 0.0  # That was the wait.
+                # After a wait every other time is enough: a job that has failed does not begin either.
+                is_polled = not is_polled or left > 0
+                if is_polled:
                     # One row is enough of an answer that would be a page.
-                    params = {"job_id": job_id, "_wait": f"{secs:.3f}", "_page_size": "1"}
-                    answer = self.get(polls, f"job {job_id}", deadline, secs, has=("status",), **params)
+                    params = {"job_id": job_id, "_wait": f"{left:.3f}", "_page_size": "1"}
+                    answer = self.get(polls, f"job {job_id}", deadline, left, has=("status",), **params)
                     status = answer["status"]
                     if status == "success":
                         return

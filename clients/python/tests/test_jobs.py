@@ -83,7 +83,7 @@ def test_a_server_without_long_polls_is_asked_with_pauses(far, proxy):
     assert len(pauses) == 3 and pauses[0] >= 0.1 and pauses[1] >= 0.2 and pauses[2] >= 0.4
 
 
-def test_a_job_that_is_followed_is_not_polled_as_well(far, proxy, monkeypatch):
+def test_a_job_that_is_followed_is_polled_less(far, proxy, monkeypatch):
     def wait(handler, *_):
         handler.proxy.over.wait(0.2)  # As the server does while a job has not begun.
         NOT_DONE.act(handler, None, None)
@@ -91,9 +91,14 @@ def test_a_job_that_is_followed_is_not_polled_as_well(far, proxy, monkeypatch):
     monkeypatch.setattr(_jobs, "POLL_SECS", 0.2)
     proxy.follows = True
     proxy.next("_follow", *[Fault(True, wait)] * 3)
+    # It has failed while it seemed that it had not begun.
+    with pytest.raises(JobFailed):
+        far.query(4)
+    assert len(proxy.asked("_follow")) == 2
+    assert len(proxy.asked("get_export_results")) == 1
     assert len(far.query(12)) == 3
     assert len(proxy.asked("_follow")) == 4
-    assert not proxy.asked("get_export_results")
+    assert len(proxy.asked("get_export_results")) == 1
 
 
 def test_polls_wait_at_the_server(far, proxy):
