@@ -73,6 +73,8 @@ pub(crate) struct Job {
     pub(crate) format: String,
     /// How the file is written beside that, as JSON.
     pub(crate) options: String,
+    /// The filter whose values a query job lists, instead of the report's rows.
+    pub(crate) values_of: Option<String>,
     pub(crate) status: JobStatus,
     pub(crate) user_id: i64,
     /// The report and its version, unless the job is of an import.
@@ -133,6 +135,8 @@ pub(crate) struct NewJob {
     pub(crate) kind: JobKind,
     pub(crate) format: String,
     pub(crate) options: String,
+    /// The filter whose values are to be listed, instead of the report's rows.
+    pub(crate) values_of: Option<String>,
     pub(crate) user_id: i64,
     pub(crate) report_id: i64,
     pub(crate) report_version: i64,
@@ -163,6 +167,7 @@ impl NewJob {
             self.truncate,
             &self.pins,
             &self.filter_values,
+            &self.values_of,
         ))?;
         Ok(hex(&Sha256::digest(work)))
     }

@@ -23,7 +23,7 @@ use ureq::http::Response;
 use crate::cli::client::Client;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::unwritable;
-use crate::cli::submit::Followed;
+use crate::cli::submit::Begun;
 use crate::cli::submit::style;
 use crate::cli::submit::wait;
 use crate::error::Error;
@@ -222,17 +222,17 @@ impl Download<'_> {
             let link = format!("{link}&_follow=true&_wait={secs}");
             // What cannot be had this way can later.
             let Ok(mut answer) = client.get_part(&link, 0, "") else {
-                return Ok(Followed::Failed);
+                return Ok(Begun::Unknown);
             };
             match answer.status().as_u16() {
                 200 => {}
-                NOT_BEGUN => return Ok(Followed::NotBegun),
-                _ => return Ok(Followed::Failed),
+                NOT_BEGUN => return Ok(Begun::NotYet),
+                _ => return Ok(Begun::Unknown),
             }
             etag = tag_of(&answer);
             self.measure(None)?;
             arrived.take(&mut answer)?;
-            Ok(Followed::Taken)
+            Ok(Begun::Taken)
         };
         let poll = format!("/queries/get_export_results.json?job_id={job_id}");
         wait(client, job_id, &poll, bar, self.interrupt, Some(&mut follow))?;
@@ -279,7 +279,7 @@ impl Download<'_> {
         mut etag: String,
         arrived: &mut Arrived<impl Out>,
     ) -> Result<()> {
-        let mut breaks = 0;
+        let (mut breaks, mut most) = (0, arrived.bytes);
         while arrived.bytes < manifest.bytes {
             let answer = self.client.get_part(link, arrived.bytes, &etag);
             // Or it is being restarted, behind a proxy.
@@ -307,10 +307,10 @@ impl Download<'_> {
                 }
             }
             etag = tag_of(&answer);
-            let before = arrived.bytes;
             arrived.take(&mut answer)?;
-            if arrived.bytes > before {
-                breaks = 0;
+            // Further than ever: what begins again each time gets nowhere.
+            if arrived.bytes > most {
+                (breaks, most) = (0, arrived.bytes);
             }
             breaks += 1;
             if arrived.bytes < manifest.bytes && breaks > BREAKS_MAX {

@@ -12,6 +12,7 @@ use crate::cli::download::Download;
 use crate::cli::download::save_aside;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::is_json;
+use crate::cli::output::print_beside;
 use crate::cli::output::say_note;
 use crate::cli::output::say_object;
 use crate::cli::profile::CSV_PROFILES;
@@ -124,12 +125,13 @@ impl Export<'_> {
         }
         match (self.output, is_json()) {
             // Standard output is the data's.
-            (None, true) => eprintln!("{told}"),
+            (None, true) => print_beside(&told.to_string()),
             (None, false) => {}
             (Some(_), true) => say_object(&told, "")?,
             (Some(path), false) => {
                 let rows = plural(manifest.rows, "row");
-                eprintln!("{rows}, {} bytes in `{}`", manifest.bytes, path.display());
+                let bytes = manifest.bytes;
+                print_beside(&format!("{rows}, {bytes} bytes in `{}`", path.display()));
             }
         }
         Ok(())

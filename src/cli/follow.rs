@@ -65,6 +65,10 @@ pub(super) fn print_log(client: &Client, job_id: i64) -> Result<()> {
         let Some(last) = logs.logs.last() else {
             return Ok(());
         };
+        // What comes again has no end.
+        if last.id <= last_id {
+            return Err(client.is_no_server());
+        }
         last_id = last.id;
         for line in &logs.logs {
             line.say()?;
@@ -103,6 +107,10 @@ pub(super) fn follow(client: &Client, job_id: i64, told: Told) -> Result<()> {
                     status.clone_from(&job.status);
                 }
                 for line in &logs.logs {
+                    // What comes again has no end.
+                    if line.id <= last_id {
+                        return Err(client.is_no_server());
+                    }
                     last_id = line.id;
                     pause = LOOK_AGAIN_MIN;
                     // An error comes once more, as the job's, and a status is told already.

@@ -166,10 +166,23 @@ fn import(args: &CsvArgs) -> Result<()> {
     if let Some(source) = &args.dest_ds_id {
         fields.push(("dest_ds_id", source_id(&client, source)?.to_string()));
     }
-    let upload = Upload::new(fields, open(&args.filepath)?, &file_name(&args.filepath));
-    let submitted: Submitted = client.upload("/data_imports/import_csv.json", upload)?;
-    interrupt.leave(submitted.job_id);
-    let followed = follow(&client, submitted.job_id, Told::Steps);
+    let upload = Upload::new(
+        fields,
+        open(&args.filepath)?,
+        &file_name(&args.filepath),
+        &interrupt,
+    );
+    let submitted: Result<Submitted> = client.upload("/data_imports/import_csv.json", upload);
+    interrupt.leave(submitted.as_ref().ok().map(|submitted| submitted.job_id));
+    let submitted = submitted?;
+    let followed = follow(&client, submitted.job_id, Told::Steps).map_err(|error| match error.code {
+        ErrorCode::Unreachable => {
+            let id = submitted.job_id;
+            let told = format!("{error}; job {id} may go on: `holistics jobs wait {id}` follows it");
+            Error::new(error.code, told)
+        }
+        _ => error,
+    });
     interrupt.job_is_over();
     let saved = match args.max_errors {
         0 => Ok(()),

@@ -14,6 +14,7 @@ use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::signal;
 
 use crate::cli::client::Client;
 use crate::cli::output::say_interrupted;
@@ -51,7 +52,8 @@ impl Interrupt {
         let (watching, bar) = (interrupt.clone(), bar.downgrade());
         let client = client.with_timeout(CANCEL_TIMEOUT)?;
         thread::spawn(move || {
-            while let Ok(signal) = runtime.block_on(stop_signal()) {
+            let minds_hangup = !ignores_hangup();
+            while let Ok(signal) = runtime.block_on(end_signal(minds_hangup)) {
                 if signal == SignalKind::interrupt() && watching.lock().is_left {
                     continue;
                 }
@@ -122,9 +124,16 @@ impl Interrupt {
         submitted.map(|(job_id, _)| job_id)
     }
 
-    /// This job goes on: whoever ends the program hears how it is stopped.
-    pub(super) fn leave(&self, job_id: i64) {
-        self.lock().left_job = Some(job_id);
+    /// From now on there may be a job, which is not known yet.
+    pub(super) fn submits(&self) {
+        self.lock().is_submitting = true;
+    }
+
+    /// The submit has this job, if any, which goes on: whoever ends the program hears how it is stopped.
+    pub(super) fn leave(&self, job_id: Option<i64>) {
+        let mut state = self.lock();
+        (state.is_submitting, state.left_job) = (false, job_id);
+        self.state.1.notify_all();
     }
 
     /// From now on Ctrl-C is for the program that shows what came.
@@ -142,6 +151,27 @@ impl Interrupt {
     pub(super) fn set_part(&self, part: Option<PathBuf>) {
         self.lock().part = part;
     }
+}
+
+/// What ends a command: Ctrl-C, SIGTERM, or a terminal that goes.
+async fn end_signal(minds_hangup: bool) -> Result<SignalKind> {
+    let mut hangup = match minds_hangup {
+        true => signal(SignalKind::hangup())?,
+        false => return stop_signal().await,
+    };
+    tokio::select! {
+        signal = stop_signal() => signal,
+        _ = hangup.recv() => Ok(SignalKind::hangup()),
+    }
+}
+
+/// What `nohup` has started goes on without its terminal.
+fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let bit = 1 << (SignalKind::hangup().as_raw_value() - 1);
+    mask.is_some_and(|mask| mask & bit != 0)
 }
 
 #[derive(Deserialize)]

@@ -33,6 +33,7 @@ mod tour;
 mod tpch;
 mod upload;
 mod users;
+mod values;
 
 use std::process::ExitCode;
 

@@ -95,18 +95,20 @@ pub(super) fn say_object(object: &impl Serialize, line: &str) -> Result<()> {
     }
 }
 
+/// Prints a line on standard error as it is. Where nobody can read it, there is nobody to tell.
+pub(super) fn print_beside(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Prints an error on standard error.
 pub(super) fn say_error(error: &Error) {
     if is_json() {
         let message = error.to_string();
-        eprintln!(
-            "{}",
-            json!({"error": {"code": error.code.name(), "message": message}})
-        );
-        return;
+        let told = json!({"error": {"code": error.code.name(), "message": message}});
+        return print_beside(&told.to_string());
     }
     let word = console::style("error:").for_stderr().red().bold();
-    eprintln!("{word} {}", shown(&error.to_string()));
+    print_beside(&format!("{word} {}", shown(&error.to_string())));
 }
 
 /// Says on standard error what is worth a thought.
@@ -122,8 +124,8 @@ pub(super) fn say_beside(word: &str, note: &str) {
         let _ = terminal.clear_line();
     }
     match is_json() {
-        true => eprintln!("{}", json!({"note": note})),
-        false => eprintln!("{word}{}", shown(note)),
+        true => print_beside(&json!({"note": note}).to_string()),
+        false => print_beside(&format!("{word}{}", shown(note))),
     }
 }
 
@@ -131,7 +133,7 @@ pub(super) fn say_beside(word: &str, note: &str) {
 pub(super) fn say_interrupted(message: String) {
     match is_json() {
         true => say_error(&Error::new(ErrorCode::Cancelled, message)),
-        false => eprintln!("{message}"),
+        false => print_beside(&message),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::fs::File;
+use std::io;
 use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use crate::cli::client::Client;
 use crate::cli::client::address;
 use crate::cli::client::shown_address;
+use crate::cli::output::unwritable;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -27,7 +29,7 @@ const PROFILE_DEFAULT: &str = "default";
 /// Profiles of CSV files, which `--profile` names too; no server has these names.
 pub(super) const CSV_PROFILES: [&str; 2] = ["data", "excel"];
 
-#[derive(Args, Clone)]
+#[derive(Args)]
 pub(super) struct ServerArgs {
     /// Where the server is; else where that of --profile is, else HOLISTICS_HOST, else where `holistics login` was, else http://127.0.0.1:3000
     #[arg(long, value_name = "URL", global = true, help_heading = "Server")]
@@ -268,7 +270,14 @@ fn remembered(path: &Path) -> Result<Remembered> {
     if text.trim().is_empty() {
         return Ok(Remembered::default());
     }
-    serde_saphyr::from_str(&text).map_err(|error| unreadable(&error))
+    // The error's own words may have the key in them.
+    serde_saphyr::from_str(&text).map_err(|error| {
+        let line = error.location().map(|location| format!("line {} is ", location.line()));
+        unreadable(&format!(
+            "{}not as `holistics login` writes it: `token` and `host`, each with a text, and `profiles` of those",
+            line.unwrap_or_default()
+        ))
+    })
 }
 
 /// Replaces the file at once, readable by its owner only.
@@ -278,26 +287,41 @@ fn write(path: &Path, remembered: &Remembered) -> Result<()> {
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&aside)?;
-    make_private_file(&aside)?;
-    write_login(&mut file, "", &remembered.default)?;
-    if !remembered.profiles.is_empty() {
-        writeln!(file, "profiles:")?;
-    }
-    for (name, login) in &remembered.profiles {
-        writeln!(file, "  {}:", serde_json::to_string(name)?)?;
-        write_login(&mut file, "    ", login)?;
-    }
-    file.sync_all()?;
-    Ok(fs::rename(aside, path)?)
+    let text = text_of(remembered)?;
+    let written = options.open(&aside).and_then(|mut file| {
+        make_private_file(&aside).map_err(io::Error::other)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&aside, path)
+    });
+    written.map_err(|error| {
+        let _ = fs::remove_file(&aside);
+        unwritable(&format!("`{}`", path.display()), &error)
+    })
 }
 
-fn write_login(file: &mut File, indent: &str, login: &Login) -> Result<()> {
+fn text_of(remembered: &Remembered) -> Result<String> {
+    let mut text = login_text("", &remembered.default)?;
+    if !remembered.profiles.is_empty() {
+        text.push_str("profiles:\n");
+    }
+    for (name, login) in &remembered.profiles {
+        text.push_str(&format!(
+            "  {}:\n{}",
+            serde_json::to_string(name)?,
+            login_text("    ", login)?
+        ));
+    }
+    Ok(text)
+}
+
+fn login_text(indent: &str, login: &Login) -> Result<String> {
+    let mut text = String::new();
     for (name, value) in [("token", &login.token), ("host", &login.host)] {
         if let Some(value) = value {
             // A JSON string is a YAML string.
-            writeln!(file, "{indent}{name}: {}", serde_json::to_string(value)?)?;
+            text.push_str(&format!("{indent}{name}: {}\n", serde_json::to_string(value)?));
         }
     }
-    Ok(())
+    Ok(text)
 }

@@ -16,12 +16,12 @@ use crate::cli::data::DataArgs;
 use crate::cli::id;
 use crate::cli::output::say_note;
 use crate::cli::profile::ServerArgs;
-use crate::cli::run::ValuesArgs;
-use crate::cli::run::show_values;
 use crate::cli::server_reports;
 use crate::cli::server_reports::OpenArgs;
 use crate::cli::submit::report_id;
 use crate::cli::submit::the_one;
+use crate::cli::values::ValuesArgs;
+use crate::cli::values::values;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -108,7 +108,7 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
             return server_reports::show(&answer);
         }
         Command::Open(open) => return server_reports::open(&args.server, open),
-        Command::Values(values) => return show_values(&args.server, values),
+        Command::Values(asked) => return values(&args.server, asked),
         Command::Apply { dir, dry_run } if asks_server && args.server.is_named() => {
             return apply_to(&args.server.client()?, dir, *dry_run);
         }
@@ -124,8 +124,8 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
             Command::List => server_reports::list(&to_raw_value(&in_folder(&args.data).await?)?)?,
             Command::Show { report } => {
                 let reports = in_folder(&args.data).await?;
-                let id = the_one(&report, reports.iter().map(ReportInfo::id_and_title))?;
-                let mut found = reports.iter().filter(|report| report.id_and_title().0 == id);
+                let id = the_one(&report, reports.iter().map(ReportInfo::names))?;
+                let mut found = reports.iter().filter(|report| report.names().0 == id);
                 let missing = || Error::new(ErrorCode::NotFound, format!("there is no report `{id}`"));
                 server_reports::show(&to_raw_value(found.next().ok_or_else(missing)?)?)?;
             }

@@ -21,12 +21,12 @@ use crate::cli::output::say_beside;
 use crate::cli::output::shown;
 use crate::cli::profile::ServerArgs;
 use crate::cli::submit::Submit;
-use crate::cli::submit::encoded;
 use crate::cli::submit::spinner;
 use crate::cli::submit::submit;
 use crate::cli::submit::wait;
 use crate::cli::table::Table;
 use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::error::Result;
 use crate::plural::plural;
 
@@ -72,17 +72,17 @@ enum RowFormat {
 }
 
 #[derive(Deserialize)]
-struct Page {
-    fields: Vec<String>,
-    values: Vec<Vec<Option<String>>>,
-    paginated: Paginated,
+pub(super) struct Page {
+    pub(super) fields: Vec<String>,
+    pub(super) values: Vec<Vec<Option<String>>>,
+    pub(super) paginated: Paginated,
 }
 
 #[derive(Deserialize)]
-struct Paginated {
+pub(super) struct Paginated {
     page: u64,
     page_size: u64,
-    num_rows: u64,
+    pub(super) num_rows: u64,
     #[serde(default)]
     truncated: bool,
 }
@@ -99,11 +99,6 @@ struct Column {
 }
 
 pub(super) fn run(args: &RunArgs) -> Result<()> {
-    run_action(args, "submit_query.json")
-}
-
-/// Whose rows an action of the report makes.
-fn run_action(args: &RunArgs, action: &str) -> Result<()> {
     let client = args.server.client()?;
     let terminal = Term::stdout();
     let format = args.format.unwrap_or(match terminal.is_term() {
@@ -123,11 +118,11 @@ fn run_action(args: &RunArgs, action: &str) -> Result<()> {
     }
     let bar = spinner()?;
     let interrupt = Interrupt::watch(&client, &bar)?;
-    let (job_id, text) = page(&client, args, action, &bar, &interrupt)?;
+    let (job_id, text) = page(&client, args, &bar, &interrupt)?;
     if is_json() {
         return print(&text);
     }
-    let page: Page = serde_json::from_str(&text).map_err(|_| client.is_no_server())?;
+    let page = Page::parse(&client, &text, args.page.unwrap_or(1), args.page_size)?;
     if format == RowFormat::Csv {
         let say = |line: String| match terminal.is_term() {
             true => print(&shown(&line)),
@@ -158,46 +153,11 @@ fn run_action(args: &RunArgs, action: &str) -> Result<()> {
     }
 }
 
-#[derive(Args)]
-pub(super) struct ValuesArgs {
-    /// The report's number, or its title if no other has it
-    report: String,
-    /// The filter's name
-    filter: String,
-    /// Which page of the list, from 1
-    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    page: u64,
-    /// How many values a page has
-    #[arg(long, value_name = "VALUES", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
-    page_size: u64,
-}
-
-/// Shows what a filter may be, as a query lists it.
-pub(super) fn show_values(server: &ServerArgs, args: &ValuesArgs) -> Result<()> {
-    let action = format!("filters/{}/submit_values.json", encoded(&args.filter));
-    let run = RunArgs {
-        report: args.report.clone(),
-        filters: Vec::new(),
-        page: Some(args.page),
-        page_size: args.page_size,
-        format: None,
-        truncate: false,
-        server: server.clone(),
-    };
-    run_action(&run, &action)
-}
-
 /// Runs the report; its job, and the answer that has the page.
-fn page(
-    client: &Client,
-    args: &RunArgs,
-    action: &str,
-    bar: &ProgressBar,
-    interrupt: &Interrupt,
-) -> Result<(i64, String)> {
+fn page(client: &Client, args: &RunArgs, bar: &ProgressBar, interrupt: &Interrupt) -> Result<(i64, String)> {
     let asked = Submit {
         report: &args.report,
-        action,
+        action: "submit_query.json",
         filters: &args.filters,
         options: args
             .truncate
@@ -214,6 +174,30 @@ fn page(
 }
 
 impl Page {
+    /// What a server answers to who asks for this page, which must be all of it.
+    pub(super) fn parse(client: &Client, text: &str, number: u64, size: u64) -> Result<Self> {
+        let page: Self = serde_json::from_str(text).map_err(|_| client.is_no_server())?;
+        let Paginated {
+            page: of,
+            page_size,
+            num_rows,
+            ..
+        } = page.paginated;
+        let before = (number - 1).saturating_mul(size);
+        let rows = num_rows.saturating_sub(before).min(size);
+        let is_even = page.values.iter().all(|row| row.len() == page.fields.len());
+        match (of, page_size) == (number, size) && page.values.len() as u64 == rows && is_even {
+            true => Ok(page),
+            false => Err(Error::new(
+                ErrorCode::Unreachable,
+                format!(
+                    "page {number} is not whole: of {num_rows} rows it has {}, not {rows}",
+                    page.values.len()
+                ),
+            )),
+        }
+    }
+
     /// Which rows these are, of how many.
     fn told(&self) -> String {
         let Paginated {

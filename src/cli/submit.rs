@@ -31,6 +31,7 @@ const WAIT_SHOWN_SECS_MAX: f64 = 5.0;
 #[derive(Deserialize)]
 struct Listed {
     id: i64,
+    slug: String,
     title: String,
 }
 
@@ -54,38 +55,44 @@ pub(super) fn report_id(client: &Client, given: &str) -> Result<i64> {
         return Ok(id);
     }
     let reports: Vec<Listed> = client.get_json("/queries.json")?;
+    let reports = reports.iter();
     the_one(
         given,
-        reports.iter().map(|report| (report.id, report.title.as_str())),
+        reports.map(|report| (report.id, report.slug.as_str(), report.title.as_str())),
     )
 }
 
-/// `2` and `2-revenue-by-nation` are report 2, `2-year trend` is a title.
+/// The number before a slug, which may be one that a report had once: `2-revenue` is report 2, `2-year trend` a title.
 fn number(given: &str) -> Option<i64> {
-    let (number, slug) = given.split_once('-').unwrap_or((given, ""));
-    let is_slug = slug
-        .chars()
-        .all(|character| character.is_alphanumeric() || character == '-');
+    let (number, slug) = given.split_once('-')?;
+    let is_slug = !slug.contains(char::is_whitespace);
     number.parse().ok().filter(|_| is_slug)
 }
 
-/// The only report with this title, letter by letter or else in any case, else the one that the number is of.
-pub(super) fn the_one<'a>(given: &str, reports: impl Iterator<Item = (i64, &'a str)>) -> Result<i64> {
+/// Of reports by number, slug and title: the one with this slug, else the only one with this title, letter by letter or
+/// else in any case, else the one that the number before a slug is of. The Python package has the same order.
+pub(super) fn the_one<'a>(
+    given: &str,
+    reports: impl Iterator<Item = (i64, &'a str, &'a str)>,
+) -> Result<i64> {
     let reports: Vec<_> = reports.collect();
     let wanted = given.to_lowercase();
-    let of_title = |is_it: &dyn Fn(&str) -> bool| -> Vec<i64> {
-        let found = reports.iter().filter(|(_, title)| is_it(title));
-        found.map(|(id, _)| *id).collect()
+    let found = |is_it: &dyn Fn(i64, &str, &str) -> bool| -> Vec<i64> {
+        let found = reports.iter().filter(|(id, slug, title)| is_it(*id, slug, title));
+        found.map(|(id, _, _)| *id).collect()
     };
-    let mut found = of_title(&|title| title == given);
-    if found.is_empty() {
-        found = of_title(&|title| title.to_lowercase() == wanted);
-    }
-    if found.is_empty() {
-        let number = number(given);
-        found.extend(reports.iter().map(|(id, _)| *id).find(|id| Some(*id) == number));
-    }
-    match found.as_slice() {
+    let number = number(given);
+    let steps: [&dyn Fn(i64, &str, &str) -> bool; 4] = [
+        &|_, slug, _| slug == given,
+        &|_, _, title| title == given,
+        &|_, _, title| title.to_lowercase() == wanted,
+        &|id, _, _| Some(id) == number,
+    ];
+    let found = steps
+        .iter()
+        .map(|step| found(step))
+        .find(|found| !found.is_empty());
+    match found.unwrap_or_default().as_slice() {
         [id] => Ok(*id),
         [] => Err(Error::new(
             ErrorCode::NotFound,
@@ -131,6 +138,13 @@ pub(super) fn by_name(given: &[String]) -> Result<BTreeMap<&str, Vec<&str>>> {
 const FAILURES_MAX: u32 = 10;
 const FAILED_PAUSE: Duration = Duration::from_millis(500);
 
+/// How soon a server is asked again that answers at once, at first and later.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Errors of a poll after which the next one may do, and those that say nothing of the job.
+const MAY_PASS: [ErrorCode; 2] = [ErrorCode::Unreachable, ErrorCode::Internal];
+const LEAVES_JOB: [ErrorCode; 3] = [ErrorCode::Unreachable, ErrorCode::Internal, ErrorCode::Busy];
+
 /// What is asked of a report.
 pub(super) struct Submit<'a> {
     pub(super) report: &'a str,
@@ -163,15 +177,15 @@ pub(super) fn encoded(value: &str) -> String {
 }
 
 /// Takes what a job makes while it makes it, for whose beginning it waits so many seconds.
-pub(super) type Follow<'a> = dyn FnMut(f64) -> Result<Followed> + 'a;
+pub(super) type Follow<'a> = dyn FnMut(f64) -> Result<Begun> + 'a;
 
 #[derive(Clone, Copy, Eq, PartialEq)]
-pub(super) enum Followed {
+pub(super) enum Begun {
     /// To its end, or until it broke off.
     Taken,
-    NotBegun,
-    /// Nobody knows.
-    Failed,
+    NotYet,
+    /// It could not be asked for.
+    Unknown,
 }
 
 /// Asks until the job is done and hands the answer out.
@@ -186,7 +200,7 @@ pub(super) fn wait(
     let done = poll_until_done(client, job_id, poll, bar, follow);
     match &done {
         // It may not be over, but nobody will know.
-        Err(error) if [ErrorCode::Busy, ErrorCode::Unreachable].contains(&error.code) => {
+        Err(error) if LEAVES_JOB.contains(&error.code) => {
             interrupt.give_up(client);
         }
         _ => interrupt.job_is_over(),
@@ -202,7 +216,7 @@ fn poll_until_done(
     mut follow: Option<&mut Follow>,
 ) -> Result<String> {
     let mut line = Line::new(client, job_id, bar);
-    let (mut failures, mut is_polled) = (0, true);
+    let (mut failures, mut is_polled, mut pause) = (0, true, PAUSE_MIN);
     let gone = |error: Error| match error.code {
         ErrorCode::NotFound => Error::new(
             ErrorCode::SourceFailed,
@@ -214,12 +228,11 @@ fn poll_until_done(
         let secs = client.wait_secs(line.wait_secs);
         let asked_at = Instant::now();
         let followed = follow.as_mut().map(|follow| follow(secs)).transpose()?;
-        if followed == Some(Followed::Taken) {
+        if followed == Some(Begun::Taken) {
             follow = None;
         }
         // A server that cannot be followed has answered at once.
-        let has_waited =
-            followed == Some(Followed::NotBegun) && asked_at.elapsed().as_secs_f64() > secs / 2.0;
+        let has_waited = followed == Some(Begun::NotYet) && asked_at.elapsed().as_secs_f64() > secs / 2.0;
         // After a wait every other time is enough: a job that has failed does not begin either.
         is_polled = !(has_waited && is_polled);
         if !is_polled {
@@ -230,7 +243,7 @@ fn poll_until_done(
         let text = match client.get_ok(&format!("{poll}&_wait={secs}")) {
             Ok(text) => text,
             // The job goes on; so does the wait for it, for a while.
-            Err(error) if error.code == ErrorCode::Unreachable && failures < FAILURES_MAX => {
+            Err(error) if MAY_PASS.contains(&error.code) && failures < FAILURES_MAX => {
                 failures += 1;
                 thread::sleep(FAILED_PAUSE * failures);
                 continue;
@@ -247,9 +260,17 @@ fn poll_until_done(
                 if message.starts_with("the result's ") && message.contains(" passed the limit of ") {
                     message.push_str("; --truncate takes the first rows alone");
                 }
+                if message.ends_with(" that its `values_sql` lists") {
+                    message.push_str("; `holistics reports values` shows them");
+                }
                 return Err(Error::new(code.unwrap_or(ErrorCode::SourceFailed), message));
             }
             _ => line.renew(),
+        }
+        // A server that does not know `_wait` has answered at once, and is not to be asked without a pause.
+        if !has_waited && asked_at.elapsed().as_secs_f64() < secs / 2.0 {
+            thread::sleep(pause);
+            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 }

@@ -28,6 +28,7 @@ use tpchgen::generators::PartSuppGenerator;
 use tpchgen::generators::RegionGenerator;
 use tpchgen::generators::SupplierGenerator;
 
+use crate::cli::output::print_beside;
 use crate::error::Error;
 use crate::error::Result;
 
@@ -158,7 +159,7 @@ impl Maker {
         bar.set_position(loaded as u64);
         bar.finish();
         if !self.show_progress {
-            eprintln!("{table}: {loaded} rows");
+            print_beside(&format!("{table}: {loaded} rows"));
         }
         Ok(())
     }

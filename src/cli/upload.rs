@@ -11,6 +11,7 @@ use indicatif::ProgressStyle;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use crate::cli::interrupt::Interrupt;
 use crate::error::Error;
 use crate::hex::hex;
 
@@ -27,6 +28,8 @@ pub(super) struct Upload {
     progress: ProgressBar,
     /// Why the file could not be read to its end.
     fault: Option<String>,
+    /// Told when all of it has been read: from then on there may be a job.
+    interrupt: Interrupt,
 }
 
 enum Source {
@@ -47,7 +50,12 @@ enum State {
 
 impl Upload {
     /// Without a file, standard input is read.
-    pub(super) fn new(fields: Vec<(&str, String)>, file: Option<File>, file_name: &str) -> Self {
+    pub(super) fn new(
+        fields: Vec<(&str, String)>,
+        file: Option<File>,
+        file_name: &str,
+        interrupt: &Interrupt,
+    ) -> Self {
         // Hard to meet by chance in a file, and nobody gains from putting it there: it is his own file.
         let boundary = format!(
             "holistics-{}",
@@ -93,6 +101,7 @@ impl Upload {
             state: State::Before,
             progress,
             fault: None,
+            interrupt: interrupt.clone(),
         }
     }
 
@@ -170,6 +179,7 @@ impl Read for Upload {
                         let sha256 = hex(&self.hash.clone().finalize());
                         self.frame = io::Cursor::new(self.after(&sha256).into_bytes());
                         self.state = State::After;
+                        self.interrupt.submits();
                         self.progress.finish_and_clear();
                     }
                     Ok(count) => return Ok(count),
@@ -205,13 +215,17 @@ mod tests {
 
     use super::*;
 
+    fn upload_of(fields: Vec<(&str, String)>, file: File) -> Upload {
+        Upload::new(fields, Some(file), "people.csv", &Interrupt::default())
+    }
+
     #[test]
     fn body_is_as_long_as_it_says() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("people.csv");
         fs::write(&path, "id\n1\n").unwrap();
         let file = File::open(&path).unwrap();
-        let mut upload = Upload::new(vec![("mode", "append".to_owned())], Some(file), "people.csv");
+        let mut upload = upload_of(vec![("mode", "append".to_owned())], file);
         let length = upload.length().unwrap();
         let mut body = String::new();
         upload.read_to_string(&mut body).unwrap();
@@ -225,7 +239,7 @@ mod tests {
         let path = folder.path().join("people.csv");
         for change in ["grow", "shrink"] {
             fs::write(&path, "id\n".repeat(100_000)).unwrap();
-            let mut upload = Upload::new(Vec::new(), Some(File::open(&path).unwrap()), "people.csv");
+            let mut upload = upload_of(Vec::new(), File::open(&path).unwrap());
             let mut read = vec![0; 10_000];
             upload.read_exact(&mut read).unwrap();
             let mut file = File::options().append(true).open(&path).unwrap();

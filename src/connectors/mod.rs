@@ -152,7 +152,7 @@ impl WantedValues<'_> {
 
 fn not_listed(filter: &str) -> Error {
     Error::invalid(format!(
-        "filter `{filter}` must be one of the values that its `values_sql` lists, which `holistics reports values` shows"
+        "filter `{filter}` must be one of the values that its `values_sql` lists"
     ))
 }
 

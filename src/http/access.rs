@@ -73,8 +73,8 @@ fn need(method: &Method, route: &str) -> Option<Need> {
 pub(super) fn action(method: &Method, route: &str) -> Option<&'static str> {
     let reads = *method == Method::GET || *method == Method::HEAD;
     match route {
-        "/queries/{report_id}/submit_query.json"
-        | "/queries/{report_id}/filters/{filter}/submit_values.json" => Some("run"),
+        "/queries/{report_id}/submit_query.json" => Some("run"),
+        "/queries/{report_id}/filters/{filter}/submit_values.json" => Some("list values"),
         route if route.starts_with("/queries/{report_id}/submit_export.") => Some("export"),
         "/exports/download" => Some("download"),
         "/jobs/{job_id}/rejects.csv" => Some("read rejects"),

@@ -128,6 +128,7 @@ async fn fetch(
     let asked = Asked {
         format: Format::parse(&feed.format),
         options: serde_json::from_str(&feed.options).map_err(Error::internal)?,
+        values_of: None,
         cache: Some(max_age),
         truncate: false,
     };

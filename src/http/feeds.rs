@@ -177,6 +177,7 @@ pub(crate) async fn add_feed(
     let of_feed = Asked {
         format: Some(format),
         options,
+        values_of: None,
         cache: None,
         truncate: false,
     };

@@ -41,7 +41,7 @@ pub(crate) struct JobInfo {
     source_id: i64,
     #[schema(example = "QueryReport")]
     source_type: &'static str,
-    /// `query`, `export` or `import`.
+    /// `query`, `values`, `export` or `import`.
     source_method: &'static str,
     /// The version of the report that it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,6 +164,7 @@ pub(super) fn info(job: &Job) -> JobInfo {
             JobKind::Import => "DataImport",
         },
         source_method: match job.kind {
+            JobKind::Query if job.values_of.is_some() => "values",
             JobKind::Query => "query",
             JobKind::Export => "export",
             JobKind::Import => "import",

@@ -41,6 +41,9 @@ pub(crate) struct Manifest {
     report_version: Option<i64>,
     /// The database that it ran on; null if that has been removed.
     source: Option<String>,
+    /// The filter whose values it has listed, instead of the report's rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values_of: Option<String>,
     /// The values of the filters by name, but for those that are secret.
     values: serde_json::Value,
     rows: i64,
@@ -114,6 +117,7 @@ pub(crate) async fn get_manifest(
         report_id: job.report_id,
         report_version: job.report_version,
         source: source.map(|source| source.name),
+        values_of: job.values_of,
         values: parsed(&app.store.filter_values(job_id).await?)?,
         rows: result.rows,
         truncated: result.truncated,

@@ -36,6 +36,8 @@ pub(super) struct Asked {
     /// `None` for pages.
     pub(super) format: Option<Format>,
     pub(super) options: Options,
+    /// The filter whose values are asked for, instead of the report's rows.
+    pub(super) values_of: Option<String>,
     /// How old a finished result may be; `None`: nothing of earlier will do.
     pub(super) cache: Option<Duration>,
     pub(super) truncate: bool,
@@ -63,6 +65,7 @@ pub(super) async fn new_job(
             .map(|format| format.extension().to_owned())
             .unwrap_or_default(),
         options: serde_json::to_string(&asked.options).map_err(Error::internal)?,
+        values_of: asked.values_of,
         user_id: caller.user.id,
         key: caller.key(),
         pins: caller.pins()?,
@@ -114,20 +117,21 @@ pub(super) fn pin(raw: &mut RawValues, pins: &Pins, report: &Report) -> Result<(
     Ok(())
 }
 
-/// The query that lists what a filter may be, as a report without filters: to keys that pin some it is closed.
-pub(super) fn values_report(report: &Report, filter: &str) -> Result<Report, Error> {
-    let none = |why: &str| {
-        let filter = filter_shown(filter);
-        Err(Error::invalid(format!(
-            "report `{}` has no {why} {filter}",
-            report.title
-        )))
-    };
+/// The query that lists what a filter may be, as a report without filters.
+pub(super) fn values_report(report: &Report, filter: &str, pins: &Pins) -> Result<Report, Error> {
+    // The query knows nothing of pins, and would show of what they leave a part.
+    if !pins.is_empty() {
+        let message = "this key pins filters: what they and others may be is not for it to see";
+        return Err(Error::new(ErrorCode::Forbidden, message));
+    }
+    let (shown, title) = (filter_shown(filter), &report.title);
     let Some(found) = report.filters.iter().find(|found| found.name == filter) else {
-        return none("filter");
+        return Err(Error::invalid(format!("report `{title}` has no filter {shown}")));
     };
     let Some(Allowed::Sql(sql)) = &found.allowed else {
-        return none("`values_sql`, but at most `values`, of filter");
+        return Err(Error::invalid(format!(
+            "no query lists what filter {shown} may be: report `{title}` itself says it, if anything does"
+        )));
     };
     Ok(Report {
         sql: sql.clone(),

@@ -117,6 +117,7 @@ pub(crate) async fn submit_query(
         )),
         (status = 403, description = "A key that pins filters", body = super::openapi::Errors),
         (status = 404, description = "Unknown report", body = super::openapi::Errors),
+        (status = 409, description = "The same `Idempotency-Key` with another request", body = super::openapi::Errors),
         (status = 422, description = "A filter that has no such query", body = super::openapi::Errors),
     ),
     security(("key" = []))
@@ -250,16 +251,16 @@ async fn submit(
     let sight = caller.sight()?;
     let found = app.store.report_seen_by(id, &sight).await?;
     let mut found = found.ok_or(Rejection::NotFound)?;
-    let (format, makes) = match wanted {
+    let (format, values_of) = match wanted {
         Wanted::Page => (None, None),
-        Wanted::File(format) => (Some(format), Some(format.extension())),
-        Wanted::Values(filter) => (None, Some(filter)),
+        Wanted::File(format) => (Some(format), None),
+        Wanted::Values(filter) => (None, Some(filter.to_owned())),
     };
     if format.is_some() {
         may_export(caller)?;
     }
     if let Wanted::Values(filter) = wanted {
-        found.report = values_report(&found.report, filter)?.into();
+        found.report = values_report(&found.report, filter, &caller.terms.pins)?.into();
     }
     let mut raw = RawValues::from_query_string(query.as_deref().unwrap_or_default())?;
     let headers = request.headers().clone();
@@ -299,15 +300,21 @@ async fn submit(
         serde_json::to_string(&options).map_err(Error::internal)?,
         may_reuse,
         truncate,
+        values_of.clone(),
     );
     let asked = Asked {
         format,
         options,
+        values_of,
         cache: may_reuse.then_some(found.report.cache),
         truncate,
     };
     let new = new_job(app, caller, &found, &raw, asked).await?;
-    let once = once(caller, &headers, &(id, makes, raw.given(), words))?;
+    let once = once(
+        caller,
+        &headers,
+        &(id, format.map(Format::extension), raw.given(), words),
+    )?;
     // It may be large, and nobody asks for it any more.
     drop(raw);
     let submitted = queue(app, new, once).await?;

@@ -359,8 +359,9 @@ async fn info(app: &App, caller: &Caller, found: &VersionedReport) -> Result<Rep
 }
 
 impl ReportInfo {
-    pub(crate) fn id_and_title(&self) -> (i64, &str) {
-        (self.id, &self.title)
+    /// Its number, its slug and its title.
+    pub(crate) fn names(&self) -> (i64, &str, &str) {
+        (self.id, &self.slug, &self.title)
     }
 
     /// With its SQL, if it is said whom it is shared with.

@@ -67,7 +67,8 @@ impl Store {
         )
     }
 
-    /// The newest job, that a user may see, of each of these reports or imports that has one.
+    /// The newest job, that a user may see, of each of these reports or imports that has one; what lists the values
+    /// of a filter is no run of its report.
     pub(crate) async fn last_jobs(&self, filter: &JobFilter, source_ids: &[i64]) -> Result<Vec<Job>> {
         // By the index of either.
         let of = match filter.of_imports {
@@ -77,7 +78,9 @@ impl Store {
         let sql = format!(
             "select {JOB} from jobs where id in (
                 select max(id) from jobs
-                where {} and jobs.{of} in (select value from json_each($8)) group by jobs.{of})",
+                where {} and jobs.{of} in (select value from json_each($8))
+                      and jobs.values_of is null
+                group by jobs.{of})",
             chosen()
         );
         Ok(

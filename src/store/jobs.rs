@@ -24,7 +24,7 @@ use crate::store::results::NewResult;
 
 /// The columns of a [`Job`].
 pub(super) const JOB: &str =
-    "id, kind, format, options, status, user_id, report_id, report_version, import_id,
+    "id, kind, format, options, values_of, status, user_id, report_id, report_version, import_id,
     source_id, attempt,
     created_at, started_at, ended_at, error_code, error_message, rejected, result_id,
     export_id, truncate,

@@ -253,9 +253,9 @@ async fn insert(
     let id: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
         "insert into jobs (kind, format, options, status, user_id, report_id, report_version, result_key, live_key,
                            statement, created_at, started_at, ended_at, result_id, export_id, source_id, filter_values,
-                           truncate, key_id, pins)
+                           truncate, key_id, pins, values_of)
          select $1, $2, $3, $4, $5, $6, $7, $8, case when $15 then $8 else hex(randomblob(16)) end,
-                $9, $10, $11, $11, $12, $13, $14, $17, $18, $19, $20
+                $9, $10, $11, $11, $12, $13, $14, $17, $18, $19, $20, $23
          where exists (select 1 from reports where id = $6)
            and ($4 <> 'queued'
              or ($22 is null or {} < $22)
@@ -290,6 +290,7 @@ async fn insert(
     .bind(&new.pins)
     .bind(share_of(queue_max))
     .bind(new.key.and_then(|key| key.jobs_max))
+    .bind(&new.values_of)
     .fetch_all(database)
     .await?;
     Ok(id.first().map(|id| match done {

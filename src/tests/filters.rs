@@ -10,9 +10,10 @@ title: Chosen
 filters:
   colour: {type: dropdown, values_sql: \"select * from (values ('red', 'Red'), ('blue', 'Blue; cold')) as c(key, label)\"}
   size: {type: dropdown, values: [s, m]}
+  csv: {type: dropdown, values_sql: select 1}
   n: {type: number}
 ---
-select {{ colour }} as colour where {{ n }} is null or {{ size }} is null";
+select {{ colour }} as colour where {{ n }} is null or {{ size }} is null or {{ csv }} is null";
 const VALUES: &str = "/queries/1/filters/colour/submit_values.json";
 
 #[tokio::test]
@@ -26,7 +27,7 @@ async fn values_of_a_query_are_paged_through() {
         .iter()
         .map(|filter| filter["has_values_sql"].as_bool().unwrap())
         .collect();
-    assert_eq!(has, [true, false, false]);
+    assert_eq!(has, [true, false, true, false]);
     let job_id = app.submit(VALUES).await;
     assert_ne!(job_id, app.submit("/queries/1/submit_query.json").await);
     assert_eq!(
@@ -55,20 +56,20 @@ async fn values_of_a_query_are_paged_through() {
 async fn values_are_for_those_who_may_choose() {
     let app = TestApp::new().await;
     app.report(CHOSEN).await;
-    for (filter, line) in [
-        (
-            "colours",
-            "422 Unprocessable Entity {\"errors\":[\"report `Chosen` has no filter `colours`\"]}",
-        ),
+    for (filter, says) in [
+        ("colours", "report `Chosen` has no filter `colours`"),
         (
             "size",
-            "422 Unprocessable Entity {\"errors\":[\"report `Chosen` has no `values_sql`, but at most `values`, of filter `size`\"]}",
+            "no query lists what filter `size` may be: report `Chosen` itself says it, if anything does",
         ),
     ] {
         let answer = app
             .get(&format!("/queries/1/filters/{filter}/submit_values.json"))
             .await;
-        assert_eq!(answer.line(), line);
+        assert_eq!(
+            answer.line(),
+            format!("422 Unprocessable Entity {{\"errors\":[\"{says}\"]}}")
+        );
     }
     let unknown = app.get("/queries/2/filters/colour/submit_values.json").await;
     assert_eq!(
@@ -84,11 +85,47 @@ async fn values_are_for_those_who_may_choose() {
         let (_, key) = add_key_with(&app.worker, app.user.id, &terms).await;
         let headers = [("X-Holistics-Key", key.reveal())];
         let refused = app.send(axum::http::Method::GET, VALUES, &headers, "").await;
-        assert_eq!(refused.status, 403, "{}", refused.text());
+        assert_eq!(
+            refused.line(),
+            r#"403 Forbidden {"errors":["this key pins filters: what they and others may be is not for it to see"]}"#
+        );
     }
-    // The same word for another action is another request.
+    // The same word for another action is another request, also where a filter is called like a format.
     let headers = [("Idempotency-Key", "a")];
     assert_eq!(app.get_with(VALUES, &headers).await.status, 200);
-    let other = app.get_with("/queries/1/submit_query.json", &headers).await;
-    assert_eq!(other.status, 409, "{}", other.text());
+    for other in [
+        "/queries/1/submit_query.json",
+        "/queries/1/submit_export.csv",
+        "/queries/1/filters/csv/submit_values.json",
+    ] {
+        let other = app.get_with(other, &headers).await;
+        assert_eq!(other.status, 409, "{}", other.text());
+    }
+}
+
+#[tokio::test]
+async fn what_lists_values_is_no_run_of_the_report() {
+    let app = TestApp::new().await;
+    app.report(&CHOSEN.replace("filters:", "rows_max: 1\nfilters:"))
+        .await;
+    let run = app.submit("/queries/1/submit_query.json").await;
+    let listed = app.submit(VALUES).await;
+    app.run_pending_jobs().await;
+    let last = app
+        .get("/jobs/last_run_jobs.json?source_type=QueryReport&ids[]=1")
+        .await;
+    assert_eq!(last.json()["1"]["id"], run);
+    // Nor are its rows the report's, whose limit is for those.
+    let job = app.get(&format!("/jobs/{listed}.json")).await.json();
+    assert_eq!(
+        (&job["source_method"], &job["status"]),
+        (&"values".into(), &"success".into())
+    );
+    let manifest = app.get(&format!("/jobs/{listed}/manifest.json")).await.json();
+    assert_eq!(
+        (&manifest["values_of"], &manifest["rows"]),
+        (&"colour".into(), &2.into())
+    );
+    let manifest = app.get(&format!("/jobs/{run}/manifest.json")).await.json();
+    assert_eq!(manifest["values_of"], serde_json::Value::Null);
 }

@@ -93,7 +93,7 @@ const ROWS: [Row; 64] = [
         "",
         "run",
         Viewer,
-        &[WRONG],
+        &[WRONG, FORBIDDEN],
     ),
     row(
         "post",
@@ -102,7 +102,7 @@ const ROWS: [Row; 64] = [
         "",
         "run",
         Viewer,
-        &[WRONG],
+        &[WRONG, FORBIDDEN],
     ),
     row(
         "get",

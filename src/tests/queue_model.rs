@@ -301,6 +301,7 @@ impl Tested {
             truncate: false,
             key: None,
             pins: "{}".to_owned(),
+            values_of: None,
         }
     }
 

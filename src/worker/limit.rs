@@ -33,7 +33,9 @@ impl RowLimit {
     /// The server's, or the report's if that is less.
     pub(super) fn of(config: &Config, report: &Report, job: &Job) -> Self {
         let server = config.result_rows_max;
-        let (max, of) = match report.rows_max.filter(|max| *max < server) {
+        // The report's is of its own rows.
+        let own = report.rows_max.filter(|_| job.values_of.is_none());
+        let (max, of) = match own.filter(|max| *max < server) {
             Some(max) => (max, "`rows_max` of the report"),
             None => (server, "setting `result_rows_max`"),
         };

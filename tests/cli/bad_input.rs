@@ -177,6 +177,76 @@ fn address_with_a_path_that_is_not_the_servers_is_told() {
 }
 
 #[test]
+fn server_that_gets_nowhere_is_left() {
+    // Always from the beginning, and never to the end.
+    let again = something_that_answers(|path, _| match path {
+        path if path.contains("submit_export") => response("200 OK", r#"{"status":"created","job_id":1}"#),
+        path if path.contains("get_export") => response("200 OK", r#"{"status":"success"}"#),
+        path if path.contains("manifest") => response(
+            "200 OK",
+            r#"{"rows":1,"bytes":9,"sha256":"00","truncated":false}"#,
+        ),
+        path if path.contains("_follow") => response(
+            "422 Unprocessable Entity",
+            r#"{"errors":["Holistics::NotFound"]}"#,
+        ),
+        _ => response("200 OK\r\nETag: \"a\"", "n\n1\n"),
+    });
+    export_fails(&again, &[], &[], 4, "the download broke off after 4 of 9 bytes");
+    // Lines that come again.
+    let logs = something_that_answers(|path, _| match path {
+        path if path.contains("logs") => response(
+            "200 OK",
+            r#"{"logs":[{"id":1,"timestamp":"","level":"INFO","message":"running"}],"has_more":true}"#,
+        ),
+        _ => response("200 OK", r#"{"status":"running"}"#),
+    });
+    // Pages that are not those that were asked for.
+    let pages = something_that_answers(|path, _| match path {
+        path if path.contains("submit_query") => response("200 OK", r#"{"status":"created","job_id":1}"#),
+        _ => response(
+            "200 OK",
+            r#"{"status":"success","fields":["n"],"values":[["1"]],"paginated":{"page":0,"page_size":1000,"num_rows":2}}"#,
+        ),
+    });
+    let home = tempfile::tempdir().unwrap();
+    for (host, arguments, says) in [
+        (
+            &logs,
+            &["jobs", "logs", "1"][..],
+            "does not answer like a holistics server",
+        ),
+        (
+            &logs,
+            &["jobs", "wait", "1"],
+            "does not answer like a holistics server",
+        ),
+        (
+            &pages,
+            &["run", "1", "--page", "1"],
+            "page 1 is not whole: of 2 rows it has 1, not 2",
+        ),
+    ] {
+        let output = client_command(home.path(), arguments)
+            .env("HOLISTICS_HOST", host)
+            .env("HOLISTICS_KEY", "key")
+            .output()
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(4),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains(says),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
 fn job_that_fails_is_found_out_however_slowly_the_server_answers() {
     let host = something_that_answers(|path, _| match path {
         path if path.contains("submit_export") => response("200 OK", r#"{"status":"created","job_id":1}"#),
@@ -387,8 +457,12 @@ fn wait_for_status(desk: &Desk, job_id: i64, wanted: &str) {
 }
 
 fn interrupt(child: Child) -> Output {
+    signal(child, "INT")
+}
+
+fn signal(child: Child, name: &str) -> Output {
     let id = child.id().to_string();
-    let sent = Command::new("kill").args(["-s", "INT", &id]).status().unwrap();
+    let sent = Command::new("kill").args(["-s", name, &id]).status().unwrap();
     assert!(sent.success());
     child.wait_with_output().unwrap()
 }
@@ -417,6 +491,41 @@ fn interrupted_export_stops_its_job_running_or_queued() {
         );
         wait_for_status(&desk, job_id, "cancelled");
     }
+    assert_eq!(fs::read_dir(desk.home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn terminal_that_goes_ends_an_export_unless_nohup_has_started_it() {
+    let desk = Desk::new(ENDLESS, &[]);
+    let file = desk.home.path().join("a.csv");
+    let export = exporting(&desk, &file);
+    wait_for_status(&desk, 1, "running");
+    let ended = signal(export, "HUP");
+    assert_eq!(ended.status.code(), Some(129), "{}", stderr(&ended));
+    wait_for_status(&desk, 1, "cancelled");
+    let mut nohup = Command::new("nohup");
+    let arguments = ["export", "1", "-o", file.to_str().unwrap()];
+    nohup.arg(BINARY).args(arguments).env("HOME", desk.home.path());
+    nohup
+        .env("HOLISTICS_HOST", &desk.server.host)
+        .env("HOLISTICS_KEY", &desk.key);
+    let nohup = nohup
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for_status(&desk, 2, "running");
+    let id = nohup.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-s", "HUP", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let ended = signal(nohup, "TERM");
+    assert_eq!(ended.status.code(), Some(143), "{}", stderr(&ended));
+    wait_for_status(&desk, 2, "cancelled");
     assert_eq!(fs::read_dir(desk.home.path()).unwrap().count(), 0);
 }
 

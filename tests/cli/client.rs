@@ -212,6 +212,28 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
 "#;
 
 #[test]
+fn settings_that_cannot_be_read_do_not_show_the_key() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join(".holistics.yml");
+    for (text, line) in [
+        ("host: x\ntoken: \"hlk_secret", "line "),
+        ("hlk_secret", ""),
+        ("token: [hlk_secret]", "line 1 "),
+    ] {
+        fs::write(&file, text).unwrap();
+        let output = client_command(home.path(), &["whoami"]).output().unwrap();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(
+            told.contains(line) && told.contains("is not as `holistics login` writes it") || line.is_empty(),
+            "{told}"
+        );
+        assert!(!told.contains("hlk_secret"), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+#[test]
 fn key_that_is_typed_is_not_shown() {
     let desk = Desk::new("select 1 as n", &[]);
     let typed = Command::new("python3")
@@ -287,6 +309,44 @@ fn rows_are_shown_as_a_table_or_as_csv() {
 }
 
 #[test]
+fn reports_are_named_by_number_slug_or_title() {
+    let desk = Desk::new("select 1 as n", &[]);
+    let reports = desk.folder.path().join("reports");
+    for (id, title) in [
+        (2, "1-one"),
+        (3, "ONE"),
+        (4, "2024-orders"),
+        (5, "รายงานที่"),
+        (6, "5-day trend"),
+    ] {
+        let text = format!("---\nid: {id}\ntitle: {title}\nshared_with: everyone\n---\nselect {id} as n");
+        fs::write(reports.join(format!("{id}.sql")), text).unwrap();
+    }
+    apply(&reports, desk.folder.path());
+    let thai = desk.json(&["reports", "list"])[4]["slug"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for (given, id) in [
+        ("1-one", 1),
+        ("One", 1),
+        ("ONE", 3),
+        ("2024-orders", 4),
+        ("4-2024-orders", 4),
+        ("5-once-called-otherwise", 5),
+        (thai.as_str(), 5),
+        ("5-Day Trend", 6),
+    ] {
+        assert_eq!(desk.prints(&["run", given]), format!("n\n{id}\n"), "{given}");
+    }
+    for given in ["5-dya trend", "2025-orders"] {
+        assert_eq!(desk.run(&["run", given]).status.code(), Some(1), "{given}");
+    }
+    let says = "2 reports have the title `oNE`; name one by its number: 1, 3";
+    assert!(stderr(&desk.run(&["run", "oNE"])).contains(says));
+}
+
+#[test]
 fn reports_are_listed_shown_and_opened() {
     let desk = Desk::new("select 1 as n", &[]);
     let reports = desk.folder.path().join("reports");
@@ -296,7 +356,7 @@ fn reports_are_listed_shown_and_opened() {
     }
     let text = "---\nid: 4\ntitle: 1-day retention\nshared_with: everyone\nfilters:\n  status: {type: dropdown, values: [open, {key: x, label: Gone}], default: open}\n  on: {type: date_range}\n---\nselect 4 as n where {{ status }} is not null";
     fs::write(reports.join("4.sql"), text).unwrap();
-    let text = "---\nid: 5\ntitle: Nation\nshared_with: everyone\nfilters:\n  nation: {type: dropdown, values_sql: \"select 'x' || i as nation from range(3) t(i)\"}\n---\nselect {{ nation }} as nation";
+    let text = "---\nid: 5\ntitle: Nation\nshared_with: everyone\nfilters:\n  nation: {type: dropdown, values_sql: \"select if(i > 0, 'x' || i, null) as nation from range(25000) t(i)\"}\n---\nselect {{ nation }} as nation";
     fs::write(reports.join("5.sql"), text).unwrap();
     apply(&reports, desk.folder.path());
     for (report, row) in [
@@ -315,18 +375,11 @@ fn reports_are_listed_shown_and_opened() {
     let filter = "filter nation: dropdown, one of what `holistics reports values 5 nation` lists (nation)";
     assert!(shown.contains(filter), "{shown}");
     let values = desk.prints(&["reports", "values", "nation", "nation"]);
-    assert_eq!(values, "nation\nx0\nx1\nx2\n");
-    let page = desk.json(&[
-        "reports",
-        "values",
-        "5",
-        "nation",
-        "--page",
-        "2",
-        "--page-size",
-        "2",
-    ]);
-    assert_eq!(page["values"], serde_json::json!([["x2"]]));
+    let all: Vec<String> = (1..25_000).map(|number| format!("x{number}\n")).collect();
+    assert!(values == format!("nation\n{}", all.concat()), "{}", values.len());
+    let told = desk.json(&["reports", "values", "5", "nation"]);
+    assert_eq!(told["fields"], serde_json::json!(["nation"]));
+    assert_eq!(told["values"][24_998], serde_json::json!(["x24999"]));
     let wrong = desk.run(&[
         "export",
         "5",
@@ -338,7 +391,7 @@ fn reports_are_listed_shown_and_opened() {
         "csv",
     ]);
     assert!(
-        stderr(&wrong).contains("which `holistics reports values` shows"),
+        stderr(&wrong).contains("`values_sql` lists; `holistics reports values` shows them"),
         "{}",
         stderr(&wrong)
     );

@@ -28,6 +28,7 @@ ATTEMPTS = 5
 PAUSE_SECS_MAX = 8.0
 BUSY_SECS = 300.0  # A key that may be used so many times a minute is kept waiting for less than one.
 BUSY = 429
+NO_ROUTE = "no such route"
 NOT_FOUND = "Resource not found"  # What the API says of a report or a job, in JSON or, of some files, as text.
 RETRIED = {500, 502, 503, 504}
 UNTRUSTED = "certificate verify failed: "
@@ -141,7 +142,7 @@ class Http:
     def json(self, method: str, path: str, *, has: tuple[str, ...] | None = (), **options: Any) -> Any:
         """As `request`, for what answers with a JSON object that has these members, or None with an array."""
         answer = self.request(method, path, **options)
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             content = answer.json()
             if isinstance(content, list if has is None else dict) and all(name in content for name in has or ()):
                 return content
@@ -235,7 +236,7 @@ def unexpected(answer: requests.Response) -> UnexpectedAnswer:
     _forget_key(answer)
     kind = answer.headers.get("Content-Type", "something").split(";")[0]
     kind = {"text/html": "a web page", "application/json": "JSON of another kind"}.get(kind, kind)
-    host = urlsplit(answer.url).netloc.rpartition("@")[2]
+    host = _shown(answer)
     if answer.is_redirect:
         goal = urlsplit(urljoin(answer.url, answer.headers["Location"]))
         place = f"{goal.scheme}://{goal.netloc.rpartition('@')[2]}{goal.path}"
@@ -250,6 +251,10 @@ def unexpected(answer: requests.Response) -> UnexpectedAnswer:
     )
 
 
+def _shown(answer: requests.Response) -> str:
+    return urlsplit(answer.url).netloc.rpartition("@")[2]  # Without a password.
+
+
 def _refusal(answer: requests.Response, about: str) -> ApiError:
     _forget_key(answer)
     status = answer.status_code
@@ -259,6 +264,8 @@ def _refusal(answer: requests.Response, about: str) -> ApiError:
     if status == 401 or "InvalidAuthenticationToken" in message:
         return WrongKey("the API key is unknown or revoked, or its user has no API access", response=answer)
     if status == 404:
+        if message.startswith(NO_ROUTE):
+            return UnexpectedAnswer(f"{_shown(answer)} has no reports: {message}", response=answer)
         if message != NOT_FOUND:
             return unexpected(answer)
         return NotFound(f"there is no {about}, or this key may not see it", response=answer)
@@ -270,7 +277,7 @@ def message_of(answer: requests.Response) -> str:
     try:
         body = answer.json()
         return "; ".join(body.get("errors") or [body["error"]])
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return answer.text.strip()[:500] or answer.reason
 
 
@@ -320,7 +327,9 @@ def _is_address(parts: SplitResult) -> bool:
 
 def _retry_after(answer: requests.Response) -> float:
     text = answer.headers.get("Retry-After", "")
-    if text.isdigit():
-        return float(text)
-    moment = email.utils.parsedate_tz(text)
-    return max(0.0, email.utils.mktime_tz(moment) - time.time()) if moment else 0.0
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    with suppress(ValueError, OverflowError):
+        moment = email.utils.parsedate_tz(text)
+        return max(0.0, email.utils.mktime_tz(moment) - time.time()) if moment else 0.0
+    return 0.0

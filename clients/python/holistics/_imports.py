@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Callable, NamedTuple
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -144,14 +145,12 @@ def _write(frame: pd.DataFrame, path: str) -> dict[str, str]:
     """Writes a frame as CSV, and returns the types that its columns are to have, where it knows them."""
     columns: dict[str, pa.ChunkedArray] = {}
     types: dict[str, str] = {}
-    frame = _with_index(frame)
-    for label, values in frame.items():
+    for label, values, places in _columns(frame):
         name = str(label)
         if name in columns:
             raise ValueError(f"two columns are called `{name}`: a table has one of each name")
         try:
-            table = pa.Table.from_pandas(values.to_frame("x"), preserve_index=False)
-            columns[name], kind = _written(table["x"])
+            columns[name], kind = _written(_arrow(values, places))
         except (pa.ArrowException, ValueError, TypeError, OverflowError) as problem:
             raise ValueError(f"column `{name}` cannot be imported: {_why(values, problem)}") from None
         if kind:
@@ -160,16 +159,30 @@ def _write(frame: pd.DataFrame, path: str) -> dict[str, str]:
     return types
 
 
-def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """Makes columns of an index that has a name, and nothing of one that only counts rows."""
-    names = list(frame.index.names)
-    if names == [None] and (frame.empty or pd.api.types.is_integer_dtype(frame.index.dtype)):
-        return frame
-    if None in names:
+def _columns(frame: pd.DataFrame) -> Iterator[tuple[Any, pd.Series, np.ndarray | None]]:
+    """Hands out columns by name: first those of an index that has a name; one of whole numbers may only count rows."""
+    index = frame.index
+    names = list(index.names)
+    if None in names and not (len(names) == 1 and (frame.empty or pd.api.types.is_integer_dtype(index.dtype))):
         raise ValueError("the index has values and no name: name it, or leave it out with reset_index(drop=True)")
-    if taken := set(names) & set(frame.columns):
-        raise ValueError(f"the index and a column are both called `{taken.pop()}`: a table has one of each name")
-    return frame.reset_index()
+    others = {str(name).lower() for name in frame.columns}
+    for number, name in enumerate(names):
+        if name is None:
+            continue
+        if str(name).lower() in others:
+            raise ValueError(f"the index and a column are both called `{name}`: a table has one of each name")
+        if isinstance(index, pd.MultiIndex):
+            yield name, index.levels[number].to_series(), index.codes[number]
+        else:
+            yield name, index.to_series(), None
+    for name, values in frame.items():
+        yield name, values, None
+
+
+def _arrow(values: pd.Series, places: np.ndarray | None) -> pa.ChunkedArray:
+    """Makes a column of values, or of those at these places; those below 0 are missing."""
+    column = pa.Table.from_pandas(values.to_frame("x"), preserve_index=False)["x"]
+    return column if places is None else column.take(pa.array(places, mask=places < 0))
 
 
 def _why(values: pd.Series, problem: Exception) -> str:

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Callable, NamedTuple, Optional, Union
 from urllib.parse import quote, urlencode
 
@@ -19,7 +19,7 @@ from ._http import Deadline, Http, message_of
 from ._progress import Progress
 from .errors import (
     ApiError,
-    DeadlineExceeded,
+    IncompleteResult,
     JobFailed,
     NotFound,
     UnexpectedAnswer,
@@ -35,7 +35,6 @@ POLL_SECS_SHOWN_MAX = 5.0
 LOGS_SECS = 1.0
 CANCEL_SECS = 2.0
 EXPORT_POLLS = "/queries/get_export_results.json"
-NUMBER = re.compile(r"[0-9]+(-[\w-]*)?")
 
 Id = Union[int, str]
 Filters = Optional[Mapping[str, Any]]
@@ -134,20 +133,21 @@ class Jobs:
 
     def submit(self, order: Order, deadline: Deadline) -> Job:
         """Has the server run a report."""
-
-        def again(last: Deadline) -> Job:
-            return self._submit(order, last, not order.is_lenient)
-
-        # A submit that was interrupted may have been accepted all the same: sent again, it says which job it is.
-        with self.cancelling(again), self._progress().step("Submitting export request"):
+        with self._progress().step("Submitting export request"):
+            order = replace(order, report_id=self.report(order.report_id, deadline))
             try:
-                return self._submit(order, deadline, True)
+                return self._submit_surely(order, deadline, True)
             except ApiError as problem:
                 why = "" if problem.response is None else message_of(problem.response)
                 if not order.is_lenient or " has no filter " not in why:
                     raise
             warn(f"{why}: it is ignored", UnknownFilter)
-            return self._submit(order, deadline, False)
+            return self._submit_surely(order, deadline, False)
+
+    def _submit_surely(self, order: Order, deadline: Deadline, is_strict: bool) -> Job:
+        # One that was interrupted may have been accepted all the same: sent again, it says which job it is.
+        with self.cancelling(lambda last: self._submit(order, last, is_strict)):
+            return self._submit(order, deadline, is_strict)
 
     def _submit(self, order: Order, deadline: Deadline, is_strict: bool) -> Job:
         texts = as_texts(order.filters)
@@ -160,7 +160,7 @@ class Jobs:
         is_long = len(urlencode(query)) > QUERY_CHARS_MAX
         answer = self.http.json(
             "POST" if is_long else "GET",
-            f"/queries/{part(self.report(order.report_id, deadline))}/{order.route}",
+            f"/queries/{part(order.report_id)}/{order.route}",
             params=list(options.items()) + ([] if is_long else query),
             json=texts if is_long else None,
             headers={"Idempotency-Key": order.key},
@@ -171,17 +171,32 @@ class Jobs:
         return Job(str(answer["job_id"]), answer["status"] != "already_existed")
 
     def report(self, given: Id, deadline: Deadline) -> str:
-        """Returns a report's number, which may have a slug, or that of the one report with this title."""
-        if NUMBER.fullmatch(str(given)):
-            return str(given)
-        reports = self.get("/queries.json", "list of reports", deadline, has=None)
-        found = [str(report["id"]) for report in reports if report["title"].lower() == str(given).lower()]
-        if not found:
-            raise NotFound(f"there is no report `{given}`, or this key may not see it")
+        """Returns the number of the report with this number, slug or title, in the order that the command line has too.
+
+        What looks like a number and a slug is left to servers that do not list reports.
+        """
+        text = str(given)
+        if text.isdecimal():
+            return text
+        has_number = re.fullmatch(r"[0-9]+-\S*", text) is not None
+        try:
+            reports = self.get("/queries.json", "list of reports", deadline, has=None)
+        except ApiError:
+            if has_number:
+                return text
+            raise
+        by_slug = [report for report in reports if report.get("slug") == text]
+        by_title = [report for report in reports if report["title"].lower() == text.lower()]
+        exactly = [report for report in by_title if report["title"] == text]
+        found = [str(report["id"]) for report in by_slug or exactly or by_title]
         if len(found) > 1:
             numbers = ", ".join(found)
-            raise ValueError(f"{len(found)} reports have the title `{given}`: name one by its number, {numbers}")
-        return found[0]
+            raise ValueError(f"{len(found)} reports have the title `{text}`: name one by its number, {numbers}")
+        if found:
+            return found[0]
+        if has_number:
+            return text  # The slug may be one that the report had once.
+        raise NotFound(f"there is no report `{text}`, or this key may not see it")
 
     @contextmanager
     def cancelling(self, find_job: Callable[[Deadline], Job]) -> Iterator[None]:
@@ -189,14 +204,14 @@ class Jobs:
         try:
             yield
         except BaseException as problem:
-            # What was refused, here or by the API, has no job that goes on.
-            if not isinstance(problem, (ApiError, JobFailed, ValueError, TypeError)):
+            # What the API has refused has no job that goes on.
+            if not isinstance(problem, (ApiError, JobFailed)):
                 self._give_up(find_job)
             raise
 
     def _give_up(self, find_job: Callable[[Deadline], Job]) -> None:
         # Why the wait ended says more than why the job could not be told.
-        with suppress(ApiError, DeadlineExceeded):
+        with suppress(Exception):
             last = Deadline(CANCEL_SECS)
             job = find_job(last)
             if job.is_ours:
@@ -243,7 +258,7 @@ class Jobs:
                         job_id = str(answer["job_id"])  # Older servers send a joined job's polls elsewhere.
                 if progress.is_live:
                     poll_secs = min(poll_secs * 2, POLL_SECS_SHOWN_MAX)
-                    with suppress(ApiError, DeadlineExceeded):  # They are but shown.
+                    with suppress(Exception):  # They are but shown.
                         for line in self.logs(job_id, last_line, Deadline(deadline.clip(LOGS_SECS))):
                             last_line = line["id"]
                             progress.show(line["message"])
@@ -263,6 +278,9 @@ class Jobs:
         path = f"/jobs/{part(job_id)}/logs.json"
         answer = self.get(path, f"job {job_id}", deadline, has=("logs",), last_id=last_id)
         lines: list[dict[str, Any]] = answer["logs"]
+        # What comes again has no end.
+        if not all(line["id"] > last_id for line in lines):
+            raise IncompleteResult(f"the log of job {job_id} does not go on after line {last_id}")
         return lines
 
     def all_logs(self, job_id: Id, deadline: Deadline) -> list[dict[str, Any]]:
@@ -293,6 +311,8 @@ class Jobs:
         try:
             path = f"/jobs/{part(job_id)}/manifest.json"
             manifest: dict[str, Any] = self.get(path, f"job {job_id}", deadline, has=("bytes", "rows", "sha256"))
+            if not isinstance(manifest["bytes"], int) or not isinstance(manifest["rows"], int):
+                raise IncompleteResult(f"the manifest of job {job_id} does not say how long its file is")
         except (NotFound, UnexpectedAnswer) as problem:
             if problem.response is None or problem.response.status_code != 404:
                 raise
@@ -303,8 +323,11 @@ class Jobs:
 def _why(answer: dict[str, Any]) -> str:
     """What a job says of its failure, and what helps where that is up to the caller."""
     error: str = answer.get("error") or "the job failed"
-    is_over_limit = error.startswith("the result's ") and " passed the limit of " in error
-    return f"{error}; truncate=True takes its first rows alone" if is_over_limit else error
+    if error.startswith("the result's ") and " passed the limit of " in error:
+        return f"{error}; truncate=True takes its first rows alone"
+    if error.endswith(" that its `values_sql` lists"):
+        return f"{error}; filter_values returns them"
+    return error
 
 
 def part(id: Id) -> str:

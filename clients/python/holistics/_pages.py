@@ -44,15 +44,14 @@ def run_page(
     return _frames.to_frame(table, dtype_backend, decimals)
 
 
-def run_column(jobs: Jobs, order: Order, deadline: Deadline) -> list[str | None]:
-    """Runs a report for the texts of its first column."""
+def run_column(jobs: Jobs, order: Order, deadline: Deadline) -> list[str]:
+    """Runs a report for the texts of its first column, but for NULL and the empty one."""
     job = jobs.finish(order, deadline, POLLS)
-    texts: list[str | None] = []
-    while True:
-        answer = _answer(jobs, job, ROWS, len(texts) // ROWS + 1, deadline)
-        texts += [row[0] for row in answer["values"]]
-        if len(texts) >= answer["paginated"]["num_rows"]:
-            return texts
+    answer = _answer(jobs, job, ROWS, 1, deadline)
+    rows: list[list[str | None]] = answer["values"]
+    for number in range(2, -(-answer["paginated"]["num_rows"] // ROWS) + 1):
+        rows += _answer(jobs, job, ROWS, number, deadline)["values"]
+    return [row[0] for row in rows if row[0]]
 
 
 def _table(jobs: Jobs, job: Job, page_size: int, page: int, deadline: Deadline) -> pa.Table:
@@ -63,7 +62,7 @@ def _table(jobs: Jobs, job: Job, page_size: int, page: int, deadline: Deadline) 
         raise unexpected(answer)
     with pa.ipc.open_stream(answer.content) as stream:
         table = stream.read_all()
-    _check(job, json.loads(table.schema.metadata[b"paginated"]), table.num_rows)
+    _check(job, page_size, page, json.loads(table.schema.metadata[b"paginated"]), table.num_rows)
     return table
 
 
@@ -78,13 +77,16 @@ def _answer(jobs: Jobs, job: Job, page_size: int, page: int, deadline: Deadline)
     params: dict[str, Any] = {"job_id": job.id, "_page_size": page_size, "_page": page}
     has = ("paginated", "fields", "values")
     answer: dict[str, Any] = jobs.get(POLLS, f"job {job.id}", deadline, has=has, **params)
-    _check(job, answer["paginated"], len(answer["values"]))
+    _check(job, page_size, page, answer["paginated"], len(answer["values"]))
+    if not all(len(row) == len(answer["fields"]) for row in answer["values"]):
+        raise IncompleteResult(f"page {page} of job {job.id} has rows that are too short")
     return answer
 
 
-def _check(job: Job, of: dict[str, int], rows: int) -> None:
-    if rows != max(0, min(of["page_size"], of["num_rows"] - (of["page"] - 1) * of["page_size"])):
-        raise IncompleteResult(f"page {of['page']} of job {job.id} has {rows} rows, which is too few")
+def _check(job: Job, page_size: int, page: int, of: dict[str, int], rows: int) -> None:
+    wanted = max(0, min(page_size, of["num_rows"] - (page - 1) * page_size))
+    if (of["page"], of["page_size"], rows) != (page, page_size, wanted):
+        raise IncompleteResult(f"page {page} of job {job.id} is another than was asked for, or not whole: {rows} rows")
 
 
 def _csv_field(text: str | None) -> str:

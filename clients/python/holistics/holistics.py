@@ -38,7 +38,8 @@ class HolisticsAPI:
 
     These words mean the same in all methods:
 
-        report_id: The report's number, with or without its slug, or its title if no other has it.
+        report_id: The report's number, with or without its slug, or its title if no other has it (a key without the
+            scope `read` knows numbers alone).
         filters: Values by the filter's name: texts, numbers, booleans, dates, times, Decimal, enums, or lists of
             them. None leaves a filter to its default; an empty text is no value, even if there is a default. A
             filter that the report has not is an error; `export_data` and `submit_export`, as the older package
@@ -200,7 +201,7 @@ class HolisticsAPI:
             if format not in (None, "csv"):
                 raise ValueError("a page can be written as CSV alone")
             order = Order(report_id, filters, "submit_query.json", truncate, is_lenient=True)
-            size, number = PAGE_SIZE if page_size is None else page_size, 1 if page is None else page
+            size, number = PAGE_SIZE if page_size is None else int(page_size), 1 if page is None else int(page)
             return run_page(self._jobs, order, path, size, number, dtype_backend, decimals, compatible, deadline)
         if path is None and format is None and not compatible:
             table = _frames.table_of(self._jobs.stream(report_id, filters, truncate, deadline, is_lenient=True))
@@ -265,13 +266,7 @@ class HolisticsAPI:
         self._jobs.wait(Job(str(job_id), False), Deadline(timeout), EXPORT_POLLS)
         return 1
 
-    @overload
-    def download_results(self, job_id: Id, path: None = None, **options: Any) -> pd.DataFrame: ...
-
-    @overload
-    def download_results(self, job_id: Id, path: PathText, **options: Any) -> pd.DataFrame | None: ...
-
-    def download_results(  # type: ignore[misc]  # The options of both are those named here.
+    def download_results(
         self,
         job_id: Id,
         path: PathText | None = None,
@@ -293,7 +288,7 @@ class HolisticsAPI:
         if compatible and not download.file_name.endswith(".csv"):
             raise ValueError(f"compatible=True has types guessed from a CSV: the file is `{download.file_name}`")
         if not download.has_exact_frame:
-            if path is None:
+            if path is None or compatible:
                 raise ValueError(f"from `{download.file_name}` of job {job_id} no exact frame can be made: give a path")
             save(download, path)
             return None
@@ -304,7 +299,7 @@ class HolisticsAPI:
         reports: list[dict[str, Any]] = self._jobs.get("/queries.json", "list of reports", Deadline(timeout), has=None)
         return reports
 
-    def filter_values(self, report_id: Id, filter: str, *, timeout: float | None = None) -> list[str | None]:
+    def filter_values(self, report_id: Id, filter: str, *, timeout: float | None = None) -> list[str]:
         """Returns what a filter may be, where a query of the report lists that (`has_values_sql` of `reports`)."""
         deadline = Deadline(timeout)
         order = Order(report_id, None, f"filters/{part(filter)}/submit_values.json", False)
@@ -393,7 +388,8 @@ class HolisticsAPI:
     ) -> ImportResult:
         """Imports a CSV file or a frame into a table, and waits until it is there.
 
-        A frame's index is imported too if it has a name; one that only counts rows is not.
+        The index of a frame is imported too if it has a name, as the first columns. Without one, whole numbers, which
+        mostly count rows, are left out, and other values are an error.
 
         Args:
             table: Its name, or schema and name: `sales.people`.
