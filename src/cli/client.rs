@@ -14,13 +14,15 @@ use ureq::http::Response;
 use ureq::tls::Certificate;
 use ureq::tls::RootCerts;
 use ureq::tls::TlsConfig;
-use url::Url;
 
+use crate::cli::address::address;
+use crate::cli::address::shown_address;
 use crate::cli::answer::ANSWER_BYTES_MAX;
 use crate::cli::answer::busy_pause;
 use crate::cli::answer::read_text;
 use crate::cli::answer::told_of;
 use crate::cli::faults::Spoken;
+use crate::cli::faults::has_broken;
 use crate::cli::faults::thing_at;
 use crate::cli::faults::why_unreachable;
 use crate::cli::output::say_note;
@@ -33,6 +35,9 @@ use crate::error::Result;
 /// many times a minute waits for less than one.
 const BUSY_WAIT_TOLD: Duration = Duration::from_secs(4);
 const BUSY_WAIT_MAX: Duration = Duration::from_mins(5);
+/// How often a connection may break before there is an answer, and how much longer each pause is after that.
+const BREAKS_MAX: u32 = 3;
+const BROKEN_PAUSE: Duration = Duration::from_millis(200);
 /// How much of an address is shown.
 const ADDRESS_CHARS_MAX: usize = 100;
 /// What an API says to a key that opens nothing.
@@ -58,31 +63,6 @@ pub(super) struct Client {
     timeout: Duration,
     /// How long one request may wait for a server that has too much to do.
     patience: Duration,
-}
-
-/// Where a host without a scheme is: behind https.
-pub(super) fn address(host: &str) -> Result<Url> {
-    let given = host.trim().trim_end_matches('/');
-    let url = match given.contains("://") {
-        true => Url::parse(given),
-        false => Url::parse(&format!("https://{given}")),
-    };
-    let is_address = |url: &Url| {
-        ["http", "https"].contains(&url.scheme()) && url.query().is_none() && url.fragment().is_none()
-    };
-    let url = url.ok().filter(is_address);
-    // What is before an @ may be a password.
-    let shown = given.rsplit('@').next().unwrap_or_default();
-    url.ok_or_else(|| Error::must_be("--host", "an address like https://reports.example.com", shown))
-}
-
-/// An address without the user and the password that may be in it.
-pub(super) fn shown_address(url: &Url) -> String {
-    let mut url = url.clone();
-    // Only an address without a host cannot be changed so.
-    let _ = url.set_password(None);
-    let _ = url.set_username("");
-    url.as_str().trim_end_matches('/').to_owned()
 }
 
 impl Client {
@@ -149,17 +129,32 @@ impl Client {
     }
 
     pub(super) fn get(&self, url: &str) -> Result<Response<Body>> {
-        self.patiently(|| self.agent.get(url).header("X-Holistics-Key", &self.key).call())
+        self.patiently(true, || {
+            self.agent.get(url).header("X-Holistics-Key", &self.key).call()
+        })
     }
 
-    /// Asks again when a server that has too much to do, or a key that is used too often, says that it may be.
+    /// Asks again when a server that has too much to do, or a key that is used too often, says that it may be; and what
+    /// is safe to send twice when the connection has broken.
     fn patiently(
         &self,
+        is_safe: bool,
         ask: impl Fn() -> std::result::Result<Response<Body>, ureq::Error>,
     ) -> Result<Response<Body>> {
-        let mut waited = Duration::ZERO;
+        let (mut waited, mut breaks) = (Duration::ZERO, 0);
         loop {
-            let mut response = ask().map_err(|error| self.unreachable(&error))?;
+            let asked = ask();
+            let is_away = match &asked {
+                // It is being restarted, behind a proxy.
+                Ok(response) => (502..=504).contains(&response.status().as_u16()),
+                Err(error) => has_broken(error),
+            };
+            if is_away && is_safe && breaks < BREAKS_MAX {
+                breaks += 1;
+                thread::sleep(BROKEN_PAUSE * breaks);
+                continue;
+            }
+            let mut response = asked.map_err(|error| self.unreachable(&error))?;
             self.has_answered.store(true, Ordering::Relaxed);
             let after = busy_pause(&response);
             let until = waited.saturating_add(after);
@@ -180,7 +175,7 @@ impl Client {
 
     /// A file from this byte on, if it is still the one with this tag.
     pub(super) fn get_part(&self, url: &str, from: u64, etag: &str) -> Result<Response<Body>> {
-        self.patiently(|| {
+        self.patiently(true, || {
             let mut request = self
                 .agent
                 .get(url)
@@ -219,15 +214,29 @@ impl Client {
         path: &str,
         body: &serde_json::Value,
     ) -> Result<T> {
+        self.send_keyed(method, path, body, None)
+    }
+
+    /// The same; with a key of its own it is safe to send again, and has done what it does once.
+    pub(super) fn send_keyed<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &serde_json::Value,
+        key: Option<&str>,
+    ) -> Result<T> {
         let body = body.to_string();
         // What is refused because there is too much to do has done nothing.
-        let response = self.patiently(|| {
-            let request = ureq::http::Request::builder()
+        let response = self.patiently(key.is_some(), || {
+            let mut request = ureq::http::Request::builder()
                 .method(method)
                 .uri(self.url(path))
                 .header("X-Holistics-Key", &self.key)
-                .header("Content-Type", "application/json")
-                .body(body.as_str())?;
+                .header("Content-Type", "application/json");
+            if let Some(key) = key {
+                request = request.header("Idempotency-Key", key);
+            }
+            let request = request.body(body.as_str())?;
             // Some methods have no body as a rule.
             let request = self
                 .agent
@@ -258,8 +267,16 @@ impl Client {
             request = request.header("Content-Length", length.to_string());
         }
         let response = request.send(SendBody::from_reader(&mut upload));
-        let response =
-            response.map_err(|error| upload.fault().unwrap_or_else(|| self.unreachable(&error)))?;
+        let response = response.map_err(|error| match upload.fault() {
+            Some(fault) => fault,
+            // A server that refuses a key does not wait for the end of what it sends.
+            None if has_broken(&error) => {
+                let refused = self.get_ok("/users/info.json").err();
+                let refused = refused.filter(|refused| refused.code == ErrorCode::Unauthorized);
+                refused.unwrap_or_else(|| self.unreachable(&error))
+            }
+            None => self.unreachable(&error),
+        })?;
         self.parse(&self.read(path, response)?)
     }
 

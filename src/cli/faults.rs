@@ -12,6 +12,20 @@ pub(super) enum Spoken {
     Known,
 }
 
+/// Whether it was reached, and then the connection broke.
+pub(super) fn has_broken(error: &ureq::Error) -> bool {
+    let kinds = [
+        ErrorKind::BrokenPipe,
+        ErrorKind::ConnectionAborted,
+        ErrorKind::ConnectionReset,
+        ErrorKind::UnexpectedEof,
+    ];
+    match error {
+        ureq::Error::Io(error) => kinds.contains(&error.kind()),
+        _ => false,
+    }
+}
+
 /// Why a server cannot be reached.
 pub(super) fn why_unreachable(host: &str, spoken: Spoken, timeout: Duration, error: &ureq::Error) -> String {
     let words = error.to_string();

@@ -238,6 +238,10 @@ fn save_rejects(client: &Client, job_id: i64, args: &CsvArgs, interrupt: &Interr
     if response.status() != 200 {
         return Err(no_rejects(job_id, &format!("status {}", response.status())));
     }
+    let content = response.headers().get("content-type");
+    if content.is_none_or(|content| !content.as_bytes().starts_with(b"text/csv")) {
+        return Err(no_rejects(job_id, "what answers is no CSV file"));
+    }
     let path = args.rejects.clone().unwrap_or_else(|| {
         let mut name = match args.filepath == Path::new(STANDARD_INPUT) {
             true => "stdin".into(),

@@ -1,6 +1,7 @@
 //! Ctrl-C: the job that is under way is stopped, also at its database, or told of, and no half file stays.
 
 use std::fs;
+use std::io::stdin;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Condvar;
@@ -11,6 +12,9 @@ use std::thread;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use rustix::termios::OptionalActions;
+use rustix::termios::tcgetattr;
+use rustix::termios::tcsetattr;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::signal::unix::SignalKind;
@@ -47,22 +51,17 @@ impl Interrupt {
     /// Waits for the signal in a thread of its own, which ends the program.
     pub(super) fn watch(client: &Client, bar: &ProgressBar) -> Result<Self> {
         let interrupt = Self::default();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(Error::internal)?;
         let (watching, bar) = (interrupt.clone(), bar.downgrade());
         let client = client.with_timeout(CANCEL_TIMEOUT)?;
-        thread::spawn(move || {
-            let minds_hangup = !ignores_hangup();
-            while let Ok(signal) = runtime.block_on(end_signal(minds_hangup)) {
-                if signal == SignalKind::interrupt() && watching.lock().is_left {
-                    continue;
-                }
-                if let Some(bar) = bar.upgrade() {
-                    bar.finish_and_clear();
-                }
-                watching.stop(&client, signal);
+        on_end(move |signal| {
+            if signal == SignalKind::interrupt() && watching.lock().is_left {
+                return;
             }
-        });
+            if let Some(bar) = bar.upgrade() {
+                bar.finish_and_clear();
+            }
+            watching.stop(&client, signal);
+        })?;
         Ok(interrupt)
     }
 
@@ -93,10 +92,10 @@ impl Interrupt {
             Some(id) => {
                 let word = match cancel(client, id) {
                     Ok(Cancelled { status }) if status == "joined" => {
-                        "goes on, because others have joined it"
+                        "goes on, because others have joined it".to_owned()
                     }
-                    Ok(_) => "cancelled",
-                    Err(_) => "goes on",
+                    Ok(_) => "cancelled".to_owned(),
+                    Err(error) => format!("may go on ({error}); `holistics jobs cancel {id}` stops it"),
                 };
                 say_interrupted(format!("interrupted: job {id} {word}"));
             }
@@ -151,6 +150,28 @@ impl Interrupt {
     pub(super) fn set_part(&self, part: Option<PathBuf>) {
         self.lock().part = part;
     }
+}
+
+/// A terminal that does not show what is typed shows it again when the program is ended.
+pub(super) fn keep_echo() -> Result<()> {
+    let before = tcgetattr(stdin()).map_err(Error::internal)?;
+    on_end(move |signal| {
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
+        std::process::exit(STATUS + signal.as_raw_value())
+    })
+}
+
+/// Does this, in a thread of its own, whenever a signal asks the program to end.
+fn on_end(act: impl Fn(SignalKind) + Send + 'static) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Error::internal)?;
+    thread::spawn(move || {
+        let minds_hangup = !ignores_hangup();
+        while let Ok(signal) = runtime.block_on(end_signal(minds_hangup)) {
+            act(signal);
+        }
+    });
+    Ok(())
 }
 
 /// What ends a command: Ctrl-C, SIGTERM, or a terminal that goes.

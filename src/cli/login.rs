@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::cli::interrupt::keep_echo;
 use crate::cli::output::is_json;
 use crate::cli::output::say_object;
 use crate::cli::profile::CSV_PROFILES;
@@ -94,6 +95,7 @@ fn ask_for_key() -> Result<String> {
     let terminal = console::Term::stderr();
     let key = match stdin().is_terminal() && terminal.is_term() {
         true => {
+            keep_echo()?;
             eprint!("API key: ");
             terminal.read_secure_line().map_err(failed)?
         }

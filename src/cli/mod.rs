@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod output;
+mod address;
 mod answer;
 mod apply;
 mod audit;

@@ -13,9 +13,9 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
+use crate::cli::address::address;
+use crate::cli::address::shown_address;
 use crate::cli::client::Client;
-use crate::cli::client::address;
-use crate::cli::client::shown_address;
 use crate::cli::output::unwritable;
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -24,6 +24,7 @@ use crate::objects::make_private_file;
 
 const HOST_DEFAULT: &str = "http://127.0.0.1:3000";
 const TIMEOUT_DEFAULT: &str = "60s";
+const TIMEOUT_MAX: Duration = Duration::from_hours(24 * 365);
 /// What a server is called whose `host` and `token` stand at the top of the file.
 const PROFILE_DEFAULT: &str = "default";
 /// Profiles of CSV files, which `--profile` names too; no server has these names.
@@ -55,6 +56,7 @@ fn timeout(text: &str) -> std::result::Result<Duration, String> {
     let text = if text.is_empty() { TIMEOUT_DEFAULT } else { text };
     match humantime::parse_duration(text) {
         Ok(timeout) if timeout.is_zero() => Err("must be more than nothing".to_owned()),
+        Ok(timeout) if timeout > TIMEOUT_MAX => Err("must be at most a year".to_owned()),
         Ok(timeout) => Ok(timeout),
         Err(error) => Err(error.to_string()),
     }
@@ -241,7 +243,8 @@ fn is_of_csv(name: &str) -> bool {
 
 /// A variable that is set to nothing is not set.
 fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.trim().is_empty())
+    let value = env::var_os(name)?.to_string_lossy().into_owned();
+    Some(value).filter(|value| !value.trim().is_empty())
 }
 
 /// A key without the line end that came with it; with one inside it is none.

@@ -107,6 +107,11 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
             let answer: Box<RawValue> = client.get_json(&format!("/queries/{id}.json"))?;
             return server_reports::show(&answer);
         }
+        Command::Open(_) | Command::Values(_) if args.data.is_option() => {
+            return Err(Error::invalid(
+                "open and values ask a server: leave --data-dir out",
+            ));
+        }
         Command::Open(open) => return server_reports::open(&args.server, open),
         Command::Values(asked) => return values(&args.server, asked),
         Command::Apply { dir, dry_run } if asks_server && args.server.is_named() => {

@@ -20,7 +20,9 @@ use crate::cli::table::plain;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
+use crate::hex::hex;
 use crate::query::raw_values::is_reserved;
+use crate::random::random;
 
 /// How long one poll waits, in seconds: where nobody looks, and where a line tells what happens, at first and later,
 /// because a key may be good for so many requests a minute.
@@ -75,24 +77,21 @@ pub(super) fn the_one<'a>(
     given: &str,
     reports: impl Iterator<Item = (i64, &'a str, &'a str)>,
 ) -> Result<i64> {
-    let reports: Vec<_> = reports.collect();
-    let wanted = given.to_lowercase();
-    let found = |is_it: &dyn Fn(i64, &str, &str) -> bool| -> Vec<i64> {
-        let found = reports.iter().filter(|(id, slug, title)| is_it(*id, slug, title));
-        found.map(|(id, _, _)| *id).collect()
+    let (wanted, number) = (given.to_lowercase(), number(given));
+    // The lower, the better.
+    let rank = |id, slug, title: &str| match () {
+        () if slug == given => Some(0),
+        () if title == given => Some(1),
+        () if title.to_lowercase() == wanted => Some(2),
+        () if Some(id) == number => Some(3),
+        () => None,
     };
-    let number = number(given);
-    let steps: [&dyn Fn(i64, &str, &str) -> bool; 4] = [
-        &|_, slug, _| slug == given,
-        &|_, _, title| title == given,
-        &|_, _, title| title.to_lowercase() == wanted,
-        &|id, _, _| Some(id) == number,
-    ];
-    let found = steps
-        .iter()
-        .map(|step| found(step))
-        .find(|found| !found.is_empty());
-    match found.unwrap_or_default().as_slice() {
+    let found = reports.filter_map(|(id, slug, title)| Some((rank(id, slug, title)?, id)));
+    let found: Vec<(u8, i64)> = found.collect();
+    let best = found.iter().map(|(rank, _)| *rank).min();
+    let found = found.into_iter().filter(|(rank, _)| Some(*rank) == best);
+    let found: Vec<i64> = found.map(|(_, id)| id).collect();
+    match found.as_slice() {
         [id] => Ok(*id),
         [] => Err(Error::new(
             ErrorCode::NotFound,
@@ -141,9 +140,8 @@ const FAILED_PAUSE: Duration = Duration::from_millis(500);
 /// How soon a server is asked again that answers at once, at first and later.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Errors of a poll after which the next one may do, and those that say nothing of the job.
+/// Errors of a poll after which the next one may do.
 const MAY_PASS: [ErrorCode; 2] = [ErrorCode::Unreachable, ErrorCode::Internal];
-const LEAVES_JOB: [ErrorCode; 3] = [ErrorCode::Unreachable, ErrorCode::Internal, ErrorCode::Busy];
 
 /// What is asked of a report.
 pub(super) struct Submit<'a> {
@@ -166,8 +164,9 @@ pub(super) fn submit(client: &Client, asked: &Submit, interrupt: &Interrupt) -> 
     let options = options.chain(["_strict=true".to_owned()]);
     let options = options.collect::<Vec<_>>().join("&");
     let path = format!("/queries/{id}/{}?{options}", asked.action);
+    let key = hex(&random::<16>()?);
     interrupt.submitting(|| {
-        let submitted: Submitted = client.send_json("POST", &path, &body)?;
+        let submitted: Submitted = client.send_keyed("POST", &path, &body, Some(&key))?;
         Ok((submitted.job_id, submitted.status != "already_existed"))
     })
 }
@@ -199,11 +198,9 @@ pub(super) fn wait(
 ) -> Result<String> {
     let done = poll_until_done(client, job_id, poll, bar, follow);
     match &done {
-        // It may not be over, but nobody will know.
-        Err(error) if LEAVES_JOB.contains(&error.code) => {
-            interrupt.give_up(client);
-        }
-        _ => interrupt.job_is_over(),
+        // It may not be over, but nobody will know; one that is stays as it is.
+        Err(_) => interrupt.give_up(client),
+        Ok(_) => interrupt.job_is_over(),
     }
     done
 }

@@ -33,11 +33,7 @@ async fn limits_stop_a_job_and_name_themselves() {
 
 #[tokio::test]
 async fn a_report_has_limits_of_its_own_within_those_of_the_server() {
-    let app = TestApp::with_config(|config| {
-        config.result_rows_max = 10;
-        config.query_timeout = Duration::from_millis(200);
-    })
-    .await;
+    let app = TestApp::with_config(|config| config.result_rows_max = 10).await;
     for (limit, rows, error) in [
         (7, 7, ""),
         (
@@ -66,6 +62,7 @@ async fn a_report_has_limits_of_its_own_within_those_of_the_server() {
              select max(a.n * b.n) from range(10000000) a(n), range(10000000) b(n)"
         )
     };
+    let app = TestApp::with_config(|config| config.query_timeout = Duration::from_millis(200)).await;
     app.report(&slow("1h")).await;
     let error = "the query was stopped after 200ms (setting `query_timeout`)";
     assert_eq!(app.page().await["error"], error);

@@ -384,7 +384,7 @@ fn reports_are_listed_shown_and_opened() {
         "export",
         "5",
         "--filter",
-        "nation=x9",
+        "nation=y9",
         "-o",
         "-",
         "--format",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import enum
+import numbers
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Union
 
@@ -61,4 +64,6 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, (datetime.date, datetime.time)):
         # Pandas has no dates but times at midnight; where a time is wanted, a date is one.
         return value.isoformat().removesuffix("T00:00:00")
+    if not isinstance(value, (str, numbers.Real, decimal.Decimal, uuid.UUID)):
+        raise TypeError(f"filter `{name}` cannot have {value!r} as a value: make a text of it")
     return str(value)

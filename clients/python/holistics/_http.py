@@ -79,7 +79,8 @@ class Http:
         self.url = (url if "://" in url else "https://" + url).rstrip("/")
         parts = urlsplit(self.url)
         if not _is_address(parts):
-            raise ValueError(f"the address of the server must be like https://reports.example.com, got `{url}`")
+            shown = url.rpartition("@")[2]  # Before it may be a password.
+            raise ValueError(f"the address of the server must be like https://reports.example.com, got `{shown}`")
         self.shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # Without a password.
         self.is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
         self._session = _Session()
@@ -123,6 +124,7 @@ class Http:
                     _ = answer.content  # Of a stream, too: should this break, it is dealt with here.
             except requests.exceptions.RequestException as failure:
                 problem = NoConnection(f"cannot reach {self.shown}: {_reason(failure)}")
+                problem.may_go_on = not _is_lasting(failure) and "refused" not in str(failure)
                 failures = attempts if _is_lasting(failure) else failures + 1
             else:
                 if answer.status_code < 300:
@@ -130,6 +132,7 @@ class Http:
                 problem = _refusal(answer, about)
                 if answer.status_code not in (BUSY, *RETRIED):
                     raise problem
+                problem.may_go_on = answer.status_code != BUSY
                 failures += answer.status_code != BUSY
                 pause = max(pause, _retry_after(answer))
             # Raised out here, the error has no context: requests' own errors refer to the key.

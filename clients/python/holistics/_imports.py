@@ -125,6 +125,8 @@ def _upload_of(
                 schema = {**types, **(schema or {})}
         else:
             path = os.fspath(data)
+            if os.path.exists(path) and not os.path.isfile(path):
+                raise ValueError(f"`{path}` is no file that can be read twice: its length and its sum go before it")
         if schema:
             fields["schema"] = ",".join(f"{_sayable(name)}:{kind}" for name, kind in schema.items())
         fields["sha256"] = _sha256(path, deadline)

@@ -204,8 +204,8 @@ class Jobs:
         try:
             yield
         except BaseException as problem:
-            # What the API has refused has no job that goes on.
-            if not isinstance(problem, (ApiError, JobFailed)):
+            # What the API has refused, or has not heard of, has no job that goes on.
+            if not isinstance(problem, (ApiError, JobFailed)) or (isinstance(problem, ApiError) and problem.may_go_on):
                 self._give_up(find_job)
             raise
 
@@ -311,8 +311,9 @@ class Jobs:
         try:
             path = f"/jobs/{part(job_id)}/manifest.json"
             manifest: dict[str, Any] = self.get(path, f"job {job_id}", deadline, has=("bytes", "rows", "sha256"))
-            if not isinstance(manifest["bytes"], int) or not isinstance(manifest["rows"], int):
-                raise IncompleteResult(f"the manifest of job {job_id} does not say how long its file is")
+            kinds = {"bytes": int, "rows": int, "sha256": str}
+            if not all(isinstance(manifest[name], kind) for name, kind in kinds.items()):
+                raise IncompleteResult(f"the manifest of job {job_id} does not say what its file must be")
         except (NotFound, UnexpectedAnswer) as problem:
             if problem.response is None or problem.response.status_code != 404:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 
 REDRAW_SECS = 0.1
 ERASE_LINE = "\x1b[2K"
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Progress:
@@ -47,6 +49,7 @@ class Progress:
 
     def _redraw(self, how_far: str) -> None:
         """Where a line does not fit, how far it is says more than the step; one that wrapped could not be redrawn."""
+        how_far = CONTROL.sub("?", how_far)
         room = shutil.get_terminal_size().columns - 1
         line = f"{self._step}... {how_far}"
         self._print(f"{ERASE_LINE}\r{line if len(line) <= room else (how_far or self._step)[:room]}")

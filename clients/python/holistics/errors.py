@@ -19,6 +19,8 @@ class HolisticsError(Exception):
 class ApiError(HolisticsError, requests.exceptions.HTTPError):
     """The server refused a request; `response` has its answer, where there was one."""
 
+    may_go_on = False  # Whether it may have been accepted all the same.
+
 
 class WrongKey(ApiError):
     """The key is unknown or revoked, or its user has no API access."""

@@ -41,9 +41,9 @@ class HolisticsAPI:
         report_id: The report's number, with or without its slug, or its title if no other has it (a key without the
             scope `read` knows numbers alone).
         filters: Values by the filter's name: texts, numbers, booleans, dates, times, Decimal, enums, or lists of
-            them. None leaves a filter to its default; an empty text is no value, even if there is a default. A
-            filter that the report has not is an error; `export_data` and `submit_export`, as the older package
-            did, leave it out, and warn (`UnknownFilter`).
+            them; a date range `on` is two, `on_start` and `on_end`. None leaves a filter to its default; an empty text
+            is no value, even if there is a default. A filter that the report has not is an error; `export_data` and
+            `submit_export`, as the older package did, leave it out, and warn (`UnknownFilter`).
         truncate: Take the first rows alone of a result that has more than the server allows, which otherwise fails.
         timeout: Seconds that the whole call may take. A job that it began is cancelled when they are over.
         dtype_backend: `numpy_nullable` for pandas' own types as far as they go, `pyarrow` for Arrow's throughout.

@@ -57,6 +57,8 @@ def test_addresses(monkeypatch):
     assert HolisticsAPI("k").url == "http://127.0.0.1:3000"
     with pytest.raises(ValueError, match="must be like"):
         HolisticsAPI("k", "ftp://example.com")
+    with pytest.raises(ValueError, match="got `example.com`"):
+        HolisticsAPI("k", "ftp://ann:secret@example.com")
 
 
 def test_a_filter_that_does_not_parse(api):
@@ -84,7 +86,7 @@ def test_an_address_with_a_path_that_is_not_the_servers(key, url):
     for call in (lambda api: api.query(12), lambda api: api.export_data(12, "x.csv"), lambda api: api.reports()):
         with pytest.raises(UnexpectedAnswer) as problem:
             call(HolisticsAPI(key, url + "/reports"))
-        assert_one_line(problem, "(status 404): is its address right?")
+        assert_one_line(problem, " has no reports: no such route: ")
 
 
 def test_no_connection():

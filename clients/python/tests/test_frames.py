@@ -1,6 +1,7 @@
 import datetime
 import decimal
 import enum
+import json
 import os
 
 import numpy as np
@@ -8,9 +9,9 @@ import pandas as pd
 import polars
 import pyarrow as pa
 import pytest
-from faults import head
+from faults import Fault, hang, head, reply
 
-from holistics import ApiError, JobFailed, NotFound, TruncatedResult
+from holistics import ApiError, DeadlineExceeded, IncompleteResult, JobFailed, NotFound, TruncatedResult
 
 UTC = datetime.timezone.utc
 EXACT = {
@@ -153,21 +154,44 @@ def test_none_is_the_default_and_an_empty_text_no_value(api):
 
 
 def test_a_report_is_named_by_its_title_too(api, far, proxy):
-    assert api.query("orders").equals(api.query("12-orders"))
+    orders = api.query(12)
+    for given in ("12-orders", "Orders", "12-as-it-was-called-once"):
+        assert api.query(given).equals(orders), given
+    assert api.query("ORDERS")["n"].tolist() == [17]
     assert "/feeds/" in api.feed_url("Orders")
     with pytest.raises(NotFound, match="there is no report `Odrers`"):
         api.query("Odrers")
+    with pytest.raises(ValueError, match="2 reports have the title `orders`: name one by its number, 12, 17"):
+        api.query("orders")
     far.query(12)
-    far.query("12-orders")
     assert not proxy.asked("/queries.json")
+    # A server that does not list reports knows them by their slugs.
+    proxy.next("/queries.json", reply(403, b'{"errors":["no scope"]}'))
+    assert far.query("12-orders").equals(orders)
+    proxy.seen.clear()
+    proxy.next("/queries.json", hang())
+    with pytest.raises(DeadlineExceeded):
+        far.query("Orders", timeout=0.5)
+    assert [seen.path for seen in proxy.seen] == ["/queries.json"]
 
 
-def test_what_a_filter_may_be_is_listed(api):
+def test_what_a_filter_may_be_is_listed(api, far, proxy):
     values = api.filter_values("Chosen", "nation")
     assert values == [f"x{number}" for number in range(25_000)]
     assert api.query(15, {"nation": values[-1]})["nation"].tolist() == ["x24999"]
     with pytest.raises(ApiError, match="has no filter `natoin`"):
         api.filter_values(15, "natoin")
+    with pytest.raises(JobFailed, match="that its `values_sql` lists; filter_values returns them"):
+        api.query(15, {"nation": "y1"})
+
+    def shorten(handler, answer, content):
+        page = json.loads(content)
+        page["paginated"]["page_size"], page["values"] = 1000, page["values"][:1000]
+        handler.send(answer, json.dumps(page).encode())
+
+    proxy.next("_page_size=10000", Fault(False, shorten))
+    with pytest.raises(IncompleteResult, match="is another than was asked for, or not whole: 1000 rows"):
+        far.filter_values(15, "nation")
 
 
 def test_long_filters_go_by_post_and_mean_the_same(far, proxy):

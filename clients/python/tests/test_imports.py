@@ -66,8 +66,22 @@ def test_an_index_with_a_name_is_imported_too(api):
     for nameless in (frame.set_axis(["x", "y", "z"]), frame.set_index("kind", append=True)):
         with pytest.raises(ValueError, match="the index has values and no name: name it, or leave it out with reset"):
             api.import_csv(nameless, "counted", 1)
-    with pytest.raises(ValueError, match="the index and a column are both called `n`"):
-        api.import_csv(frame.rename_axis("n"), "counted", 1)
+    for taken in ("n", "N"):
+        with pytest.raises(ValueError, match=f"the index and a column are both called `{taken}`"):
+            api.import_csv(frame.rename_axis(taken), "counted", 1)
+    # pandas itself would make doubles of these.
+    holes = pd.MultiIndex.from_tuples([(2**53 + 1, "x"), (None, None), (7, "")], names=["id", "kind"])
+    result = api.import_csv(pd.DataFrame({"n": [1, 2, 3]}, index=holes), "counted", 1)
+    assert result.columns == {"id": "integer", "kind": "text", "n": "integer"}
+    there = api.query(18)
+    assert there["id"].tolist() == [2**53 + 1, pd.NA, 7] and there["kind"].tolist() == ["x", pd.NA, ""]
+
+
+def test_what_can_be_read_once_is_no_file_to_import(far, proxy, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="is no file that can be read twice"):
+        far.import_csv(tmp_path / "pipe", "things", 1)
+    assert not proxy.seen
 
 
 def test_a_file_is_imported_with_the_types_that_are_named(api, tmp_path):
