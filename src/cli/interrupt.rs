@@ -111,15 +111,10 @@ impl Interrupt {
     /// A job is being submitted that `submit` says the id of, and whether it is a new one:
     /// a job that somebody else waits for is not stopped.
     pub(super) fn submitting(&self, submit: impl FnOnce() -> Result<(i64, bool)>) -> Result<i64> {
-        self.lock().is_submitting = true;
+        self.submits();
         let submitted = submit();
-        let mut state = self.lock();
-        state.is_submitting = false;
-        state.job_id = submitted
-            .as_ref()
-            .ok()
-            .and_then(|(job_id, is_new)| is_new.then_some(*job_id));
-        self.state.1.notify_all();
+        let own = submitted.as_ref().ok().filter(|(_, is_new)| *is_new);
+        self.has_submitted(own.map(|(job_id, _)| *job_id), None);
         submitted.map(|(job_id, _)| job_id)
     }
 
@@ -130,8 +125,12 @@ impl Interrupt {
 
     /// The submit has this job, if any, which goes on: whoever ends the program hears how it is stopped.
     pub(super) fn leave(&self, job_id: Option<i64>) {
+        self.has_submitted(None, job_id);
+    }
+
+    fn has_submitted(&self, own: Option<i64>, left: Option<i64>) {
         let mut state = self.lock();
-        (state.is_submitting, state.left_job) = (false, job_id);
+        (state.is_submitting, state.job_id, state.left_job) = (false, own, left);
         self.state.1.notify_all();
     }
 

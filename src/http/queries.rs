@@ -259,7 +259,7 @@ async fn submit(
     if format.is_some() {
         may_export(caller)?;
     }
-    if let Wanted::Values(filter) = wanted {
+    if let Some(filter) = &values_of {
         found.report = values_report(&found.report, filter, &caller.terms.pins)?.into();
     }
     let mut raw = RawValues::from_query_string(query.as_deref().unwrap_or_default())?;

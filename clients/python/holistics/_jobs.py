@@ -122,13 +122,14 @@ class Jobs:
     ) -> Job:
         """Runs a report, and waits until it is done, or has begun to hand out its file."""
         job = self.submit(order, deadline)
-        with self.cancelling(lambda _: job):
-            try:
-                self.wait(job, deadline, polls, begins=begins)
-            except ApiError:
-                # It may go on, but nobody will know.
-                self._give_up(lambda _: job)
-                raise
+        try:
+            self.wait(job, deadline, polls, begins=begins)
+        except JobFailed:
+            raise
+        except BaseException:
+            # It may go on, but nobody will know, also where a poll was refused.
+            self._give_up(lambda _: job)
+            raise
         return job
 
     def submit(self, order: Order, deadline: Deadline) -> Job:
@@ -205,7 +206,7 @@ class Jobs:
             yield
         except BaseException as problem:
             # What the API has refused, or has not heard of, has no job that goes on.
-            if not isinstance(problem, (ApiError, JobFailed)) or (isinstance(problem, ApiError) and problem.may_go_on):
+            if getattr(problem, "may_go_on", True):
                 self._give_up(find_job)
             raise
 

@@ -19,7 +19,7 @@ class HolisticsError(Exception):
 class ApiError(HolisticsError, requests.exceptions.HTTPError):
     """The server refused a request; `response` has its answer, where there was one."""
 
-    may_go_on = False  # Whether it may have been accepted all the same.
+    may_go_on = False  # Whether a job may go on that this is about.
 
 
 class WrongKey(ApiError):
@@ -40,6 +40,8 @@ class NoConnection(ApiError, requests.exceptions.ConnectionError):
 
 class JobFailed(HolisticsError, RuntimeError):
     """The job failed or was cancelled; the message is the database's own."""
+
+    may_go_on = False
 
     def __init__(self, message: str, job_id: str = "") -> None:
         super().__init__(message)
