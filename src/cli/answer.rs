@@ -13,6 +13,29 @@ pub(super) const ANSWER_BYTES_MAX: u64 = 64 << 20;
 /// How long a busy server is left alone at least.
 const BUSY_PAUSE_MIN: Duration = Duration::from_millis(100);
 
+/// An answer, and its text unless that is a file.
+pub(super) struct Answer {
+    pub(super) response: Response<Body>,
+    pub(super) text: String,
+}
+
+impl Answer {
+    /// Reads it; one byte more than an answer may have tells that it has more.
+    pub(super) fn read(mut response: Response<Body>) -> Result<Self, ureq::Error> {
+        let mut bytes = Vec::new();
+        let body = response.body_mut().as_reader();
+        let read = body.take(ANSWER_BYTES_MAX + 1).read_to_end(&mut bytes);
+        read.map_err(|error| error.downcast().unwrap_or_else(ureq::Error::Io))?;
+        // What is no text is no JSON either.
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Self { response, text })
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+}
+
 #[derive(Deserialize)]
 struct Errors {
     errors: Vec<String>,
@@ -38,12 +61,4 @@ pub(super) fn busy_pause(response: &Response<Body>) -> Duration {
         }
     });
     after.unwrap_or(Duration::from_secs(1)).max(BUSY_PAUSE_MIN)
-}
-
-/// One byte more than an answer may have tells that it has more.
-pub(super) fn read_text(response: &mut Response<Body>) -> std::io::Result<String> {
-    let mut text = String::new();
-    let body = response.body_mut().as_reader();
-    body.take(ANSWER_BYTES_MAX + 1).read_to_string(&mut text)?;
-    Ok(text)
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -18,26 +17,26 @@ use ureq::tls::TlsConfig;
 use crate::cli::address::address;
 use crate::cli::address::shown_address;
 use crate::cli::answer::ANSWER_BYTES_MAX;
+use crate::cli::answer::Answer;
 use crate::cli::answer::busy_pause;
-use crate::cli::answer::read_text;
 use crate::cli::answer::told_of;
 use crate::cli::faults::Spoken;
 use crate::cli::faults::has_broken;
+use crate::cli::faults::may_pass;
 use crate::cli::faults::thing_at;
 use crate::cli::faults::why_unreachable;
-use crate::cli::output::say_note;
+use crate::cli::patience::BUSY_WAIT_MAX;
+use crate::cli::patience::Waits;
 use crate::cli::upload::Upload;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 
-/// After which wait for a busy server that is told, and how long one request may wait for it: a key that may be used so
-/// many times a minute waits for less than one.
-const BUSY_WAIT_TOLD: Duration = Duration::from_secs(4);
-const BUSY_WAIT_MAX: Duration = Duration::from_mins(5);
-/// How often a connection may break before there is an answer, and how much longer each pause is after that.
-const BREAKS_MAX: u32 = 3;
-const BROKEN_PAUSE: Duration = Duration::from_millis(200);
+/// What a server answers that has too much to do, and what it does, or a proxy before it, when it cannot now.
+const BUSY: u16 = 429;
+const AWAY: [u16; 4] = [500, 502, 503, 504];
+/// What it says to any request of a key that may not ask, or not now.
+const REFUSALS: [ErrorCode; 3] = [ErrorCode::Unauthorized, ErrorCode::Forbidden, ErrorCode::Busy];
 /// How much of an address is shown.
 const ADDRESS_CHARS_MAX: usize = 100;
 /// What an API says to a key that opens nothing.
@@ -61,7 +60,7 @@ pub(super) struct Client {
     key_hint: &'static str,
     /// How long it may be silent.
     timeout: Duration,
-    /// How long one request may wait for a server that has too much to do.
+    /// How long one request may wait for a server that has too much to do, or is away.
     patience: Duration,
 }
 
@@ -102,11 +101,12 @@ impl Client {
         let client = Self::new(&self.host, &self.key, timeout)?;
         Ok(Self {
             patience: timeout,
+            has_answered: self.has_answered.clone(),
             ..client
         })
     }
 
-    /// The same, for what is not worth waiting for a server that has too much to do.
+    /// The same, for what is not worth waiting.
     pub(super) fn impatient(&self) -> Self {
         Self {
             patience: Duration::ZERO,
@@ -128,54 +128,38 @@ impl Client {
         most.min(self.timeout.as_secs_f64() / 2.0)
     }
 
-    pub(super) fn get(&self, url: &str) -> Result<Response<Body>> {
-        self.patiently(true, || {
-            self.agent.get(url).header("X-Holistics-Key", &self.key).call()
-        })
-    }
-
-    /// Asks again when a server that has too much to do, or a key that is used too often, says that it may be; and what
-    /// is safe to send twice when the connection has broken.
+    /// Asks again while the server has too much to do, and for what is safe to send twice while it is away.
     fn patiently(
         &self,
         is_safe: bool,
-        ask: impl Fn() -> std::result::Result<Response<Body>, ureq::Error>,
-    ) -> Result<Response<Body>> {
-        let (mut waited, mut breaks) = (Duration::ZERO, 0);
+        ask: impl Fn() -> std::result::Result<Answer, ureq::Error>,
+    ) -> Result<Answer> {
+        let mut waits = Waits::new(&self.shown, self.patience);
         loop {
             let asked = ask();
+            let was_there = self.has_answered.load(Ordering::Relaxed);
             let is_away = match &asked {
-                // It is being restarted, behind a proxy.
-                Ok(response) => (502..=504).contains(&response.status().as_u16()),
-                Err(error) => has_broken(error),
+                Ok(answer) => AWAY.contains(&answer.status()),
+                Err(error) => has_broken(error) || (was_there && may_pass(error)),
             };
-            if is_away && is_safe && breaks < BREAKS_MAX {
-                breaks += 1;
-                thread::sleep(BROKEN_PAUSE * breaks);
+            let has_waited = match &asked {
+                Ok(answer) if answer.status() == BUSY => waits.for_busy(&answer.response, &answer.text),
+                _ if is_away && is_safe => waits.for_absent(was_there),
+                _ => false,
+            };
+            if has_waited {
                 continue;
             }
-            let mut response = asked.map_err(|error| self.unreachable(&error))?;
-            self.has_answered.store(true, Ordering::Relaxed);
-            let after = busy_pause(&response);
-            let until = waited.saturating_add(after);
-            if response.status() != 429 || until > self.patience {
-                return Ok(response);
+            if asked.is_ok() && !is_away {
+                self.has_answered.store(true, Ordering::Relaxed);
             }
-            // Once is enough.
-            if (waited..until).contains(&BUSY_WAIT_TOLD) {
-                let told = read_text(&mut response).unwrap_or_default();
-                let told = told_of(&told).unwrap_or_else(|| "too much to do".to_owned());
-                let (host, after) = (&self.shown, humantime::format_duration(after));
-                say_note(&format!("{told}: {host} is asked again in {after}"));
-            }
-            thread::sleep(after);
-            waited = until;
+            return asked.map_err(|error| self.unreachable(&error));
         }
     }
 
     /// A file from this byte on, if it is still the one with this tag.
     pub(super) fn get_part(&self, url: &str, from: u64, etag: &str) -> Result<Response<Body>> {
-        self.patiently(true, || {
+        let answer = self.patiently(true, || {
             let mut request = self
                 .agent
                 .get(url)
@@ -193,8 +177,11 @@ impl Client {
             if from > 0 && !etag.is_empty() {
                 request = request.header("If-Range", etag);
             }
-            request.call()
-        })
+            let response = request.call()?;
+            let text = String::new();
+            Ok(Answer { response, text })
+        });
+        Ok(answer?.response)
     }
 
     /// A JSON answer with status 200; the words of any other are the error.
@@ -204,7 +191,23 @@ impl Client {
 
     /// The text of an answer with status 200.
     pub(super) fn get_ok(&self, path: &str) -> Result<String> {
-        self.read(path, self.get(&self.url(path))?)
+        self.checked(path, self.get(path)?)
+    }
+
+    /// The status and the text of an answer that is not large.
+    pub(super) fn get_text(&self, path: &str) -> Result<(u16, String)> {
+        let answer = self.get(path)?;
+        Ok((answer.status(), answer.text))
+    }
+
+    fn get(&self, path: &str) -> Result<Answer> {
+        self.patiently(true, || {
+            let request = self
+                .agent
+                .get(self.url(path))
+                .header("X-Holistics-Key", &self.key);
+            Answer::read(request.call()?)
+        })
     }
 
     /// The same for a request that changes something.
@@ -227,7 +230,7 @@ impl Client {
     ) -> Result<T> {
         let body = body.to_string();
         // What is refused because there is too much to do has done nothing.
-        let response = self.patiently(key.is_some(), || {
+        let answer = self.patiently(key.is_some(), || {
             let mut request = ureq::http::Request::builder()
                 .method(method)
                 .uri(self.url(path))
@@ -243,9 +246,9 @@ impl Client {
                 .configure_request(request)
                 .allow_non_standard_methods(true)
                 .build();
-            self.agent.run(request)
+            Answer::read(self.agent.run(request)?)
         });
-        self.parse(&self.read(path, response?)?)
+        self.parse(&self.checked(path, answer?)?)
     }
 
     /// Sends an upload, however long that takes while the server takes some of it now and then.
@@ -269,15 +272,16 @@ impl Client {
         let response = request.send(SendBody::from_reader(&mut upload));
         let response = response.map_err(|error| match upload.fault() {
             Some(fault) => fault,
-            // A server that refuses a key does not wait for the end of what it sends.
+            // A server that refuses a key, or one more request of it, does not wait for the end of what it sends.
             None if has_broken(&error) => {
-                let refused = self.get_ok("/users/info.json").err();
-                let refused = refused.filter(|refused| refused.code == ErrorCode::Unauthorized);
+                let refused = self.impatient().get_ok("/users/info.json").err();
+                let refused = refused.filter(|refused| REFUSALS.contains(&refused.code));
                 refused.unwrap_or_else(|| self.unreachable(&error))
             }
             None => self.unreachable(&error),
         })?;
-        self.parse(&self.read(path, response)?)
+        let answer = Answer::read(response).map_err(|error| self.unreachable(&error))?;
+        self.parse(&self.checked(path, answer)?)
     }
 
     fn unreachable(&self, error: &ureq::Error) -> Error {
@@ -301,27 +305,20 @@ impl Client {
     }
 
     /// The text of an answer with status 200 that is not large; any other is an error in the server's words.
-    fn read(&self, path: &str, mut response: Response<Body>) -> Result<String> {
-        let status = response.status().as_u16();
-        let text = read_text(&mut response).map_err(|error| match error.downcast::<ureq::Error>() {
-            Ok(error) => self.unreachable(&error),
-            Err(error) => Error::new(
-                ErrorCode::Unreachable,
-                format!("cannot read what {} answers: {error}", self.shown),
-            ),
-        })?;
-        if text.len() as u64 > ANSWER_BYTES_MAX {
+    fn checked(&self, path: &str, answer: Answer) -> Result<String> {
+        if answer.text.len() as u64 > ANSWER_BYTES_MAX {
             let message = "the answer is larger than 64 MiB: ask for fewer rows, or export them";
             return Err(Error::new(ErrorCode::TooLarge, message));
         }
-        match status {
-            200 => Ok(text),
-            _ => Err(self.refused(path, status, &response, &text)),
+        match answer.status() {
+            200 => Ok(answer.text),
+            _ => Err(self.refused(path, &answer)),
         }
     }
 
-    fn refused(&self, path: &str, status: u16, response: &Response<Body>, text: &str) -> Error {
-        let host = &self.shown;
+    fn refused(&self, path: &str, answer: &Answer) -> Error {
+        let Answer { response, text } = answer;
+        let (host, status) = (&self.shown, answer.status());
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         if (300..400).contains(&status) {
             let to = header("location").unwrap_or_default();
@@ -352,7 +349,7 @@ impl Client {
             404 => ErrorCode::Unreachable,
             409 => ErrorCode::Conflict,
             413 => ErrorCode::TooLarge,
-            429 => ErrorCode::Busy,
+            BUSY => ErrorCode::Busy,
             _ if told == WRONG_KEY => ErrorCode::Unauthorized,
             400..500 => ErrorCode::InvalidRequest,
             _ => ErrorCode::Internal,
@@ -374,13 +371,6 @@ impl Client {
             _ => told,
         };
         Error::new(code, message)
-    }
-
-    /// The status and the text of an answer that is not large.
-    pub(super) fn get_text(&self, url: &str) -> Result<(u16, String)> {
-        let mut response = self.get(url)?;
-        let status = response.status().as_u16();
-        Ok((status, read_text(&mut response)?))
     }
 }
 

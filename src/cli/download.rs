@@ -9,8 +9,6 @@ use std::io::Seek as _;
 use std::io::StdoutLock;
 use std::io::Write;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use indicatif::ProgressBar;
 use serde::Deserialize;
@@ -26,6 +24,7 @@ use crate::cli::output::unwritable;
 use crate::cli::submit::Begun;
 use crate::cli::submit::style;
 use crate::cli::submit::wait;
+use crate::cli::submit::with_hint_of_truncate;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -221,7 +220,7 @@ impl Download<'_> {
         let mut follow = |secs: f64| {
             let link = format!("{link}&_follow=true&_wait={secs}");
             // What cannot be had this way can later.
-            let Ok(mut answer) = client.get_part(&link, 0, "") else {
+            let Ok(mut answer) = client.impatient().get_part(&link, 0, "") else {
                 return Ok(Begun::Unknown);
             };
             match answer.status().as_u16() {
@@ -235,7 +234,7 @@ impl Download<'_> {
             Ok(Begun::Taken)
         };
         let poll = format!("/queries/get_export_results.json?job_id={job_id}");
-        wait(client, job_id, &poll, bar, self.interrupt, Some(&mut follow))?;
+        wait(client, job_id, &poll, bar, self.interrupt, Some(&mut follow)).map_err(with_hint_of_truncate)?;
         let told: Value = client.get_json(&format!("/jobs/{job_id}/manifest.json"))?;
         let manifest: Manifest = serde_json::from_value(told.clone()).map_err(|_| client.is_no_server())?;
         self.measure(Some(manifest.bytes))?;
@@ -281,15 +280,7 @@ impl Download<'_> {
     ) -> Result<()> {
         let (mut breaks, mut most) = (0, arrived.bytes);
         while arrived.bytes < manifest.bytes {
-            let answer = self.client.get_part(link, arrived.bytes, &etag);
-            // Or it is being restarted, behind a proxy.
-            let is_away = |answer: &Response<Body>| (502..=504).contains(&answer.status().as_u16());
-            if answer.as_ref().map_or(true, is_away) && breaks < BREAKS_MAX {
-                breaks += 1;
-                thread::sleep(Duration::from_millis(200) * breaks);
-                continue;
-            }
-            let mut answer = answer?;
+            let mut answer = self.client.get_part(link, arrived.bytes, &etag)?;
             match (answer.status().as_u16(), arrived.bytes) {
                 (200, 0) | (206, 1..) => {}
                 // The job began again after its first bytes were here, and this is all of its other file.

@@ -26,6 +26,15 @@ pub(super) fn has_broken(error: &ureq::Error) -> bool {
     }
 }
 
+/// Whether one that was reached before may be reached again.
+pub(super) fn may_pass(error: &ureq::Error) -> bool {
+    use ureq::Error::ConnectionFailed;
+    use ureq::Error::HostNotFound;
+    use ureq::Error::Io;
+    use ureq::Error::Timeout;
+    matches!(error, Io(_) | Timeout(_) | HostNotFound | ConnectionFailed)
+}
+
 /// Why a server cannot be reached.
 pub(super) fn why_unreachable(host: &str, spoken: Spoken, timeout: Duration, error: &ureq::Error) -> String {
     let words = error.to_string();

@@ -18,9 +18,8 @@ use crate::error::Result;
 /// How soon a job is looked at again, at first and later.
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(50);
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
-/// How often in a row the server may be out of reach.
-const FAILURES_MAX: u32 = 30;
-
+/// What a job is that has ended.
+const ENDED: [&str; 3] = ["success", "failure", "cancelled"];
 /// What a log says where the status says it too.
 const STATUSES: [&str; 4] = ["queued", "running", "cancelling", "cancelled"];
 
@@ -95,50 +94,37 @@ pub(super) fn follow(client: &Client, job_id: i64, told: Told) -> Result<()> {
     let mut last_id = 0;
     let mut status = String::new();
     let mut pause = LOOK_AGAIN_MIN;
-    // Only a server that was there may be waited for.
-    let mut failures = FAILURES_MAX;
     loop {
-        match look(client, job_id, last_id) {
-            Ok((job, logs)) => {
-                failures = 0;
-                // The lines that lead to an end come before it.
-                if told == Told::Steps && logs.has_more && job.status != status {
-                    say!("[job:{job_id}] Status: {}", job.status);
-                    status.clone_from(&job.status);
-                }
-                for line in &logs.logs {
-                    // What comes again has no end.
-                    if line.id <= last_id {
-                        return Err(client.is_no_server());
-                    }
-                    last_id = line.id;
-                    pause = LOOK_AGAIN_MIN;
-                    // An error comes once more, as the job's, and a status is told already.
-                    let is_told = line.level == "ERROR" || STATUSES.contains(&line.message.as_str());
-                    match told {
-                        Told::Log => line.say()?,
-                        Told::Steps if !is_told => say!("[job:{job_id}] {}", line.message),
-                        Told::Steps => {}
-                    }
-                }
-                if !logs.has_more {
-                    return end(job_id, client, told);
-                }
+        let job: Job = client.get_json(&format!("/jobs/{job_id}.json"))?;
+        let logs: Logs = client.get_json(&logs_path(job_id, last_id))?;
+        // The lines that lead to an end come before it.
+        if told == Told::Steps && logs.has_more && job.status != status {
+            say!("[job:{job_id}] Status: {}", job.status);
+            status.clone_from(&job.status);
+        }
+        // A server may always promise more.
+        let is_over = ENDED.contains(&job.status.as_str()) && logs.logs.is_empty();
+        for line in &logs.logs {
+            // What comes again has no end.
+            if line.id <= last_id {
+                return Err(client.is_no_server());
             }
-            Err(error) if error.code == ErrorCode::Unreachable && failures < FAILURES_MAX => {
-                failures += 1;
+            last_id = line.id;
+            pause = LOOK_AGAIN_MIN;
+            // An error comes once more, as the job's, and a status is told already.
+            let is_told = line.level == "ERROR" || STATUSES.contains(&line.message.as_str());
+            match told {
+                Told::Log => line.say()?,
+                Told::Steps if !is_told => say!("[job:{job_id}] {}", line.message),
+                Told::Steps => {}
             }
-            Err(error) => return Err(error),
+        }
+        if is_over || !logs.has_more {
+            return end(job_id, client, told);
         }
         thread::sleep(pause);
         pause = (pause * 3 / 2).min(LOOK_AGAIN_MAX);
     }
-}
-
-fn look(client: &Client, job_id: i64, last_id: i64) -> Result<(Job, Logs)> {
-    let job: Job = client.get_json(&format!("/jobs/{job_id}.json"))?;
-    let logs = client.get_json(&logs_path(job_id, last_id))?;
-    Ok((job, logs))
 }
 
 fn end(job_id: i64, client: &Client, told: Told) -> Result<()> {

@@ -21,9 +21,11 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use crate::cli::client::Client;
+use crate::cli::keyed::Keyed;
 use crate::cli::output::say_interrupted;
 use crate::cli::serve::stop_signal;
 use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::error::Result;
 
 /// As shells report a program that a signal has ended: this, and the signal's number.
@@ -40,6 +42,8 @@ pub(super) struct Interrupt {
 #[derive(Default)]
 struct State {
     is_submitting: bool,
+    /// What is being submitted, where its job is to end with us.
+    submit: Option<Keyed>,
     is_left: bool,
     job_id: Option<i64>,
     /// A job that goes on without us.
@@ -78,7 +82,10 @@ impl Interrupt {
     fn stop(&self, client: &Client, signal: SignalKind) -> ! {
         let (_, changed) = &*self.state;
         let waited = changed.wait_timeout_while(self.lock(), CANCEL_TIMEOUT, |state| state.is_submitting);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if let Some(submit) = state.submit.take() {
+            state.job_id = own_job(client, &submit);
+        }
         if let Some(part) = &state.part {
             let _ = fs::remove_file(part);
         }
@@ -95,6 +102,15 @@ impl Interrupt {
                         "goes on, because others have joined it".to_owned()
                     }
                     Ok(_) => "cancelled".to_owned(),
+                    // It was somebody else's from the beginning.
+                    Err(error) if error.code == ErrorCode::Forbidden => {
+                        "goes on, because it is others'".to_owned()
+                    }
+                    Err(error) if error.code == ErrorCode::Unreachable => {
+                        format!(
+                            "may go on: the server does not answer; `holistics jobs cancel {id}` stops it"
+                        )
+                    }
                     Err(error) => format!("may go on ({error}); `holistics jobs cancel {id}` stops it"),
                 };
                 say_interrupted(format!("interrupted: job {id} {word}"));
@@ -108,13 +124,23 @@ impl Interrupt {
         self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A job is being submitted that `submit` says the id of, and whether it is a new one:
-    /// a job that somebody else waits for is not stopped.
-    pub(super) fn submitting(&self, submit: impl FnOnce() -> Result<(i64, bool)>) -> Result<i64> {
+    /// Submits this and says its job, which from then on is stopped with the program, unless somebody else waits for it.
+    pub(super) fn submitting(&self, client: &Client, submit: &Keyed) -> Result<i64> {
         self.submits();
-        let submitted = submit();
-        let own = submitted.as_ref().ok().filter(|(_, is_new)| *is_new);
-        self.has_submitted(own.map(|(job_id, _)| *job_id), None);
+        self.lock().submit = Some(submit.clone());
+        let submitted = submit.send(client);
+        let own = match &submitted {
+            Ok((job_id, is_new)) => is_new.then_some(*job_id),
+            // It may have been accepted all the same.
+            Err(error) if error.code == ErrorCode::Unreachable => {
+                own_job(&client.with_timeout(CANCEL_TIMEOUT)?, submit)
+            }
+            Err(_) => None,
+        };
+        self.has_submitted(own, None);
+        if submitted.is_err() {
+            self.give_up(client);
+        }
         submitted.map(|(job_id, _)| job_id)
     }
 
@@ -130,7 +156,8 @@ impl Interrupt {
 
     fn has_submitted(&self, own: Option<i64>, left: Option<i64>) {
         let mut state = self.lock();
-        (state.is_submitting, state.job_id, state.left_job) = (false, own, left);
+        (state.is_submitting, state.submit) = (false, None);
+        (state.job_id, state.left_job) = (own, left);
         self.state.1.notify_all();
     }
 
@@ -192,6 +219,12 @@ fn ignores_hangup() -> bool {
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     let bit = 1 << (SignalKind::hangup().as_raw_value() - 1);
     mask.is_some_and(|mask| mask & bit != 0)
+}
+
+/// The job of a submit that nobody knows what became of, if it has one of its own.
+fn own_job(client: &Client, submit: &Keyed) -> Option<i64> {
+    let (job_id, is_new) = submit.send(&client.impatient()).ok()?;
+    is_new.then_some(job_id)
 }
 
 #[derive(Deserialize)]

@@ -24,6 +24,7 @@ use crate::cli::submit::Submit;
 use crate::cli::submit::spinner;
 use crate::cli::submit::submit;
 use crate::cli::submit::wait;
+use crate::cli::submit::with_hint_of_truncate;
 use crate::cli::table::Table;
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -168,7 +169,7 @@ fn page(client: &Client, args: &RunArgs, bar: &ProgressBar, interrupt: &Interrup
     let job_id = submit(client, &asked, interrupt)?;
     let (page, size) = (args.page.unwrap_or(1), args.page_size);
     let poll = format!("/queries/get_query_results.json?job_id={job_id}&_page={page}&_page_size={size}");
-    let text = wait(client, job_id, &poll, bar, interrupt, None)?;
+    let text = wait(client, job_id, &poll, bar, interrupt, None).map_err(with_hint_of_truncate)?;
     bar.finish_and_clear();
     Ok((job_id, text))
 }

@@ -16,13 +16,12 @@ use serde_json::json;
 
 use crate::cli::client::Client;
 use crate::cli::interrupt::Interrupt;
+use crate::cli::keyed::Keyed;
 use crate::cli::table::plain;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
-use crate::hex::hex;
 use crate::query::raw_values::is_reserved;
-use crate::random::random;
 
 /// How long one poll waits, in seconds: where nobody looks, and where a line tells what happens, at first and later,
 /// because a key may be good for so many requests a minute.
@@ -35,12 +34,6 @@ struct Listed {
     id: i64,
     slug: String,
     title: String,
-}
-
-#[derive(Deserialize)]
-struct Submitted {
-    status: String,
-    job_id: i64,
 }
 
 #[derive(Deserialize)]
@@ -133,15 +126,18 @@ pub(super) fn by_name(given: &[String]) -> Result<BTreeMap<&str, Vec<&str>>> {
     Ok(values)
 }
 
-/// How often asking may fail before the wait is given up, and how much longer each pause is.
-const FAILURES_MAX: u32 = 10;
-const FAILED_PAUSE: Duration = Duration::from_millis(500);
-
 /// How soon a server is asked again that answers at once, at first and later.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Errors of a poll after which the next one may do.
-const MAY_PASS: [ErrorCode; 2] = [ErrorCode::Unreachable, ErrorCode::Internal];
+/// What polls say of a job that goes on; the first is said of a file.
+const PENDING: [&str; 6] = [
+    "not yet",
+    "created",
+    "queued",
+    "running",
+    "cancelling",
+    "already_existed",
+];
 
 /// What is asked of a report.
 pub(super) struct Submit<'a> {
@@ -164,11 +160,7 @@ pub(super) fn submit(client: &Client, asked: &Submit, interrupt: &Interrupt) -> 
     let options = options.chain(["_strict=true".to_owned()]);
     let options = options.collect::<Vec<_>>().join("&");
     let path = format!("/queries/{id}/{}?{options}", asked.action);
-    let key = hex(&random::<16>()?);
-    interrupt.submitting(|| {
-        let submitted: Submitted = client.send_keyed("POST", &path, &body, Some(&key))?;
-        Ok((submitted.job_id, submitted.status != "already_existed"))
-    })
+    interrupt.submitting(client, &Keyed::new(path, body)?)
 }
 
 pub(super) fn encoded(value: &str) -> String {
@@ -196,13 +188,16 @@ pub(super) fn wait(
     interrupt: &Interrupt,
     follow: Option<&mut Follow>,
 ) -> Result<String> {
-    let done = poll_until_done(client, job_id, poll, bar, follow);
-    match &done {
-        // It may not be over, but nobody will know; one that is stays as it is.
-        Err(_) => interrupt.give_up(client),
-        Ok(_) => interrupt.job_is_over(),
+    // If it is not over, nobody will know.
+    poll_until_done(client, job_id, poll, bar, interrupt, follow).inspect_err(|_| interrupt.give_up(client))
+}
+
+/// What a command that has it says of a result over a limit.
+pub(super) fn with_hint_of_truncate(mut error: Error) -> Error {
+    if error.message.starts_with("the result's ") && error.message.contains(" passed the limit of ") {
+        error.message.push_str("; --truncate takes the first rows alone");
     }
-    done
+    error
 }
 
 fn poll_until_done(
@@ -210,10 +205,11 @@ fn poll_until_done(
     job_id: i64,
     poll: &str,
     bar: &ProgressBar,
+    interrupt: &Interrupt,
     mut follow: Option<&mut Follow>,
 ) -> Result<String> {
     let mut line = Line::new(client, job_id, bar);
-    let (mut failures, mut is_polled, mut pause) = (0, true, PAUSE_MIN);
+    let (mut is_polled, mut pause) = (true, PAUSE_MIN);
     let gone = |error: Error| match error.code {
         ErrorCode::NotFound => Error::new(
             ErrorCode::SourceFailed,
@@ -237,32 +233,27 @@ fn poll_until_done(
             continue;
         }
         let secs = if has_waited { 0.0 } else { secs };
-        let text = match client.get_ok(&format!("{poll}&_wait={secs}")) {
-            Ok(text) => text,
-            // The job goes on; so does the wait for it, for a while.
-            Err(error) if MAY_PASS.contains(&error.code) && failures < FAILURES_MAX => {
-                failures += 1;
-                thread::sleep(FAILED_PAUSE * failures);
-                continue;
-            }
-            Err(error) => return Err(gone(error)),
-        };
-        failures = 0;
+        let text = client.get_ok(&format!("{poll}&_wait={secs}")).map_err(gone)?;
         let polled: Polled = serde_json::from_str(&text).map_err(|_| client.is_no_server())?;
         match polled.status.as_str() {
-            "success" => return Ok(text),
+            "success" => {
+                interrupt.job_is_over();
+                return Ok(text);
+            }
             "failure" | "cancelled" => {
+                interrupt.job_is_over();
                 let mut message = polled.error.unwrap_or_else(|| "the job failed".to_owned());
                 let code = polled.code.and_then(|code| serde_json::from_value(code).ok());
-                if message.starts_with("the result's ") && message.contains(" passed the limit of ") {
-                    message.push_str("; --truncate takes the first rows alone");
-                }
                 if message.ends_with(" that its `values_sql` lists") {
                     message.push_str("; `holistics reports values` shows them");
                 }
                 return Err(Error::new(code.unwrap_or(ErrorCode::SourceFailed), message));
             }
-            _ => line.renew(),
+            status if PENDING.contains(&status) => line.renew(),
+            status => {
+                let message = format!("job {job_id} is `{}`, which is no status of a job", plain(status));
+                return Err(Error::new(ErrorCode::Unreachable, message));
+            }
         }
         // A server that does not know `_wait` has answered at once, and is not to be asked without a pause.
         if !has_waited && asked_at.elapsed().as_secs_f64() < secs / 2.0 {

@@ -87,7 +87,7 @@ impl Tour {
             self.client.url(path),
             to.display()
         );
-        let mut response = self.client.get(&self.client.url(path))?;
+        let mut response = self.client.get_part(&self.client.url(path), 0, "")?;
         if response.status() != 200 {
             return Err(unexpected(path, &Value::from(response.status().as_u16())));
         }
@@ -113,7 +113,7 @@ impl Tour {
 
     /// The answer, and its text as it came.
     fn get(&self, path: &str) -> Result<(Value, String)> {
-        let (status, text) = self.client.get_text(&self.client.url(path))?;
+        let (status, text) = self.client.get_text(path)?;
         match (status, serde_json::from_str(&text)) {
             (200, Ok(answer)) => Ok((answer, text)),
             (_, answer) => Err(unexpected(path, &answer.unwrap_or(Value::from(text)))),

@@ -94,13 +94,13 @@ pub(super) fn may_export(caller: &Caller) -> Result<(), Error> {
 /// Puts the values of the key in. Where they would do nothing, the report is closed.
 pub(super) fn pin(raw: &mut RawValues, pins: &Pins, report: &Report) -> Result<(), Error> {
     let forbidden = |message: String| Err(Error::new(ErrorCode::Forbidden, message));
+    if let Some(name) = unknown_pin(pins, report) {
+        return forbidden(format!(
+            "this key pins filter `{name}`, which report `{}` has not",
+            report.id
+        ));
+    }
     for (name, texts) in pins {
-        if !report.filters.iter().any(|filter| filter.names().contains(name)) {
-            return forbidden(format!(
-                "this key pins filter `{name}`, which report `{}` has not",
-                report.id
-            ));
-        }
         if texts.iter().all(|text| text.trim_matches([' ', ',']).is_empty()) {
             return forbidden(format!("this key pins filter `{name}` to no value"));
         }
@@ -115,6 +115,12 @@ pub(super) fn pin(raw: &mut RawValues, pins: &Pins, report: &Report) -> Result<(
         raw.set(name, texts.clone());
     }
     Ok(())
+}
+
+/// A pinned filter that the report has not, so that it is closed to the key.
+pub(super) fn unknown_pin<'a>(pins: &'a Pins, report: &Report) -> Option<&'a str> {
+    let has = |name: &String| report.filters.iter().any(|filter| filter.names().contains(name));
+    pins.keys().find(|name| !has(name)).map(String::as_str)
 }
 
 /// The query that lists what a filter may be, as a report without filters.

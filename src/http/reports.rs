@@ -18,6 +18,7 @@ use crate::http::auth::Caller;
 use crate::http::body::WholeBody;
 use crate::http::error::Rejection;
 use crate::http::new_job::source_of;
+use crate::http::new_job::unknown_pin;
 use crate::http::params::Params;
 use crate::http::params::Segments;
 use crate::http::params::report_id;
@@ -149,6 +150,9 @@ pub(crate) async fn list_reports(
 ) -> Result<Json<Vec<ReportInfo>>, Rejection> {
     let mut shown = Vec::new();
     for found in app.store.reports_seen_by(&caller.sight()?).await? {
+        if unknown_pin(&caller.terms.pins, &found.report).is_some() {
+            continue;
+        }
         shown.push(info(&app, &caller, &found).await?);
     }
     Ok(Json(shown))

@@ -201,6 +201,23 @@ fn server_that_gets_nowhere_is_left() {
         ),
         _ => response("200 OK", r#"{"status":"running"}"#),
     });
+    // Lines that are promised and never come, of a job that is over.
+    let promises = something_that_answers(|path, _| match path {
+        path if path.contains("logs") => response("200 OK", r#"{"logs":[],"has_more":true}"#),
+        _ => response("200 OK", r#"{"status":"failure","error":"no such table"}"#),
+    });
+    let nonsense = something_that_answers(|path, _| match path {
+        path if path.contains("submit") => response("200 OK", r#"{"status":"created","job_id":1}"#),
+        path if path.contains("_follow") => response("404 Not Found", ""),
+        _ => response("200 OK", r#"{"status":"nonesuch"}"#),
+    });
+    export_fails(
+        &nonsense,
+        &[],
+        &[],
+        4,
+        "job 1 is `nonesuch`, which is no status of a job",
+    );
     // Pages that are not those that were asked for.
     let pages = something_that_answers(|path, _| match path {
         path if path.contains("submit_query") => response("200 OK", r#"{"status":"created","job_id":1}"#),
@@ -222,6 +239,11 @@ fn server_that_gets_nowhere_is_left() {
             "does not answer like a holistics server",
         ),
         (
+            &promises,
+            &["jobs", "wait", "1"],
+            "[job:1] failure: no such table",
+        ),
+        (
             &pages,
             &["run", "1", "--page", "1"],
             "page 1 is not whole: of 2 rows it has 1, not 2",
@@ -232,9 +254,10 @@ fn server_that_gets_nowhere_is_left() {
             .env("HOLISTICS_KEY", "key")
             .output()
             .unwrap();
+        let status = if host == &promises { 5 } else { 4 };
         assert_eq!(
             output.status.code(),
-            Some(4),
+            Some(status),
             "{arguments:?}: {}",
             stderr(&output)
         );
@@ -280,13 +303,60 @@ fn submit_whose_answer_is_lost_is_sent_again_as_the_same() {
 }
 
 #[test]
+fn submit_that_is_given_up_leaves_no_job() {
+    static SUBMITS: AtomicUsize = AtomicUsize::new(0);
+    static CANCELS: AtomicUsize = AtomicUsize::new(0);
+    let host = something_that_answers(|path, _| match path {
+        // The first of each command is accepted, and never answered.
+        path if path.contains("submit") && SUBMITS.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) => {
+            thread::park_timeout(std::time::Duration::from_mins(1));
+            Vec::new()
+        }
+        path if path.contains("submit") => response("200 OK", r#"{"status":"created","job_id":7}"#),
+        path => {
+            assert!(path.starts_with("/jobs/7/cancel.json"), "{path}");
+            CANCELS.fetch_add(1, Ordering::Relaxed);
+            response("200 OK", r#"{"status":"OK"}"#)
+        }
+    });
+    export_fails(
+        &host,
+        &["--timeout", "300ms"],
+        &[],
+        4,
+        "did not answer within 300ms",
+    );
+    assert_eq!(CANCELS.load(Ordering::Relaxed), 1);
+    let home = tempfile::tempdir().unwrap();
+    let exporting = client_command(home.path(), &["export", "1", "-o", "-", "--format", "csv"])
+        .env("HOLISTICS_HOST", &host)
+        .env("HOLISTICS_KEY", "key")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while SUBMITS.load(Ordering::Relaxed) < 3 {
+        thread::yield_now();
+    }
+    let output = interrupt(exporting);
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(stderr(&output), "interrupted: job 7 cancelled\n");
+    assert_eq!(CANCELS.load(Ordering::Relaxed), 2);
+}
+
+#[test]
 fn job_that_fails_is_found_out_however_slowly_the_server_answers() {
+    static CANCELS: AtomicUsize = AtomicUsize::new(0);
     let host = something_that_answers(|path, _| match path {
         path if path.contains("submit_export") => response("200 OK", r#"{"status":"created","job_id":1}"#),
         path if path.contains("get_export") => response(
             "200 OK",
             r#"{"status":"failure","error":"no such table","code":"source_failed"}"#,
         ),
+        path if path.contains("cancel") => {
+            CANCELS.fetch_add(1, Ordering::Relaxed);
+            response("200 OK", r#"{"status":"OK"}"#)
+        }
         _ => {
             let slow = path.split("_wait=").nth(1).unwrap().parse().unwrap();
             thread::park_timeout(std::time::Duration::from_secs_f64(slow));
@@ -297,6 +367,8 @@ fn job_that_fails_is_found_out_however_slowly_the_server_answers() {
         }
     });
     export_fails(&host, &["--timeout", "300ms"], &[], 5, "no such table");
+    // There is nothing to stop.
+    assert_eq!(CANCELS.load(Ordering::Relaxed), 0);
 }
 
 #[test]

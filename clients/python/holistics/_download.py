@@ -18,9 +18,9 @@ import numpy as np
 import requests
 import urllib3
 
-from ._http import ATTEMPTS, Deadline, Http, limit_silence, unexpected
+from ._http import ATTEMPTS, Deadline, Http, unexpected
 from ._progress import Progress, of_total
-from .errors import IncompleteResult, TruncatedResult, warn
+from .errors import IncompleteResult, JobFailed, TruncatedResult, warn
 
 PIECE_BYTES = 1 << 18
 PathText = Union[str, "os.PathLike[str]"]
@@ -155,8 +155,7 @@ class Download:
         """Reads what has arrived, up to so many bytes; nothing at the end of the file."""
         while self._position != self._bytes:
             answer = self._answer or self._open()
-            limit_silence(getattr(answer.raw, "connection", None), self._deadline)
-            # As much as there is, where urllib3 can: else the deadline is not looked at until all of it has come.
+            # As much as there is, where urllib3 can.
             read = getattr(answer.raw, "read1", answer.raw.read)
             is_broken = False
             try:
@@ -180,7 +179,11 @@ class Download:
     def _settle(self, making: Making, is_broken: bool) -> None:
         """Finds out, at the end of what was sent of a file in the making, what has become of it."""
         self.close()
-        making.wait()
+        try:
+            making.wait()
+        except JobFailed:
+            self._making = None  # There is nothing to stop.
+            raise
         self._making = None
         self._learn(making.manifest())
         self._may_be_another = is_broken

@@ -19,8 +19,9 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from ._download import Download, PathText, keep, read_whole
+from ._http import has_shape
 from ._texts import from_texts, interval_text
-from .errors import HolisticsError
+from .errors import HolisticsError, IncompleteResult
 
 NULLABLE = {
     pa.int8(): pd.Int8Dtype(),
@@ -51,6 +52,7 @@ ARROW_TYPES = {
     "Boolean": pa.bool_(),
     "Date32": pa.date32(),
 }
+COLUMNS = [{"name": str, "type": str}]
 CSV_BLOCK_BYTES = 16 << 20  # The longest row that can be read.
 
 
@@ -219,9 +221,10 @@ def _decoding(download: Download) -> Iterator[pa.RecordBatchReader]:
                 source = pa.CompressedInputStream(source, "zstd")
             yield pa.ipc.open_stream(source)
         except (pa.ArrowException, OSError) as problem:
-            if not isinstance(problem, HolisticsError):
-                download.finish()  # What cannot be decoded was altered, which says more.
-            raise
+            if isinstance(problem, HolisticsError):
+                raise
+            download.finish()  # What cannot be decoded was altered, which says more.
+            raise IncompleteResult(f"what arrived cannot be read: {problem}") from None
 
 
 def frame_of(
@@ -231,7 +234,13 @@ def frame_of(
     kept = keep(download, path)
     if compatible or not download.manifest:
         return read_guessed(kept)
-    table = read_table(kept, download.file_name, download.manifest["columns"])
+    columns = download.manifest.get("columns")
+    if not has_shape(columns, COLUMNS):
+        raise IncompleteResult("the server does not say which columns the file has")
+    try:
+        table = read_table(kept, download.file_name, columns)
+    except pa.ArrowException as problem:
+        raise IncompleteResult(f"what arrived cannot be read: {problem}") from None
     download.finish(table.num_rows)
     return to_frame(table, dtype_backend, decimals)
 

@@ -6,13 +6,18 @@ Nothing here knows what a report is. The key is held by `_Key` alone, so that no
 from __future__ import annotations
 
 import email.utils
+import http.client
+import io
 import numbers
 import os
 import random
 import re
+import socket
 import time
 from contextlib import suppress
-from typing import Any
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, Callable
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
@@ -111,6 +116,7 @@ class Http:
             pause = min(0.125 * 2**tries, PAUSE_SECS_MAX) * random.uniform(0.5, 1.5)
             timeout: Any = urllib3.Timeout(connect=CONNECT_SECS, read=READ_SECS + wait, total=deadline.left())
             problem: ApiError
+            DEADLINE.set(deadline)
             try:
                 answer = self._session.request(
                     method,
@@ -142,14 +148,25 @@ class Http:
                 raise problem
             deadline.sleep(pause, problem)
 
-    def json(self, method: str, path: str, *, has: tuple[str, ...] | None = (), **options: Any) -> Any:
-        """As `request`, for what answers with a JSON object that has these members, or None with an array."""
+    def json(self, method: str, path: str, *, shape: Any, **options: Any) -> Any:
+        """As `request`, for what answers with JSON of this shape."""
         answer = self.request(method, path, **options)
         with suppress(ValueError, RecursionError):
             content = answer.json()
-            if isinstance(content, list if has is None else dict) and all(name in content for name in has or ()):
+            if has_shape(content, shape):
                 return content
         raise unexpected(answer)
+
+
+def has_shape(value: Any, shape: Any) -> bool:
+    """Whether a value of JSON is of a type, one of several shapes, an array of one, or an object with such members."""
+    if isinstance(shape, tuple):
+        return any(has_shape(value, each) for each in shape)
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(has_shape(each, shape[0]) for each in value)
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(has_shape(value.get(name), of) for name, of in shape.items())
+    return value is None if shape is None else type(value) is shape
 
 
 class _Key(requests.auth.AuthBase):
@@ -178,8 +195,45 @@ class Body:
     connection: Any = None
 
 
+# Until when what is asked for now must be there.
+DEADLINE: ContextVar[Deadline] = ContextVar("deadline")
+
+
+class _Answer(http.client.HTTPResponse):
+    """Is read until the deadline, however little of it comes at a time; sockets know silence alone."""
+
+    def __init__(self, sock: socket.socket, *args: Any, deadline: Deadline | None, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        # What else is like a socket is that of a proxy within a proxy, and has its own ways.
+        if deadline is not None and isinstance(sock, socket.socket):
+            self.fp = io.BufferedReader(_Limited(self.fp.detach(), sock, deadline))
+
+
+class _Limited(io.RawIOBase):
+    """Reads what a socket has; nobody waits longer for it than the deadline."""
+
+    def __init__(self, source: io.RawIOBase, sock: socket.socket, deadline: Deadline) -> None:
+        self._source, self._sock, self._deadline = source, sock, deadline
+        self._silence = sock.gettimeout() or READ_SECS
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int | None:
+        self._sock.settimeout(self._deadline.clip(self._silence))
+        return self._source.readinto(into)
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
 class _Connection:
-    """Tells a body that it is the one over which it goes."""
+    """Tells a body that it is the one over which it goes, and an answer until when it must be there."""
+
+    @property
+    def response_class(self) -> Callable[..., _Answer]:
+        return partial(_Answer, deadline=DEADLINE.get(None))
 
     def request(self, *args: Any, **options: Any) -> Any:
         if isinstance(options.get("body"), Body):

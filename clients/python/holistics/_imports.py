@@ -21,13 +21,14 @@ import pyarrow.csv
 
 from ._download import PathText
 from ._http import Body, Deadline, limit_silence
-from ._jobs import Job, Jobs
+from ._jobs import ID, Job, Jobs
 from ._texts import clock_text
 
 SENT_BYTES = 64 << 10  # Of which all must go before silence is taken for the end.
 HASHED_BYTES = 1 << 20
 INTEGER_MAX = 2**63 - 1
 DIGITS_MAX = 38
+MADE = {"table_config": {"columns": [{"column_name": str, "data_type": str}]}}
 
 
 class ImportResult(NamedTuple):
@@ -82,22 +83,23 @@ def run_import(
             headers={"Content-Type": upload.content_type, "Idempotency-Key": uuid.uuid4().hex},
             about=f"import into `{table}`",
             deadline=deadline,
-            has=("job_id", "import_id"),
+            shape={"job_id": ID, "import_id": int},
         )
     job = Job(str(created["job_id"]), True)
     with jobs.cancelling(lambda _: job):
         jobs.wait(job, deadline, f"/jobs/{job.id}/get_results.json", "Importing")
     import_id = created["import_id"]
-    made = jobs.get(f"/data_imports/{import_id}.json", f"import {import_id}", deadline, has=("table_config",))
+    made = jobs.get(f"/data_imports/{import_id}.json", f"import {import_id}", deadline, shape=MADE)
     columns = {column["column_name"]: column["data_type"] for column in made["table_config"]["columns"]}
     return ImportResult(job.id, import_id, columns, [line["message"] for line in jobs.all_logs(job.id, deadline)])
 
 
 def _source_id(jobs: Jobs, name: str, deadline: Deadline) -> int:
-    sources = jobs.get("/data_sources.json", "list of data sources", deadline, has=None)
+    sources = jobs.get("/data_sources.json", "list of data sources", deadline, shape=[{"id": int, "name": str}])
     for source in sources:
         if source["name"] == name:
-            return int(source["id"])
+            source_id: int = source["id"]
+            return source_id
     known = ", ".join(f"`{source['name']}`" for source in sources)
     raise ValueError(f"there is no data source `{name}`; there are {known}")
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 import requests
 
 from ._download import Download, Making
-from ._filters import as_query, as_texts
+from ._filters import Texts, as_query, as_texts
 from ._http import Deadline, Http, message_of
 from ._progress import Progress
 from .errors import (
@@ -35,6 +35,13 @@ POLL_SECS_SHOWN_MAX = 5.0
 LOGS_SECS = 1.0
 CANCEL_SECS = 2.0
 EXPORT_POLLS = "/queries/get_export_results.json"
+# Of a job that goes on; the first is a file's.
+PENDING = ("not yet", "created", "queued", "running", "cancelling", "already_existed")
+
+ID = (int, str)
+REPORTS = [{"id": ID, "title": str}]
+LINES = {"logs": [{"id": int, "message": str}]}
+MANIFEST = {"bytes": int, "rows": int, "sha256": str, "file_name": (str, None), "options": (dict, None)}
 
 Id = Union[int, str]
 Filters = Optional[Mapping[str, Any]]
@@ -123,7 +130,7 @@ class Jobs:
         """Runs a report, and waits until it is done, or has begun to hand out its file."""
         job = self.submit(order, deadline)
         try:
-            self.wait(job, deadline, polls, begins=begins)
+            self.wait(job, deadline, polls, begins=begins, may_truncate="submit_values" not in order.route)
         except JobFailed:
             raise
         except BaseException:
@@ -135,23 +142,23 @@ class Jobs:
     def submit(self, order: Order, deadline: Deadline) -> Job:
         """Has the server run a report."""
         with self._progress().step("Submitting export request"):
+            texts = as_texts(order.filters)  # Once: a generator gives its values but once.
             order = replace(order, report_id=self.report(order.report_id, deadline))
             try:
-                return self._submit_surely(order, deadline, True)
+                return self._submit_surely(order, texts, deadline, True)
             except ApiError as problem:
                 why = "" if problem.response is None else message_of(problem.response)
                 if not order.is_lenient or " has no filter " not in why:
                     raise
             warn(f"{why}: it is ignored", UnknownFilter)
-            return self._submit_surely(order, deadline, False)
+            return self._submit_surely(order, texts, deadline, False)
 
-    def _submit_surely(self, order: Order, deadline: Deadline, is_strict: bool) -> Job:
+    def _submit_surely(self, order: Order, texts: Texts, deadline: Deadline, is_strict: bool) -> Job:
         # One that was interrupted may have been accepted all the same: sent again, it says which job it is.
-        with self.cancelling(lambda last: self._submit(order, last, is_strict)):
-            return self._submit(order, deadline, is_strict)
+        with self.cancelling(lambda last: self._submit(order, texts, last, is_strict)):
+            return self._submit(order, texts, deadline, is_strict)
 
-    def _submit(self, order: Order, deadline: Deadline, is_strict: bool) -> Job:
-        texts = as_texts(order.filters)
+    def _submit(self, order: Order, texts: Texts, deadline: Deadline, is_strict: bool) -> Job:
         query = as_query(texts)
         options = {"_strict": "true"} if is_strict else {}
         if order.truncate:
@@ -167,7 +174,7 @@ class Jobs:
             headers={"Idempotency-Key": order.key},
             about=f"report `{order.report_id}`",
             deadline=deadline,
-            has=("job_id", "status"),
+            shape={"job_id": ID, "status": str},
         )
         return Job(str(answer["job_id"]), answer["status"] != "already_existed")
 
@@ -181,7 +188,7 @@ class Jobs:
             return text
         has_number = re.fullmatch(r"[0-9]+-\S*", text) is not None
         try:
-            reports = self.get("/queries.json", "list of reports", deadline, has=None)
+            reports = self.get("/queries.json", "list of reports", deadline, shape=REPORTS)
         except ApiError:
             if has_number:
                 return text
@@ -226,6 +233,7 @@ class Jobs:
         polls: str,
         step: str = "Getting export results",
         begins: Callable[[Job, float], bool] | None = None,
+        may_truncate: bool = True,
     ) -> None:
         """Waits until a job is done, for which it asks again and again, and raises if it has failed.
 
@@ -249,14 +257,17 @@ class Jobs:
                 if is_polled:
                     # One row is enough of an answer that would be a page.
                     params = {"job_id": job_id, "_wait": f"{left:.3f}", "_page_size": "1"}
-                    answer = self.get(polls, f"job {job_id}", deadline, left, has=("status",), **params)
+                    answer = self.get(polls, f"job {job_id}", deadline, left, shape={"status": str}, **params)
                     status = answer["status"]
                     if status == "success":
                         return
                     if status in ("failure", "cancelled"):
-                        raise JobFailed(_why(answer), job_id)
+                        raise JobFailed(_why(answer, may_truncate), job_id)
+                    if status not in PENDING:
+                        raise UnexpectedAnswer(f"job {job_id} is `{status}`, which is no status of a job")
                     if status == "already_existed":
-                        job_id = str(answer["job_id"])  # Older servers send a joined job's polls elsewhere.
+                        # Older servers send a joined job's polls elsewhere.
+                        job_id = str(answer.get("job_id", job_id))
                 if progress.is_live:
                     poll_secs = min(poll_secs * 2, POLL_SECS_SHOWN_MAX)
                     with suppress(Exception):  # They are but shown.
@@ -277,7 +288,7 @@ class Jobs:
     def logs(self, job_id: Id, last_id: int, deadline: Deadline) -> list[dict[str, Any]]:
         """Returns up to 1,000 lines that come after this one."""
         path = f"/jobs/{part(job_id)}/logs.json"
-        answer = self.get(path, f"job {job_id}", deadline, has=("logs",), last_id=last_id)
+        answer = self.get(path, f"job {job_id}", deadline, shape=LINES, last_id=last_id)
         lines: list[dict[str, Any]] = answer["logs"]
         # What comes again has no end.
         if not all(line["id"] > last_id for line in lines):
@@ -292,7 +303,7 @@ class Jobs:
 
     def cancel(self, job_id: Id, deadline: Deadline, **params: str) -> None:
         path = f"/jobs/{part(job_id)}/cancel.json"
-        self.http.json("PUT", path, params=params, about=f"job {job_id}", deadline=deadline, has=("status",))
+        self.http.json("PUT", path, params=params, about=f"job {job_id}", deadline=deadline, shape={"status": str})
 
     def get(
         self,
@@ -300,10 +311,11 @@ class Jobs:
         about: str,
         deadline: Deadline,
         wait: float = 0.0,
-        has: tuple[str, ...] | None = (),
+        *,
+        shape: Any,
         **params: Any,
     ) -> Any:
-        return self.http.json("GET", path, params=params, about=about, deadline=deadline, wait=wait, has=has)
+        return self.http.json("GET", path, params=params, about=about, deadline=deadline, wait=wait, shape=shape)
 
     def _progress(self) -> Progress:
         return Progress(self._quiet)
@@ -311,10 +323,7 @@ class Jobs:
     def _manifest(self, job_id: str, deadline: Deadline) -> dict[str, Any]:
         try:
             path = f"/jobs/{part(job_id)}/manifest.json"
-            manifest: dict[str, Any] = self.get(path, f"job {job_id}", deadline, has=("bytes", "rows", "sha256"))
-            kinds = {"bytes": int, "rows": int, "sha256": str}
-            if not all(isinstance(manifest[name], kind) for name, kind in kinds.items()):
-                raise IncompleteResult(f"the manifest of job {job_id} does not say what its file must be")
+            manifest: dict[str, Any] = self.get(path, f"job {job_id}", deadline, shape=MANIFEST)
         except (NotFound, UnexpectedAnswer) as problem:
             if problem.response is None or problem.response.status_code != 404:
                 raise
@@ -322,10 +331,10 @@ class Jobs:
         return manifest
 
 
-def _why(answer: dict[str, Any]) -> str:
+def _why(answer: dict[str, Any], may_truncate: bool) -> str:
     """What a job says of its failure, and what helps where that is up to the caller."""
-    error: str = answer.get("error") or "the job failed"
-    if error.startswith("the result's ") and " passed the limit of " in error:
+    error = str(answer.get("error") or "the job failed")
+    if may_truncate and error.startswith("the result's ") and " passed the limit of " in error:
         return f"{error}; truncate=True takes its first rows alone"
     if error.endswith(" that its `values_sql` lists"):
         return f"{error}; filter_values returns them"

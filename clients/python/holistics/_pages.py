@@ -11,13 +11,15 @@ import pyarrow as pa
 
 from . import _frames
 from ._download import PathText, aside
-from ._http import Deadline, unexpected
+from ._http import Deadline, has_shape, unexpected
 from ._jobs import Job, Jobs, Order
 from .errors import IncompleteResult
 
 POLLS = "/queries/get_query_results.json"
 ROWS = 10_000
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
+OF = {"num_rows": int, "page": int, "page_size": int}
+PAGE = {"paginated": OF, "fields": [str], "values": [[(str, None)]]}
 NEEDS_QUOTES = re.compile(r'[,"\r\n]')
 
 
@@ -60,9 +62,15 @@ def _table(jobs: Jobs, job: Job, page_size: int, page: int, deadline: Deadline) 
     answer = jobs.http.request("GET", POLLS, params=params, headers=headers, about=about, deadline=deadline)
     if ARROW_TYPE not in answer.headers.get("Content-Type", ""):
         raise unexpected(answer)
-    with pa.ipc.open_stream(answer.content) as stream:
-        table = stream.read_all()
-    _check(job, page_size, page, json.loads(table.schema.metadata[b"paginated"]), table.num_rows)
+    try:
+        with pa.ipc.open_stream(answer.content) as stream:
+            table = stream.read_all()
+        of = json.loads((table.schema.metadata or {}).get(b"paginated", b"null"))
+    except (pa.ArrowException, OSError, ValueError):
+        raise unexpected(answer) from None
+    if not has_shape(of, OF):
+        raise unexpected(answer)
+    _check(job, page_size, page, of, table.num_rows)
     return table
 
 
@@ -75,8 +83,7 @@ def _csv(jobs: Jobs, job: Job, page_size: int, page: int, deadline: Deadline) ->
 
 def _answer(jobs: Jobs, job: Job, page_size: int, page: int, deadline: Deadline) -> dict[str, Any]:
     params: dict[str, Any] = {"job_id": job.id, "_page_size": page_size, "_page": page}
-    has = ("paginated", "fields", "values")
-    answer: dict[str, Any] = jobs.get(POLLS, f"job {job.id}", deadline, has=has, **params)
+    answer: dict[str, Any] = jobs.get(POLLS, f"job {job.id}", deadline, shape=PAGE, **params)
     _check(job, page_size, page, answer["paginated"], len(answer["values"]))
     if not all(len(row) == len(answer["fields"]) for row in answer["values"]):
         raise IncompleteResult(f"page {page} of job {job.id} has rows that are too short")

@@ -15,7 +15,7 @@ from ._filters import as_texts
 from ._formats import Format, check_format, format_of
 from ._http import Deadline, Http
 from ._imports import ImportResult, run_import
-from ._jobs import EXPORT_POLLS, Filters, Id, Job, Jobs, Order, part
+from ._jobs import EXPORT_POLLS, ID, REPORTS, Filters, Id, Job, Jobs, Order, part
 from ._pages import run_column, run_page
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Backend = Literal["numpy_nullable", "pyarrow"]
 Decimals = Literal["arrow", "decimal", "float"]
 
+JOB = {"id": ID, "status": str}
 PAGE_SIZE = 25  # Of the API, where nobody says another.
 
 
@@ -296,7 +297,9 @@ class HolisticsAPI:
 
     def reports(self, *, timeout: float | None = None) -> list[dict[str, Any]]:
         """Returns the reports that this key may run, with their filters."""
-        reports: list[dict[str, Any]] = self._jobs.get("/queries.json", "list of reports", Deadline(timeout), has=None)
+        reports: list[dict[str, Any]] = self._jobs.get(
+            "/queries.json", "list of reports", Deadline(timeout), shape=REPORTS
+        )
         return reports
 
     def filter_values(self, report_id: Id, filter: str, *, timeout: float | None = None) -> list[str]:
@@ -336,7 +339,7 @@ class HolisticsAPI:
         about = f"report `{report_id}`"
         # Sent once: each that arrives makes a link.
         feed = self._jobs.http.json(
-            "POST", "/feeds.json", json=asked, about=about, deadline=deadline, attempts=1, has=("url",)
+            "POST", "/feeds.json", json=asked, about=about, deadline=deadline, attempts=1, shape={"url": str}
         )
         return str(feed["url"])
 
@@ -347,7 +350,7 @@ class HolisticsAPI:
     def job(self, job_id: Id, *, timeout: float | None = None) -> dict[str, Any]:
         """Returns what a job is at: its status, its times, its error."""
         path = f"/jobs/{part(job_id)}.json"
-        job: dict[str, Any] = self._jobs.get(path, f"job {job_id}", Deadline(timeout), has=("id", "status"))
+        job: dict[str, Any] = self._jobs.get(path, f"job {job_id}", Deadline(timeout), shape=JOB)
         return job
 
     def jobs(
@@ -369,7 +372,9 @@ class HolisticsAPI:
         """
         choice: dict[str, Any] = {"status": status, "source_type": source_type, "source_id": source_id}
         choice |= {"_page_size": page_size, "_page": page}
-        jobs: list[dict[str, Any]] = self._jobs.get("/jobs.json", "list of jobs", Deadline(timeout), has=None, **choice)
+        jobs: list[dict[str, Any]] = self._jobs.get(
+            "/jobs.json", "list of jobs", Deadline(timeout), shape=[JOB], **choice
+        )
         return jobs
 
     def logs(self, job_id: Id, *, timeout: float | None = None) -> list[dict[str, Any]]:

@@ -222,6 +222,20 @@ def hang():
     return Fault(True, lambda handler, answer, content: handler.proxy.over.wait(30))
 
 
+def trickle(part):
+    """Sends its answer byte by byte: of all of it, or of its `body` alone."""
+
+    def act(handler, answer, content):
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n"
+        handler.wfile.write(head if part == "body" else b"")
+        for byte in (b"" if part == "body" else head) + b" " * 1000:
+            handler.wfile.write(bytes([byte]))
+            if handler.proxy.over.wait(0.05):
+                break
+
+    return Fault(True, act)
+
+
 def reads_slowly(size, secs):
     """Takes the request's body in pieces of this size, one each so many seconds."""
 

@@ -1,5 +1,8 @@
 import email.utils
+import hashlib
+import json
 import logging
+import os
 import pickle
 import ssl
 import subprocess
@@ -7,16 +10,18 @@ import threading
 import time
 import traceback
 
+import pandas
 import pytest
 import requests
 from conftest import run
-from faults import hang, lose, reply
+from faults import Fault, hang, lose, reply, trickle
 
 from holistics import (
     ApiError,
     DeadlineExceeded,
     HolisticsAPI,
     HolisticsError,
+    IncompleteResult,
     JobFailed,
     NoConnection,
     NotFound,
@@ -253,6 +258,102 @@ def test_a_server_that_hangs_is_left_at_the_deadline(far, proxy, part):
         far.query(12, timeout=0.7)
     assert time.monotonic() - began < 4
     assert isinstance(problem.value, TimeoutError) and isinstance(problem.value, HolisticsError)
+
+
+@pytest.mark.parametrize("part", ["submit_export", "get_export_results", "manifest", "/exports/download"])
+@pytest.mark.parametrize("what", ["all", "body"])
+def test_a_server_that_sends_byte_by_byte_is_left_at_the_deadline(far, proxy, part, what):
+    proxy.next(part, *[trickle(what)] * 4)
+    with pytest.raises(DeadlineExceeded):
+        far.query(12, timeout=0.7)
+
+
+BAD_ANSWERS = {
+    "submit_export": [
+        {"job_id": None, "status": "created"},
+        {"job_id": 1, "status": 2},
+        {"job_id": [1], "status": "x"},
+    ],
+    "submit_query": [{"job_id": {}, "status": "created"}],
+    "get_export_results": [{"status": None}, {"status": ["success"]}, {"status": "nonesuch"}, {}, [], None, "x"],
+    "get_query_results": [
+        {"status": "success", "fields": "ab", "values": [], "paginated": {}},
+        {"status": "success", "fields": [], "values": [], "paginated": None},
+        {"status": "success", "fields": [1], "values": [], "paginated": {"num_rows": 1, "page": 1, "page_size": 25}},
+        {
+            "status": "success",
+            "fields": ["a"],
+            "values": [[1]],
+            "paginated": {"num_rows": 1, "page": 1, "page_size": 25},
+        },
+        {
+            "status": "success",
+            "fields": ["a"],
+            "values": [1],
+            "paginated": {"num_rows": "1", "page": 1, "page_size": 25},
+        },
+    ],
+    "manifest": [
+        {"bytes": "1", "rows": 1, "sha256": ""},
+        {"bytes": 1, "rows": True, "sha256": ""},
+        {"bytes": 1, "rows": 1, "sha256": "", "options": 7},
+        {"bytes": 1, "rows": 1, "sha256": "", "file_name": {}},
+    ],
+    "/queries.json": [[1], [{}], [{"id": 1}], [{"id": 1, "title": None}], {}, None],
+    "/jobs.json": [[1], {}, [{"id": 1}]],
+    "logs.json": [{"logs": [{"id": "1", "message": "x"}]}, {"logs": None}, {"logs": [1]}],
+    "/feeds.json": [{"url": 7}, {}],
+    "cancel.json": [{"status": 1}, []],
+    "/jobs/7.json": [{"id": 7}, []],
+    "/data_sources.json": [[{"id": "one", "name": "x"}], [7]],
+}
+CALLS = {
+    "submit_query": lambda api: api.export_data(12, page_size=25),
+    "get_query_results": lambda api: api.export_data(12, "page.csv", page_size=25),
+    "manifest": lambda api: api.export_data(12, format="csv"),
+    "/queries.json": lambda api: api.query("Sales"),
+    "/jobs.json": lambda api: api.jobs(),
+    "logs.json": lambda api: api.logs(7),
+    "/feeds.json": lambda api: api.feed_url(12),
+    "cancel.json": lambda api: api.cancel(7),
+    "/jobs/7.json": lambda api: api.job(7),
+    "/data_sources.json": lambda api: api.import_csv("page.csv", "t", "x"),
+}
+
+
+@pytest.mark.parametrize("part", BAD_ANSWERS)
+def test_answers_that_are_not_the_apis(far, proxy, part):
+    call = CALLS.get(part, lambda api: api.query(12))
+    for answer in BAD_ANSWERS[part]:
+        proxy.next(part, *[reply(200, json.dumps(answer).encode(), Content_Type="application/json")] * 2)
+        with pytest.raises(UnexpectedAnswer) as problem:
+            call(far)
+        assert_one_line(problem)
+        proxy.faults.clear()
+    assert not os.path.exists("page.csv")
+
+
+@pytest.mark.parametrize("options", [{}, {"format": "arrow"}, {"format": "parquet"}, {"format": "csv"}])
+def test_files_that_are_none(far, proxy, options):
+    text = b"Service temporarily unavailable"
+    manifest = {"bytes": len(text), "rows": 1, "sha256": hashlib.sha256(text).hexdigest()}
+    columns = [{"name": "a", "type": "Int64"}]
+    for more in ({}, {"columns": None}, {"columns": columns}):
+        name = "x." + options.get("format", "arrow")
+        told = json.dumps({**manifest, "file_name": name, **more}).encode()
+        proxy.next("manifest", reply(200, told, Content_Type="application/json"))
+        proxy.next("/exports/download", reply(200, text, Content_Type="text/plain"))
+        with pytest.raises((IncompleteResult, pandas.errors.ParserError)):
+            far.export_data(12, **options)
+
+
+def test_a_page_that_is_none(far, proxy):
+    """The first answer is the poll's."""
+    for content in (b"", b"x" * 100, b"\xff" * 100):
+        page = reply(200, content, Content_Type="application/vnd.apache.arrow.stream")
+        proxy.next("get_query_results", Fault(False, lambda handler, *answer: handler.send(*answer)), page)
+        with pytest.raises(UnexpectedAnswer):
+            far.export_data(12, page_size=25)
 
 
 def test_errors_can_be_sent_between_processes():

@@ -70,7 +70,7 @@ def test_formats_without_an_exact_frame_are_for_files(api):
     assert [json.loads(line)["zip"] for line in open("x.ndjson")] == ["00123", "04109", "80331"]
     # Texts of these files are not those of the data.
     for options in ("_profile=excel", "_null=NULL", "_delimiter=tab"):
-        about = {"about": "report", "deadline": Deadline(None)}
+        about = {"about": "report", "deadline": Deadline(None), "shape": {"job_id": int}}
         job = api._jobs.http.json("GET", f"/queries/12/submit_export.csv?{options}", **about)
         api.get_export_results(job["job_id"])
         with pytest.raises(ValueError, match="no exact frame"):
