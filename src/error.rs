@@ -90,6 +90,12 @@ impl Error {
         self
     }
 
+    /// What else there is to say.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        self.message = format!("{}; {more}", self.message);
+        self
+    }
+
     /// A value that does not fit, named and shown as far as it is short.
     pub(crate) fn must_be(name: &str, wanted: &str, got: &str) -> Self {
         let shown: String = got.chars().take(50).collect();

@@ -35,8 +35,6 @@ use crate::error::Result;
 /// What a server answers that has too much to do, and what it does, or a proxy before it, when it cannot now.
 const BUSY: u16 = 429;
 const AWAY: [u16; 4] = [500, 502, 503, 504];
-/// What it says to any request of a key that may not ask, or not now.
-const REFUSALS: [ErrorCode; 3] = [ErrorCode::Unauthorized, ErrorCode::Forbidden, ErrorCode::Busy];
 /// How much of an address is shown.
 const ADDRESS_CHARS_MAX: usize = 100;
 /// What an API says to a key that opens nothing.
@@ -60,6 +58,8 @@ pub(super) struct Client {
     key_hint: &'static str,
     /// How long it may be silent.
     timeout: Duration,
+    /// What gives it longer.
+    timeout_hint: &'static str,
     /// How long one request may wait for a server that has too much to do, or is away.
     patience: Duration,
 }
@@ -85,6 +85,7 @@ impl Client {
             key: key.to_owned(),
             key_hint: "`holistics login` again",
             timeout,
+            timeout_hint: " (`--timeout` allows more)",
             patience: BUSY_WAIT_MAX,
         })
     }
@@ -97,10 +98,11 @@ impl Client {
 
     /// The same server, for which nobody waits longer than this.
     pub(super) fn with_timeout(&self, timeout: Duration) -> Result<Self> {
-        let timeout = timeout.min(self.timeout);
-        let client = Self::new(&self.host, &self.key, timeout)?;
+        let given = self.timeout;
+        let client = Self::new(&self.host, &self.key, timeout.min(given))?;
         Ok(Self {
-            patience: timeout,
+            patience: client.timeout,
+            timeout_hint: if given < timeout { self.timeout_hint } else { "" },
             has_answered: self.has_answered.clone(),
             ..client
         })
@@ -265,6 +267,8 @@ impl Client {
             .timeout_per_write(Some(self.timeout))
             .build()
             .header("X-Holistics-Key", &self.key)
+            // A server that refuses it reads none of it.
+            .header("Expect", "100-continue")
             .header("Content-Type", content_type);
         if let Some(length) = upload.length() {
             request = request.header("Content-Length", length.to_string());
@@ -272,12 +276,6 @@ impl Client {
         let response = request.send(SendBody::from_reader(&mut upload));
         let response = response.map_err(|error| match upload.fault() {
             Some(fault) => fault,
-            // A server that refuses a key, or one more request of it, does not wait for the end of what it sends.
-            None if has_broken(&error) => {
-                let refused = self.impatient().get_ok("/users/info.json").err();
-                let refused = refused.filter(|refused| REFUSALS.contains(&refused.code));
-                refused.unwrap_or_else(|| self.unreachable(&error))
-            }
             None => self.unreachable(&error),
         })?;
         let answer = Answer::read(response).map_err(|error| self.unreachable(&error))?;
@@ -290,7 +288,7 @@ impl Client {
             (false, true) => Spoken::Guessed,
             (false, false) => Spoken::Told,
         };
-        let message = why_unreachable(&self.shown, spoken, self.timeout, error);
+        let message = why_unreachable(&self.shown, spoken, (self.timeout, self.timeout_hint), error);
         Error::new(ErrorCode::Unreachable, message)
     }
 

@@ -185,12 +185,12 @@ impl<O: Out> Arrived<'_, O> {
                 let Download {
                     client, interrupt, ..
                 } = self.of;
-                interrupt.give_up(client);
+                let told = interrupt.given_up(client, unwritable(self.place, &error));
                 // A reader that has gone has had enough.
                 if error.kind() == ErrorKind::BrokenPipe {
                     std::process::exit(0);
                 }
-                return Err(unwritable(self.place, &error));
+                return Err(told);
             }
             self.bytes += bytes.len() as u64;
             self.of.bar.set_position(self.bytes);

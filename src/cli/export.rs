@@ -115,7 +115,7 @@ impl Export<'_> {
             Some(path) => save_aside(path, &interrupt, |file, place| download.write(file, place)),
         };
         // A file that has no place is none that a job should make.
-        let (manifest, told) = told.inspect_err(|_| interrupt.give_up(client))?;
+        let (manifest, told) = told.map_err(|error| interrupt.given_up(client, error))?;
         bar.finish_and_clear();
         if manifest.truncated {
             say_note(&format!(

@@ -36,7 +36,12 @@ pub(super) fn may_pass(error: &ureq::Error) -> bool {
 }
 
 /// Why a server cannot be reached.
-pub(super) fn why_unreachable(host: &str, spoken: Spoken, timeout: Duration, error: &ureq::Error) -> String {
+pub(super) fn why_unreachable(
+    host: &str,
+    spoken: Spoken,
+    (timeout, hint): (Duration, &str),
+    error: &ureq::Error,
+) -> String {
     let words = error.to_string();
     let kind = match error {
         ureq::Error::Io(error) => Some(error.kind()),
@@ -44,7 +49,7 @@ pub(super) fn why_unreachable(host: &str, spoken: Spoken, timeout: Duration, err
     };
     if matches!(error, ureq::Error::Timeout(_)) {
         let timeout = humantime::format_duration(timeout);
-        return format!("{host} did not answer within {timeout} (`--timeout` allows more)");
+        return format!("{host} did not answer within {timeout}{hint}");
     }
     if words.contains("invalid peer certificate") {
         return format!(

@@ -173,20 +173,26 @@ fn import(args: &CsvArgs) -> Result<()> {
         &interrupt,
     );
     let submitted: Result<Submitted> = client.upload("/data_imports/import_csv.json", upload);
-    interrupt.leave(submitted.as_ref().ok().map(|submitted| submitted.job_id));
-    let submitted = submitted?;
-    let followed = follow(&client, submitted.job_id, Told::Steps).map_err(|error| match error.code {
-        ErrorCode::Unreachable => {
-            let id = submitted.job_id;
-            let told = format!("{error}; job {id} may go on: `holistics jobs wait {id}` follows it");
-            Error::new(error.code, told)
-        }
-        _ => error,
+    let may_have_begun = interrupt.leave(submitted.as_ref().ok().map(|submitted| submitted.job_id));
+    let id = submitted
+        .map(|submitted| submitted.job_id)
+        .map_err(|error| match error.code {
+            ErrorCode::Unreachable if may_have_begun => {
+                error.and("the import may have begun, which `holistics jobs list` shows")
+            }
+            _ => error,
+        })?;
+    let followed = follow(&client, id, Told::Steps).map_err(|error| match error.code {
+        // That is how it has ended.
+        ErrorCode::SourceFailed | ErrorCode::Cancelled => error,
+        _ => error.and(&format!(
+            "job {id} may go on, which `holistics jobs wait {id}` follows"
+        )),
     });
     interrupt.job_is_over();
     let saved = match args.max_errors {
         0 => Ok(()),
-        _ => save_rejects(&client, submitted.job_id, args, &interrupt),
+        _ => save_rejects(&client, id, args, &interrupt),
     };
     followed.and(saved)
 }

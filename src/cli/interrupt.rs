@@ -69,13 +69,21 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Stops the job, because nobody can take what it makes.
-    pub(super) fn give_up(&self, client: &Client) {
-        if let Some(id) = self.lock().job_id.take() {
-            // It ends by itself at worst.
-            let _ = client
-                .with_timeout(CANCEL_TIMEOUT)
-                .and_then(|client| cancel(&client, id));
+    /// Stops the job, because nobody can take what it makes after this error, which says so if it cannot be stopped.
+    pub(super) fn given_up(&self, client: &Client, error: Error) -> Error {
+        let Some(id) = self.lock().job_id else {
+            return error;
+        };
+        let client = client.with_timeout(CANCEL_TIMEOUT);
+        let stopped = client.and_then(|client| cancel(&client, id));
+        self.job_is_over();
+        match stopped {
+            Ok(_) => error,
+            // It was somebody else's from the beginning.
+            Err(problem) if problem.code == ErrorCode::Forbidden => error,
+            Err(_) => error.and(&format!(
+                "job {id} may go on, which `holistics jobs cancel {id}` stops"
+            )),
         }
     }
 
@@ -106,11 +114,6 @@ impl Interrupt {
                     Err(error) if error.code == ErrorCode::Forbidden => {
                         "goes on, because it is others'".to_owned()
                     }
-                    Err(error) if error.code == ErrorCode::Unreachable => {
-                        format!(
-                            "may go on: the server does not answer; `holistics jobs cancel {id}` stops it"
-                        )
-                    }
                     Err(error) => format!("may go on ({error}); `holistics jobs cancel {id}` stops it"),
                 };
                 say_interrupted(format!("interrupted: job {id} {word}"));
@@ -138,10 +141,10 @@ impl Interrupt {
             Err(_) => None,
         };
         self.has_submitted(own, None);
-        if submitted.is_err() {
-            self.give_up(client);
+        match submitted {
+            Ok((job_id, _)) => Ok(job_id),
+            Err(error) => Err(self.given_up(client, error)),
         }
-        submitted.map(|(job_id, _)| job_id)
     }
 
     /// From now on there may be a job, which is not known yet.
@@ -150,8 +153,11 @@ impl Interrupt {
     }
 
     /// The submit has this job, if any, which goes on: whoever ends the program hears how it is stopped.
-    pub(super) fn leave(&self, job_id: Option<i64>) {
+    /// Whether there may have been one.
+    pub(super) fn leave(&self, job_id: Option<i64>) -> bool {
+        let was_submitting = self.lock().is_submitting;
         self.has_submitted(None, job_id);
+        was_submitting
     }
 
     fn has_submitted(&self, own: Option<i64>, left: Option<i64>) {

@@ -65,7 +65,8 @@ fn number(given: &str) -> Option<i64> {
 }
 
 /// Of reports by number, slug and title: the one with this slug, else the only one with this title, letter by letter or
-/// else in any case, else the one that the number before a slug is of. The Python package has the same order.
+/// else in any case, else the one that the number before a slug is of. What means one report by its title and another by
+/// its number is refused. The Python package has the same order.
 pub(super) fn the_one<'a>(
     given: &str,
     reports: impl Iterator<Item = (i64, &'a str, &'a str)>,
@@ -82,15 +83,19 @@ pub(super) fn the_one<'a>(
     let found = reports.filter_map(|(id, slug, title)| Some((rank(id, slug, title)?, id)));
     let found: Vec<(u8, i64)> = found.collect();
     let best = found.iter().map(|(rank, _)| *rank).min();
+    let is_numbered = best > Some(0) && found.iter().any(|(_, id)| Some(*id) == number);
     let found = found.into_iter().filter(|(rank, _)| Some(*rank) == best);
     let found: Vec<i64> = found.map(|(_, id)| id).collect();
-    match found.as_slice() {
-        [id] => Ok(*id),
-        [] => Err(Error::new(
+    match (found.as_slice(), number) {
+        ([id], Some(number)) if is_numbered && *id != number => Err(Error::invalid(format!(
+            "`{given}` is the title of report {id}, and report {number} by its number; name it by its number alone"
+        ))),
+        ([id], _) => Ok(*id),
+        ([], _) => Err(Error::new(
             ErrorCode::NotFound,
             format!("there is no report `{given}`: `holistics reports list` shows those that you may run"),
         )),
-        ids => Err(Error::invalid(format!(
+        (ids, _) => Err(Error::invalid(format!(
             "{} reports have the title `{given}`; name one by its number: {}",
             ids.len(),
             ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
@@ -189,7 +194,8 @@ pub(super) fn wait(
     follow: Option<&mut Follow>,
 ) -> Result<String> {
     // If it is not over, nobody will know.
-    poll_until_done(client, job_id, poll, bar, interrupt, follow).inspect_err(|_| interrupt.give_up(client))
+    poll_until_done(client, job_id, poll, bar, interrupt, follow)
+        .map_err(|error| interrupt.given_up(client, error))
 }
 
 /// What a command that has it says of a result over a limit.

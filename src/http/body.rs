@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::FromRequest;
 use axum::extract::Request;
 use axum::extract::rejection::BytesRejection;
+use serde::Deserialize;
 
 use crate::error::Error;
 use crate::error::ErrorCode;
@@ -55,4 +56,21 @@ pub(super) async fn read_body(app: &App, request: Request) -> Result<Bytes, Reje
         pass.caller(app).await?;
     }
     Ok(body)
+}
+
+/// A JSON body; what is wrong with it is told with the field that it is about.
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], like: &str) -> Result<T, Error> {
+    let wrong = |field: &str, error: &dyn std::fmt::Display| {
+        Error::invalid(format!("the body must be JSON like {like}: {field}{error}"))
+    };
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let field = match error.path().iter().next() {
+            None => String::new(),
+            Some(_) => format!("`{}`: ", error.path()),
+        };
+        wrong(&field, error.inner())
+    })?;
+    reader.end().map_err(|error| wrong("", &error))?;
+    Ok(parsed)
 }

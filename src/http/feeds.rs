@@ -22,6 +22,7 @@ use crate::http::App;
 use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::body::WholeBody;
+use crate::http::body::parse;
 use crate::http::error::Rejection;
 use crate::http::feed_asked::FeedAsked;
 use crate::http::feed_asked::texts_of;
@@ -34,7 +35,6 @@ use crate::http::params::Params;
 use crate::http::params::Segments;
 use crate::http::params::base_url;
 use crate::http::params::count;
-use crate::http::reports::parse;
 use crate::report::Filter;
 use crate::report::slug;
 

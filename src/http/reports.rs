@@ -16,6 +16,7 @@ use crate::http::App;
 use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::body::WholeBody;
+use crate::http::body::parse;
 use crate::http::error::Rejection;
 use crate::http::new_job::source_of;
 use crate::http::new_job::unknown_pin;
@@ -384,21 +385,4 @@ impl ReportInfo {
             shared_with,
         }
     }
-}
-
-/// A JSON body; what is wrong with it is told with the field that it is about.
-pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8], like: &str) -> Result<T, Error> {
-    let wrong = |field: &str, error: &dyn std::fmt::Display| {
-        Error::invalid(format!("the body must be JSON like {like}: {field}{error}"))
-    };
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let field = match error.path().iter().next() {
-            None => String::new(),
-            Some(_) => format!("`{}`: ", error.path()),
-        };
-        wrong(&field, error.inner())
-    })?;
-    reader.end().map_err(|error| wrong("", &error))?;
-    Ok(parsed)
 }

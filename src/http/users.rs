@@ -16,10 +16,10 @@ use crate::http::App;
 use crate::http::audit::Trail;
 use crate::http::auth::Caller;
 use crate::http::body::WholeBody;
+use crate::http::body::parse;
 use crate::http::error::Rejection;
 use crate::http::jobs::iso_time;
 use crate::http::params::Segments;
-use crate::http::reports::parse;
 use crate::store::shares::Group;
 use crate::user::User;
 

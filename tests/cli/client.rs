@@ -318,6 +318,7 @@ fn reports_are_named_by_number_slug_or_title() {
         (4, "2024-orders"),
         (5, "รายงานที่"),
         (6, "5-day trend"),
+        (7, "3-three"),
     ] {
         let text = format!("---\nid: {id}\ntitle: {title}\nshared_with: everyone\n---\nselect {id} as n");
         fs::write(reports.join(format!("{id}.sql")), text).unwrap();
@@ -342,6 +343,9 @@ fn reports_are_named_by_number_slug_or_title() {
     for given in ["5-dya trend", "2025-orders"] {
         assert_eq!(desk.run(&["run", given]).status.code(), Some(1), "{given}");
     }
+    let says = "`3-three` is the title of report 7, and report 3 by its number; name it by its number alone";
+    let output = desk.run(&["run", "3-three"]);
+    assert!(stderr(&output).contains(says), "{}", stderr(&output));
     let says = "2 reports have the title `oNE`; name one by its number: 1, 3";
     assert!(stderr(&desk.run(&["run", "oNE"])).contains(says));
 }

@@ -272,6 +272,39 @@ fn what_cannot_be_imported_is_said_on_standard_error() {
     for output in [missing, folder, elsewhere, wrong, refused] {
         assert!(!output.status.success());
     }
+    // More than the system takes for a server that reads none of it.
+    let big = imports.file("big.csv", "1234567\n".repeat(8 << 20));
+    let data_dir = imports.folder.path().to_str().unwrap();
+    let key_of = |more: &[&str]| {
+        let create = [
+            "keys",
+            "create",
+            "--user",
+            "ann@example.com",
+            "--data-dir",
+            data_dir,
+        ];
+        let created = imports.run(&[&create, more].concat());
+        assert!(created.status.success(), "{}", stderr(&created));
+        stdout(&created).trim().to_owned()
+    };
+    let busy = key_of(&["--scope", "run,read,import", "--rate", "1"]);
+    assert_eq!(imports.server.get("/users/info.json", &busy).0, 200);
+    for (key, status, says) in [
+        (imports.key.as_str(), 3, "may not import"),
+        ("nobodys", 3, "does not take this key"),
+        (&key_of(&["--scope", "run"]), 3, "has no scope `import`"),
+        (&busy, 1, "this key may be used 1 time a minute"),
+    ] {
+        let output = imports
+            .command(&["import", "csv", "-d", "1", "-t", "people", "-f"])
+            .arg(&big)
+            .env("HOLISTICS_KEY", key)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(status), "{}", stderr(&output));
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    }
     let home = tempfile::tempdir().unwrap();
     let stranger = imports
         .command(&[

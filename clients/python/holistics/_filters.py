@@ -57,6 +57,8 @@ def _text(name: str, value: Any) -> str:
         raise ValueError(f"filter `{name}` cannot have {value!r} as a value")
     if isinstance(value, np.datetime64):
         value = pd.Timestamp(value)  # As a number it would count nanoseconds.
+    if isinstance(value, np.timedelta64):
+        value = pd.Timedelta(value)
     if hasattr(value, "item"):
         value = value.item()  # NumPy's booleans are not Python's.
     if isinstance(value, bool):

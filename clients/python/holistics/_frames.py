@@ -109,7 +109,7 @@ def for_polars(table: pa.Table) -> pa.Table:
     return table
 
 
-def read_table(kept: bytes | PathText, file_name: str, columns: list[dict[str, str]]) -> pa.Table:
+def read_table(kept: bytes | PathText, file_name: str, columns: Any) -> pa.Table:
     """Reads a file that a job made, with the types that its manifest names."""
     if file_name.endswith(".parquet"):
         with _opened(kept) as source:

@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, Callable
+from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
@@ -82,8 +82,8 @@ class Http:
     def __init__(self, api_key: str, url: str | None) -> None:
         url = url or os.environ.get("HOLISTICS_HOST") or DEFAULT_URL
         self.url = (url if "://" in url else "https://" + url).rstrip("/")
-        parts = urlsplit(self.url)
-        if not _is_address(parts):
+        parts = _address(self.url)
+        if parts is None:
             shown = url.rpartition("@")[2]  # Before it may be a password.
             raise ValueError(f"the address of the server must be like https://reports.example.com, got `{shown}`")
         self.shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # Without a password.
@@ -111,6 +111,7 @@ class Http:
         Only downloads are redirected, to where files are kept: elsewhere it would lose the filters.
         """
         tries, failures, waited = 0, 0, 0.0
+        may_go_on = False
         while True:
             tries += 1
             pause = min(0.125 * 2**tries, PAUSE_SECS_MAX) * random.uniform(0.5, 1.5)
@@ -130,7 +131,7 @@ class Http:
                     _ = answer.content  # Of a stream, too: should this break, it is dealt with here.
             except requests.exceptions.RequestException as failure:
                 problem = NoConnection(f"cannot reach {self.shown}: {_reason(failure)}")
-                problem.may_go_on = not _is_lasting(failure) and "refused" not in str(failure)
+                may_go_on |= not _is_lasting(failure) and "refused" not in str(failure)
                 failures = attempts if _is_lasting(failure) else failures + 1
             else:
                 if answer.status_code < 300:
@@ -138,10 +139,11 @@ class Http:
                 problem = _refusal(answer, about)
                 if answer.status_code not in (BUSY, *RETRIED):
                     raise problem
-                problem.may_go_on = answer.status_code != BUSY
+                may_go_on |= answer.status_code != BUSY
                 failures += answer.status_code != BUSY
                 pause = max(pause, _retry_after(answer))
             # Raised out here, the error has no context: requests' own errors refer to the key.
+            problem.may_go_on = may_go_on
             deadline.left()
             waited += pause
             if failures >= attempts or waited > BUSY_SECS:
@@ -232,7 +234,7 @@ class _Connection:
     """Tells a body that it is the one over which it goes, and an answer until when it must be there."""
 
     @property
-    def response_class(self) -> Callable[..., _Answer]:
+    def response_class(self) -> Any:
         return partial(_Answer, deadline=DEADLINE.get(None))
 
     def request(self, *args: Any, **options: Any) -> Any:
@@ -241,11 +243,11 @@ class _Connection:
         return super().request(*args, **options)  # type: ignore[misc]
 
 
-class _HttpConnection(_Connection, urllib3.connection.HTTPConnection):
+class _HttpConnection(_Connection, urllib3.connection.HTTPConnection):  # type: ignore[override]
     pass
 
 
-class _HttpsConnection(_Connection, urllib3.connection.HTTPSConnection):
+class _HttpsConnection(_Connection, urllib3.connection.HTTPSConnection):  # type: ignore[override]
     pass
 
 
@@ -373,13 +375,14 @@ def _is_unknown_name(failure: requests.exceptions.RequestException) -> bool:
     return any(words in str(failure) for words in UNKNOWN_NAMES)
 
 
-def _is_address(parts: SplitResult) -> bool:
-    try:
+def _address(url: str) -> SplitResult | None:
+    with suppress(ValueError):
+        parts = urlsplit(url)
         is_port = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    is_plain = not parts.query and not parts.fragment
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_port and is_plain
+        is_plain = not parts.query and not parts.fragment
+        if parts.scheme in ("http", "https") and parts.hostname and is_port and is_plain:
+            return parts
+    return None
 
 
 def _retry_after(answer: requests.Response) -> float:

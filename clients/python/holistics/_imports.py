@@ -23,6 +23,7 @@ from ._download import PathText
 from ._http import Body, Deadline, limit_silence
 from ._jobs import ID, Job, Jobs
 from ._texts import clock_text
+from .errors import ApiError, DeadlineExceeded
 
 SENT_BYTES = 64 << 10  # Of which all must go before silence is taken for the end.
 HASHED_BYTES = 1 << 20
@@ -49,6 +50,7 @@ class Upload(Body):
         head = f"--{boundary}\r\nContent-Disposition: form-data; name="
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self._path, self._deadline = path, deadline
+        self.was_sent = False
         self._before = "".join(f'{head}"{field}"\r\n\r\n{text}\r\n' for field, text in fields.items()).encode()
         self._before += f'{head}"file"; filename="{name}"\r\n\r\n'.encode()
         self._after = f"\r\n--{boundary}--\r\n".encode()
@@ -62,6 +64,7 @@ class Upload(Body):
             limit_silence(self.connection, self._deadline)
             yield piece
         yield self._after
+        self.was_sent = True
 
 
 def run_import(
@@ -76,18 +79,23 @@ def run_import(
     """Imports a file or a frame into a table, and waits until it is there."""
     source_id = int(source) if str(source).isdigit() else _source_id(jobs, str(source), deadline)
     with _upload_of(data, table, source_id, mode, schema, deadline) as upload:
-        created = jobs.http.json(
-            "POST",
-            "/data_imports/import_csv.json",
-            data=upload,
-            headers={"Content-Type": upload.content_type, "Idempotency-Key": uuid.uuid4().hex},
-            about=f"import into `{table}`",
-            deadline=deadline,
-            shape={"job_id": ID, "import_id": int},
-        )
+        try:
+            created = jobs.http.json(
+                "POST",
+                "/data_imports/import_csv.json",
+                data=upload,
+                headers={"Content-Type": upload.content_type, "Idempotency-Key": uuid.uuid4().hex},
+                about=f"import into `{table}`",
+                deadline=deadline,
+                shape={"job_id": ID, "import_id": int},
+            )
+        except (ApiError, DeadlineExceeded) as problem:
+            # To find its job would take another upload.
+            if upload.was_sent and getattr(problem, "may_go_on", True):
+                problem.args = (f"{problem}; the import may have begun: jobs(source_type='DataImport') shows it",)
+            raise
     job = Job(str(created["job_id"]), True)
-    with jobs.cancelling(lambda _: job):
-        jobs.wait(job, deadline, f"/jobs/{job.id}/get_results.json", "Importing")
+    jobs.wait_or_stop(job, deadline, f"/jobs/{job.id}/get_results.json", "Importing")
     import_id = created["import_id"]
     made = jobs.get(f"/data_imports/{import_id}.json", f"import {import_id}", deadline, shape=MADE)
     columns = {column["column_name"]: column["data_type"] for column in made["table_config"]["columns"]}

@@ -99,8 +99,7 @@ class Jobs:
             return self.download(job.id, order.truncate, deadline, answer)
 
         def wait() -> None:
-            with self.cancelling(lambda _: job):
-                self.wait(job, deadline, EXPORT_POLLS)
+            self.wait(job, deadline, EXPORT_POLLS)
 
         name = order.route.replace("submit_", "") + (".zst" if order.compress else "")
         making = Making(name, wait, lambda: self._manifest(job.id, deadline), lambda: self._give_up(lambda _: job))
@@ -129,15 +128,19 @@ class Jobs:
     ) -> Job:
         """Runs a report, and waits until it is done, or has begun to hand out its file."""
         job = self.submit(order, deadline)
+        self.wait_or_stop(job, deadline, polls, begins=begins, may_truncate="submit_values" not in order.route)
+        return job
+
+    def wait_or_stop(self, job: Job, *how: Any, **options: Any) -> None:
+        """As `wait`; a job that is waited for no more is cancelled."""
         try:
-            self.wait(job, deadline, polls, begins=begins, may_truncate="submit_values" not in order.route)
+            self.wait(job, *how, **options)
         except JobFailed:
             raise
         except BaseException:
             # It may go on, but nobody will know, also where a poll was refused.
             self._give_up(lambda _: job)
             raise
-        return job
 
     def submit(self, order: Order, deadline: Deadline) -> Job:
         """Has the server run a report."""
@@ -186,11 +189,11 @@ class Jobs:
         text = str(given)
         if text.isdecimal():
             return text
-        has_number = re.fullmatch(r"[0-9]+-\S*", text) is not None
+        number = re.fullmatch(r"([0-9]+)-\S*", text)
         try:
             reports = self.get("/queries.json", "list of reports", deadline, shape=REPORTS)
         except ApiError:
-            if has_number:
+            if number:
                 return text
             raise
         by_slug = [report for report in reports if report.get("slug") == text]
@@ -201,8 +204,13 @@ class Jobs:
             numbers = ", ".join(found)
             raise ValueError(f"{len(found)} reports have the title `{text}`: name one by its number, {numbers}")
         if found:
+            if number and not by_slug and any(str(report["id"]) == number[1] != found[0] for report in reports):
+                raise ValueError(
+                    f"`{text}` is the title of report {found[0]}, and report {number[1]} by its number: "
+                    "name it by its number alone"
+                )
             return found[0]
-        if has_number:
+        if number:
             return text  # The slug may be one that the report had once.
         raise NotFound(f"there is no report `{text}`, or this key may not see it")
 

@@ -39,12 +39,13 @@ class HolisticsAPI:
 
     These words mean the same in all methods:
 
-        report_id: The report's number, with or without its slug, or its title if no other has it (a key without the
-            scope `read` knows numbers alone).
-        filters: Values by the filter's name: texts, numbers, booleans, dates, times, Decimal, enums, or lists of
-            them; a date range `on` is two, `on_start` and `on_end`. None leaves a filter to its default; an empty text
-            is no value, even if there is a default. A filter that the report has not is an error; `export_data` and
-            `submit_export`, as the older package did, leave it out, and warn (`UnknownFilter`).
+        report_id: The report's number, with or without its slug, or its title if no other has it (for a key without
+            the scope `read`, no title).
+        filters: Values by the filter's name: texts, numbers, booleans, dates, times, Decimal, UUIDs, enums, or lists
+            of them; of anything else make a text; a date range `on` is two, `on_start` and `on_end`. None leaves a
+            filter to its default; an empty text is no value, even if there is a default. A filter that the report has
+            not is an error; `export_data` and `submit_export`, as the older package did, leave it out, and warn
+            (`UnknownFilter`).
         truncate: Take the first rows alone of a result that has more than the server allows, which otherwise fails.
         timeout: Seconds that the whole call may take. A job that it began is cancelled when they are over.
         dtype_backend: `numpy_nullable` for pandas' own types as far as they go, `pyarrow` for Arrow's throughout.
@@ -289,7 +290,11 @@ class HolisticsAPI:
         if compatible and not download.file_name.endswith(".csv"):
             raise ValueError(f"compatible=True has types guessed from a CSV: the file is `{download.file_name}`")
         if not download.has_exact_frame:
-            if path is None or compatible:
+            if compatible:
+                raise ValueError(
+                    f"job {job_id} has made `{download.file_name}` in a way of its own: it has no plain CSV"
+                )
+            if path is None:
                 raise ValueError(f"from `{download.file_name}` of job {job_id} no exact frame can be made: give a path")
             save(download, path)
             return None

@@ -250,6 +250,30 @@ def test_what_fails_for_a_moment_is_tried_again(far, proxy, api):
         far.query(12)
 
 
+BROKEN = reply(500, b'{"errors":["internal error"]}')
+
+
+@pytest.mark.parametrize(
+    ("part", "faults", "error"),
+    [
+        ("submit_export", [lose()] * 5, NoConnection),
+        # What is refused in the end was taken before.
+        ("submit_export", [lose(), reply(429, BUSY, Retry_After="3600")], ApiError),
+        ("get_export_results", [reply(403, b'{"errors":["the key is over"]}')], ApiError),
+        ("get_export_results", [BROKEN] * 5, ApiError),
+        ("get_export_results", [reply(200, b"{}", Content_Type="application/json")], UnexpectedAnswer),
+    ],
+)
+def test_a_job_that_is_given_up_is_stopped_once(far, proxy, api, pauses, part, faults, error):
+    before = [job["id"] for job in api.jobs()]
+    proxy.next(part, *faults)
+    with pytest.raises(error):
+        far.query(14)
+    assert len(proxy.asked("cancel")) == 1
+    (job,) = (job for job in api.jobs() if job["id"] not in before)
+    assert job["status"] in ("cancelling", "cancelled")
+
+
 @pytest.mark.parametrize("part", ["submit_export", "get_export_results", "manifest", "/exports/download"])
 def test_a_server_that_hangs_is_left_at_the_deadline(far, proxy, part):
     proxy.next(part, hang(), hang())

@@ -34,10 +34,14 @@ def test_a_file_that_has_no_end_ends_at_the_deadline(api, tmp_path, monkeypatch)
 @pytest.mark.parametrize("call", ["query", "iter_batches", "export_file"])
 def test_a_job_that_fails_in_mid_file_says_why(api, tmp_path, monkeypatch, call):
     monkeypatch.chdir(tmp_path)
+    cancels = []
+    monkeypatch.setattr("holistics._jobs.Jobs.cancel", lambda *call, **_: cancels.append(call))
     path = ["failed.csv"] if call == "export_file" else []
     with pytest.raises(JobFailed, match="no further"):
         list(getattr(api, call)(14, *path, {"fails_at": 2_000_000}) or [])
     assert os.listdir() == []
+    # There is nothing to stop.
+    assert not cancels
 
 
 @pytest.mark.parametrize("sent", [0, 100_000, 100_500])

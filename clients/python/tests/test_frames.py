@@ -161,6 +161,14 @@ def test_a_report_is_named_by_its_title_too(api, far, proxy):
     assert "/feeds/" in api.feed_url("Orders")
     with pytest.raises(NotFound, match="there is no report `Odrers`"):
         api.query("Odrers")
+    # Report 12 is called otherwise now.
+    listed = api.reports()
+    for report in listed:
+        report["slug"] += "-now"
+    proxy.next("/queries.json", reply(200, json.dumps(listed).encode(), Content_Type="application/json"))
+    with pytest.raises(ValueError, match="`12-orders` is the title of report 16, and report 12 by its number: name"):
+        far.query("12-orders")
+    proxy.seen.clear()
     with pytest.raises(ValueError, match="2 reports have the title `orders`: name one by its number, 12, 17"):
         api.query("orders")
     far.query(12)

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pandas as pd
 import pyarrow as pa
 import pytest
-from faults import Fault, reads_no_more, reads_slowly
+from faults import Fault, reads_no_more, reads_slowly, reply, stall
 
 from holistics import ApiError, DeadlineExceeded, JobFailed
 
@@ -194,6 +194,18 @@ def test_an_upload_that_stalls_ends_at_the_deadline(far, proxy, big):
     with pytest.raises(DeadlineExceeded, match="not done within 1 s"):
         far.import_csv(big, "big", 1, timeout=1)
     assert time.monotonic() - began < 3
+
+
+def test_an_import_that_may_have_begun_is_told(far, proxy, tmp_path):
+    path = tmp_path / "small.csv"
+    path.write_text("n\n1\n")
+    proxy.next("import_csv", stall(0))
+    with pytest.raises(DeadlineExceeded, match="not done within 1 s.*; the import may have begun: jobs"):
+        far.import_csv(path, "small", 1, timeout=1)
+    proxy.next("import_csv", reply(422, b'{"errors":["no such table"]}'))
+    with pytest.raises(ApiError) as problem:
+        far.import_csv(path, "small", 1, mode="append")
+    assert "may have begun" not in str(problem.value)
 
 
 def test_an_upload_that_stalls_is_sent_again(far, proxy, big, monkeypatch):
