@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::IsTerminal as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ use crate::api_key::HashedKey;
 use crate::api_key::PlainKey;
 use crate::cli::reports;
 use crate::cli::serve::Server;
+use crate::cli::serve::cannot_listen;
 use crate::cli::serve::start_log;
 use crate::cli::serve::stop_signal;
 use crate::cli::serve::with_runtime;
@@ -89,6 +91,8 @@ pub(super) fn run(args: DemoArgs) -> Result<()> {
         ..Config::in_folder(&args.data_dir)?
     };
     start_log(&config)?;
+    // Found out before anything is made for nothing.
+    TcpListener::bind(config.listen).map_err(|error| cannot_listen(config.listen, &error))?;
     keep_new_files_private();
     make_private_folder(&args.data_dir)?;
     make_warehouse(&config.warehouse_file(), args.scale)?;

@@ -9,6 +9,7 @@ use std::io::Seek as _;
 use std::io::StdoutLock;
 use std::io::Write;
 use std::path::Path;
+use std::path::PathBuf;
 
 use indicatif::ProgressBar;
 use serde::Deserialize;
@@ -38,6 +39,8 @@ const BREAKS_MAX: u32 = 5;
 const NOT_BEGUN: u16 = 422;
 /// As many characters of a file's name are in that of its part.
 const NAME_CHARACTERS: usize = 40;
+/// As many links are followed as Linux does.
+const LINKS_MAX: usize = 40;
 pub(super) const PIECE_BYTES: usize = 256 << 10;
 
 /// What the file is by the server's word.
@@ -55,7 +58,7 @@ pub(super) fn save_aside<T>(
     interrupt: &Interrupt,
     write: impl FnOnce(&mut Aside, &str) -> Result<T>,
 ) -> Result<T> {
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let target = target_of(path);
     let path = target.as_path();
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let start: String = name.chars().take(NAME_CHARACTERS).collect();
@@ -91,6 +94,19 @@ pub(super) fn save_aside<T>(
     }
     interrupt.set_part(None);
     done
+}
+
+/// Where a file is written that a link leads to, also where there is none yet.
+fn target_of(path: &Path) -> PathBuf {
+    let mut target = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(link) = fs::read_link(&target) else {
+            break;
+        };
+        target.pop();
+        target.push(link);
+    }
+    fs::canonicalize(&target).unwrap_or(target)
 }
 
 /// What is written of a file that is not in its place yet, or into a device.
@@ -224,7 +240,7 @@ impl Download<'_> {
                 return Ok(Begun::Unknown);
             };
             match answer.status().as_u16() {
-                200 => {}
+                200 if !is_web_page(&answer) => {}
                 NOT_BEGUN => return Ok(Begun::NotYet),
                 _ => return Ok(Begun::Unknown),
             }
@@ -313,6 +329,12 @@ impl Download<'_> {
         }
         Ok(())
     }
+}
+
+/// Of a proxy.
+fn is_web_page(answer: &Response<Body>) -> bool {
+    let content = answer.headers().get("content-type");
+    content.is_some_and(|content| content.as_bytes().starts_with(b"text/html"))
 }
 
 fn tag_of(answer: &Response<Body>) -> String {

@@ -96,7 +96,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
         truncate: args.truncate,
         output,
     };
-    export.run(&args.server.client()?)
+    export.run(&args.server.client_of_files()?)
 }
 
 impl Export<'_> {

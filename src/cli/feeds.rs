@@ -19,6 +19,7 @@ use crate::cli::profile::CSV_PROFILES;
 use crate::cli::profile::ServerArgs;
 use crate::cli::submit::by_name;
 use crate::cli::submit::report_id;
+use crate::error::Error;
 use crate::error::Result;
 
 /// How many a server is asked for at a time.
@@ -86,6 +87,15 @@ enum Command {
     },
 }
 
+/// Files are that old, and links live for, so many seconds.
+fn whole_secs(name: &str, duration: Duration) -> Result<u64> {
+    let shown = || humantime::format_duration(duration).to_string();
+    match duration.subsec_nanos() {
+        0 => Ok(duration.as_secs()),
+        _ => Err(Error::must_be(name, "a whole number of seconds", &shown())),
+    }
+}
+
 /// What a server tells of a feed.
 #[derive(Deserialize)]
 struct Feed {
@@ -100,7 +110,7 @@ struct Feed {
 }
 
 pub(super) fn run(args: FeedsArgs) -> Result<()> {
-    let client = args.server.client()?;
+    let client = args.server.client_of_files()?;
     let pause = |id: i64, is_paused: bool| -> Result<Value> {
         client.send_json(
             "PUT",
@@ -123,9 +133,9 @@ pub(super) fn run(args: FeedsArgs) -> Result<()> {
                 "report_id": report_id(&client, &report)?,
                 "format": format,
                 "filters": values,
-                "max_age": max_age.as_secs(),
+                "max_age": whole_secs("--max-age", max_age)?,
                 "stale_ok": stale_ok,
-                "expires_in": expires.map(|expires| expires.as_secs()),
+                "expires_in": expires.map(|expires| whole_secs("--expires", expires)).transpose()?,
                 "profile": csv_profile.as_deref().or(args.server.csv_profile()),
             });
             say_url(client.send_json("POST", "/feeds.json", &asked)?)

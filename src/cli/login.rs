@@ -126,6 +126,9 @@ pub(super) fn logout(args: &LogoutArgs) -> Result<()> {
 pub(super) fn whoami(args: &WhoamiArgs) -> Result<()> {
     let client = args.server.client()?;
     let me: Value = client.get_json("/users/me.json")?;
+    if !me["email"].is_string() || !me["key"].is_object() {
+        return Err(client.is_no_server());
+    }
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -140,8 +140,18 @@ impl ServerArgs {
         Client::new(&self.host()?, &plain_key(key)?, self.timeout)
     }
 
-    /// A client of the server that somebody logged in to.
+    /// A client of the server that somebody logged in to, for commands that make no CSV file.
     pub(super) fn client(&self) -> Result<Client> {
+        match self.csv_profile() {
+            None => self.client_of_files(),
+            Some(name) => Err(Error::invalid(format!(
+                "`{name}` is a profile of CSV files, of which this command makes none; no server has that name"
+            ))),
+        }
+    }
+
+    /// A client of the server that somebody logged in to.
+    pub(super) fn client_of_files(&self) -> Result<Client> {
         let name = self.profile();
         let remembered = remembered(&file()?)?;
         let is_default = name == PROFILE_DEFAULT;

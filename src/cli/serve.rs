@@ -1,5 +1,6 @@
 //! `holistics serve`: the server, until it is told to stop.
 
+use std::io;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -102,18 +103,19 @@ pub(crate) struct Server {
     working: JoinHandle<()>,
 }
 
+pub(super) fn cannot_listen(address: SocketAddr, error: &io::Error) -> Error {
+    Error::new(
+        ErrorCode::Conflict,
+        format!("cannot listen on {address}: {error}; choose another address or port"),
+    )
+}
+
 impl Server {
     /// Opens the data folder, applies reports, takes up what was left, and serves.
     pub(crate) async fn start(config: Config, reports: &[Report]) -> Result<Self> {
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-            Error::new(
-                ErrorCode::Conflict,
-                format!(
-                    "cannot listen on {}: {error}; choose another address or port",
-                    config.listen
-                ),
-            )
-        })?;
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(|error| cannot_listen(config.listen, &error))?;
         let tls = match &config.tls {
             Some((certificate, key)) => Some(http::tls::acceptor(certificate, key)?),
             None => None,

@@ -159,7 +159,7 @@ fn listed<'a>(words: &str, texts: impl Iterator<Item = &'a String>) -> String {
 }
 
 pub(super) fn open(server: &ServerArgs, args: &OpenArgs) -> Result<()> {
-    let client = server.client()?;
+    let client = server.client_of_files()?;
     let export = Export {
         report: &args.report,
         format: &args.format,

@@ -137,7 +137,7 @@ pub(super) fn run(args: SourcesArgs) -> Result<()> {
             Command::Check { name } => {
                 let source = args.data.open().await?.source_named(&name).await?;
                 if source.name == WAREHOUSE {
-                    say!("{name}: the server's own DuckDB file, open while the server runs");
+                    say!("{name}: the server's own DuckDB file, which the server opens when it starts");
                     return Ok(());
                 }
                 let password = SecretKey::open_of(args.data.folder(), &source)?;

@@ -815,6 +815,17 @@ fn disk_that_is_full_keeps_no_half_file() {
 }
 
 #[test]
+fn link_to_where_no_file_is_yet_stays_a_link() {
+    let desk = Desk::new("select 1 as n", &[]);
+    let link = desk.home.path().join("link.csv");
+    std::os::unix::fs::symlink("target.csv", &link).unwrap();
+    let exported = exporting(&desk, &link).wait_with_output().unwrap();
+    assert!(exported.status.success(), "{}", stderr(&exported));
+    assert!(link.is_symlink());
+    assert_eq!(fs::read(desk.home.path().join("target.csv")).unwrap(), b"n\n1\n");
+}
+
+#[test]
 fn places_that_take_no_file_are_told_before_anything_runs() {
     let desk = Desk::new("select 1 as n", &[]);
     for (path, says) in [

@@ -337,9 +337,9 @@ class HolisticsAPI:
             "report_id": int(self._jobs.report(report_id, deadline).partition("-")[0]),
             "format": format,
             "filters": {name: [text] if isinstance(text, str) else text for name, text in texts.items()},
-            "max_age": int(max_age),
+            "max_age": _whole("max_age", max_age),
             "stale_ok": stale_ok,
-            "expires_in": None if expires_in is None else int(expires_in),
+            "expires_in": None if expires_in is None else _whole("expires_in", expires_in),
         }
         about = f"report `{report_id}`"
         # Sent once: each that arrives makes a link.
@@ -410,6 +410,12 @@ class HolisticsAPI:
                 that no type of imports holds exactly, such as one of bytes or lists, is an error.
         """
         return run_import(self._jobs, path_or_dataframe, table, source, mode, schema, Deadline(timeout))
+
+
+def _whole(name: str, secs: float) -> int:
+    if secs != int(secs):
+        raise ValueError(f"{name} must be a whole number of seconds, got {secs!r}")
+    return int(secs)
 
 
 def _check_count(name: str, count: int | None) -> None:
