@@ -13,7 +13,7 @@ filters:
   region:
     type: dropdown
     label: Region of the customer
-    values_sql: select r_name, r_name from region order by r_name
+    values_sql: select r_name from region order by r_name
   by_year:
     type: boolean
     label: One row for each year

@@ -8,7 +8,7 @@ filters:
   nation:
     type: dropdown
     label: Nation
-    values_sql: select n_name, n_name from nation order by n_name
+    values_sql: select n_name from nation order by n_name
   ids:
     type: list
     of: number

@@ -44,7 +44,7 @@ struct Errors {
 /// What a server of ours says of a request that it refuses.
 pub(super) fn told_of(text: &str) -> Option<String> {
     let told: Errors = serde_json::from_str(text).ok()?;
-    Some(told.errors.join("; "))
+    Some(told.errors.join("; ")).filter(|told| !told.is_empty())
 }
 
 /// After how long a server that is asked too often may be asked again.

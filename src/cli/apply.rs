@@ -1,4 +1,4 @@
-//! `holistics reports apply` with `--host` or `--profile`: report files to a server elsewhere.
+//! `holistics reports apply`, `share` and `remove` with `--host` or `--profile`: on a server elsewhere.
 
 use std::path::Path;
 
@@ -15,6 +15,12 @@ use crate::error::Result;
 #[derive(Deserialize)]
 struct Changed {
     status: String,
+}
+
+/// Whom a report is shared with.
+#[derive(Deserialize)]
+struct Shared {
+    shared_with: Vec<String>,
 }
 
 /// With the key of `holistics login`. What is wrong with any file, here or there, is told before the first is applied.
@@ -43,5 +49,27 @@ pub(super) fn apply_to(client: &Client, dir: &Path, dry_run: bool) -> Result<()>
         };
         say!("report {} `{}`: {done}", report.id, report.title);
     }
+    Ok(())
+}
+
+/// Shares a report of a server.
+pub(super) fn share_on(client: &Client, id: i64, shared_with: &[String]) -> Result<()> {
+    let asked = json!({"shared_with": shared_with});
+    let shared: Shared = client.send_json("PUT", &format!("/queries/{id}/shares.json"), &asked)?;
+    say_shares(id, &shared.shared_with)
+}
+
+pub(super) fn say_shares(id: i64, shared_with: &[String]) -> Result<()> {
+    match shared_with {
+        [] => say!("report {id} is shared with nobody"),
+        with => say!("report {id} is shared with {}", with.join(", ")),
+    }
+    Ok(())
+}
+
+/// Removes a report from a server.
+pub(super) fn remove_from(client: &Client, id: i64) -> Result<()> {
+    let _: Changed = client.send_json("DELETE", &format!("/queries/{id}.json"), &json!({}))?;
+    say!("removed report {id}");
     Ok(())
 }

@@ -22,6 +22,7 @@ use crate::cli::answer::busy_pause;
 use crate::cli::answer::told_of;
 use crate::cli::faults::Spoken;
 use crate::cli::faults::has_broken;
+use crate::cli::faults::may_have_arrived;
 use crate::cli::faults::may_pass;
 use crate::cli::faults::thing_at;
 use crate::cli::faults::why_unreachable;
@@ -53,6 +54,8 @@ pub(super) struct Client {
     is_guessed: bool,
     /// So that it is known what it speaks.
     has_answered: Arc<AtomicBool>,
+    /// A request may have reached it, answered or not.
+    was_reached: Arc<AtomicBool>,
     key: String,
     /// What to do about a key that is not taken.
     key_hint: &'static str,
@@ -82,6 +85,7 @@ impl Client {
             shown: shown_address(&url),
             is_guessed: !host.contains("://"),
             has_answered: Arc::default(),
+            was_reached: Arc::default(),
             key: key.to_owned(),
             key_hint: "`holistics login` again",
             timeout,
@@ -104,6 +108,7 @@ impl Client {
             patience: client.timeout,
             timeout_hint: if given < timeout { self.timeout_hint } else { "" },
             has_answered: self.has_answered.clone(),
+            was_reached: self.was_reached.clone(),
             ..client
         })
     }
@@ -114,6 +119,11 @@ impl Client {
             patience: Duration::ZERO,
             ..self.clone()
         }
+    }
+
+    /// Whether what was asked of it may have been done.
+    pub(super) fn was_reached(&self) -> bool {
+        self.was_reached.load(Ordering::Relaxed)
     }
 
     /// Where it is, without a password.
@@ -139,6 +149,9 @@ impl Client {
         let mut waits = Waits::new(&self.shown, self.patience);
         loop {
             let asked = ask();
+            if asked.as_ref().map_or_else(may_have_arrived, |_| true) {
+                self.was_reached.store(true, Ordering::Relaxed);
+            }
             let was_there = self.has_answered.load(Ordering::Relaxed);
             let is_away = match &asked {
                 Ok(answer) => AWAY.contains(&answer.status()),
@@ -232,7 +245,8 @@ impl Client {
     ) -> Result<T> {
         let body = body.to_string();
         // What is refused because there is too much to do has done nothing.
-        let answer = self.patiently(key.is_some(), || {
+        let is_safe = key.is_some() || method == "PUT";
+        let answer = self.patiently(is_safe, || {
             let mut request = ureq::http::Request::builder()
                 .method(method)
                 .uri(self.url(path))
@@ -278,6 +292,7 @@ impl Client {
             Some(fault) => fault,
             None => self.unreachable(&error),
         })?;
+        self.has_answered.store(true, Ordering::Relaxed);
         let answer = Answer::read(response).map_err(|error| self.unreachable(&error))?;
         self.parse(&self.checked(path, answer)?)
     }

@@ -73,8 +73,7 @@ pub(super) fn save_aside<T>(
         };
         return write(&mut device, &place);
     }
-    let file = File::create_new(&aside).map_err(unwritable)?;
-    interrupt.set_part(Some(aside.clone()));
+    let file = interrupt.make_part(&aside).map_err(unwritable)?;
     let kept = match fs::metadata(path) {
         // Who may read the file that this one replaces may read this one, and nobody else.
         Ok(there) => file.set_permissions(there.permissions()),
@@ -92,7 +91,7 @@ pub(super) fn save_aside<T>(
     if done.is_err() {
         let _ = fs::remove_file(&aside);
     }
-    interrupt.set_part(None);
+    interrupt.part_is_over();
     done
 }
 
@@ -192,10 +191,16 @@ impl<O: Out> Arrived<'_, O> {
     }
 
     /// Writes what an answer has, to its end or until it breaks off: that all has come, its bytes and their sum tell.
-    fn take(&mut self, answer: &mut Response<Body>) -> Result<()> {
+    /// More than there can be is not waited for.
+    fn take(&mut self, answer: &mut Response<Body>, bytes_max: u64) -> Result<()> {
         let mut body = answer.body_mut().as_reader();
         while let Ok(read @ 1..) = body.read(&mut self.piece) {
             let bytes = self.piece.get(..read).unwrap_or_default();
+            if self.bytes + read as u64 > bytes_max {
+                return Err(incomplete(format!(
+                    "the file has more bytes on its way than the {bytes_max} that were made"
+                )));
+            }
             self.sum.update(bytes);
             if let Err(error) = self.out.write_all(bytes) {
                 let Download {
@@ -240,13 +245,14 @@ impl Download<'_> {
                 return Ok(Begun::Unknown);
             };
             match answer.status().as_u16() {
-                200 if !is_web_page(&answer) => {}
+                // What has no tag is no file of ours.
+                200 if !tag_of(&answer).is_empty() => {}
                 NOT_BEGUN => return Ok(Begun::NotYet),
                 _ => return Ok(Begun::Unknown),
             }
             etag = tag_of(&answer);
             self.measure(None)?;
-            arrived.take(&mut answer)?;
+            arrived.take(&mut answer, u64::MAX)?;
             Ok(Begun::Taken)
         };
         let poll = format!("/queries/get_export_results.json?job_id={job_id}");
@@ -314,7 +320,7 @@ impl Download<'_> {
                 }
             }
             etag = tag_of(&answer);
-            arrived.take(&mut answer)?;
+            arrived.take(&mut answer, manifest.bytes)?;
             // Further than ever: what begins again each time gets nowhere.
             if arrived.bytes > most {
                 (breaks, most) = (0, arrived.bytes);
@@ -329,12 +335,6 @@ impl Download<'_> {
         }
         Ok(())
     }
-}
-
-/// Of a proxy.
-fn is_web_page(answer: &Response<Body>) -> bool {
-    let content = answer.headers().get("content-type");
-    content.is_some_and(|content| content.as_bytes().starts_with(b"text/html"))
 }
 
 fn tag_of(answer: &Response<Body>) -> String {

@@ -17,7 +17,9 @@ use crate::cli::output::say_note;
 use crate::cli::output::say_object;
 use crate::cli::profile::CSV_PROFILES;
 use crate::cli::profile::ServerArgs;
+use crate::cli::submit::FRESH;
 use crate::cli::submit::Submit;
+use crate::cli::submit::TRUNCATE;
 use crate::cli::submit::spinner;
 use crate::cli::submit::submit;
 use crate::error::Error;
@@ -54,6 +56,9 @@ pub(super) struct ExportArgs {
     /// Take the first rows of a result that has more than it may
     #[arg(long)]
     truncate: bool,
+    /// Run the report now, whatever result of earlier there is
+    #[arg(long)]
+    fresh: bool,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -65,6 +70,7 @@ pub(super) struct Export<'a> {
     pub(super) filters: &'a [String],
     pub(super) csv_profile: Option<&'a str>,
     pub(super) truncate: bool,
+    pub(super) fresh: bool,
     /// `None` for standard output.
     pub(super) output: Option<&'a Path>,
 }
@@ -94,6 +100,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<()> {
         filters: &args.filters,
         csv_profile,
         truncate: args.truncate,
+        fresh: args.fresh,
         output,
     };
     export.run(&args.server.client_of_files()?)
@@ -141,7 +148,8 @@ impl Export<'_> {
     pub(super) fn submit(&self, client: &Client, interrupt: &Interrupt) -> Result<i64> {
         let mut options = Vec::new();
         options.extend(self.csv_profile.map(|profile| ("_profile", profile)));
-        options.extend(self.truncate.then_some(("_truncate", "true")));
+        options.extend(self.truncate.then_some(TRUNCATE));
+        options.extend(self.fresh.then_some(FRESH));
         let asked = Submit {
             report: self.report,
             action: &format!("submit_export.{}", self.format),

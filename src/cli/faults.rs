@@ -26,13 +26,17 @@ pub(super) fn has_broken(error: &ureq::Error) -> bool {
     }
 }
 
-/// Whether one that was reached before may be reached again.
+/// Whether a request without an answer may have been taken.
+pub(super) fn may_have_arrived(error: &ureq::Error) -> bool {
+    has_broken(error) || matches!(error, ureq::Error::Timeout(_))
+}
+
+/// Whether one that was reached before may be reached again. One that was silent as long as it may be is not asked again.
 pub(super) fn may_pass(error: &ureq::Error) -> bool {
     use ureq::Error::ConnectionFailed;
     use ureq::Error::HostNotFound;
     use ureq::Error::Io;
-    use ureq::Error::Timeout;
-    matches!(error, Io(_) | Timeout(_) | HostNotFound | ConnectionFailed)
+    matches!(error, Io(_) | HostNotFound | ConnectionFailed)
 }
 
 /// Why a server cannot be reached.

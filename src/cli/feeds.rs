@@ -20,6 +20,7 @@ use crate::cli::profile::ServerArgs;
 use crate::cli::submit::by_name;
 use crate::cli::submit::report_id;
 use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::error::Result;
 
 /// How many a server is asked for at a time.
@@ -67,21 +68,25 @@ enum Command {
     List,
     /// Give a link another token and print it; the one before opens nothing any more
     Rotate {
+        /// The feed's number
         #[arg(value_name = "ID", value_parser = id)]
         id: i64,
     },
     /// Have a link answer 403 until it is resumed
     Pause {
+        /// The feed's number
         #[arg(value_name = "ID", value_parser = id)]
         id: i64,
     },
     /// Let a paused link go on
     Resume {
+        /// The feed's number
         #[arg(value_name = "ID", value_parser = id)]
         id: i64,
     },
     /// Remove a link; it opens nothing any more
     Revoke {
+        /// The feed's number
         #[arg(value_name = "ID", value_parser = id)]
         id: i64,
     },
@@ -138,7 +143,11 @@ pub(super) fn run(args: FeedsArgs) -> Result<()> {
                 "expires_in": expires.map(|expires| whole_secs("--expires", expires)).transpose()?,
                 "profile": csv_profile.as_deref().or(args.server.csv_profile()),
             });
-            say_url(client.send_json("POST", "/feeds.json", &asked)?)
+            let made = client.send_json("POST", "/feeds.json", &asked);
+            say_url(made.map_err(|error: Error| match error.code {
+                ErrorCode::NotFound => error.and(&format!("is there a report `{report}`?")),
+                _ => error,
+            })?)
         }
         Command::List => {
             let answer = all_feeds(&client)?;

@@ -24,6 +24,7 @@ pub(super) struct GroupsArgs {
 enum Command {
     /// Make a group, or have one that is there consist of these users
     Set {
+        /// The group's name
         name: String,
         /// The e-mail addresses of its users
         #[arg(value_name = "EMAIL")]
@@ -32,7 +33,10 @@ enum Command {
     /// List groups with their users
     List,
     /// Remove a group; what was shared with it is so no more
-    Remove { name: String },
+    Remove {
+        /// The group's name
+        name: String,
+    },
 }
 
 pub(super) fn run(args: GroupsArgs) -> Result<()> {

@@ -25,6 +25,7 @@ use crate::cli::download::save_aside;
 use crate::cli::follow::Told;
 use crate::cli::follow::follow;
 use crate::cli::interrupt::Interrupt;
+use crate::cli::interrupt::MAY_HAVE_BEGUN;
 use crate::cli::output::is_json;
 use crate::cli::output::say_object;
 use crate::cli::output::unwritable;
@@ -99,7 +100,7 @@ struct CsvArgs {
     /// Leave out as many rows that cannot be read, and save them in a file
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     max_errors: u64,
-    /// Where to save the rows that were left out; else beside the file, as NAME.rejects.csv
+    /// Where to save the rows that were left out; else beside the file, with .rejects.csv after its name
     #[arg(long, value_name = "PATH")]
     rejects: Option<PathBuf>,
     /// Only say what would be made, with the first rows
@@ -177,9 +178,7 @@ fn import(args: &CsvArgs) -> Result<()> {
     let id = submitted
         .map(|submitted| submitted.job_id)
         .map_err(|error| match error.code {
-            ErrorCode::Unreachable if may_have_begun => {
-                error.and("the import may have begun, which `holistics jobs list` shows")
-            }
+            ErrorCode::Unreachable if may_have_begun => error.and(MAY_HAVE_BEGUN),
             _ => error,
         })?;
     let followed = follow(&client, id, Told::Steps).map_err(|error| match error.code {

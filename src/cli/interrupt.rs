@@ -1,7 +1,10 @@
 //! Ctrl-C: the job that is under way is stopped, also at its database, or told of, and no half file stays.
 
 use std::fs;
+use std::fs::File;
+use std::io;
 use std::io::stdin;
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Condvar;
@@ -17,13 +20,13 @@ use rustix::termios::tcgetattr;
 use rustix::termios::tcsetattr;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use crate::cli::client::Client;
 use crate::cli::keyed::Keyed;
 use crate::cli::output::say_interrupted;
-use crate::cli::serve::stop_signal;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
@@ -32,6 +35,9 @@ use crate::error::Result;
 const STATUS: i32 = 128;
 /// How long an interrupted submit may take to tell its job, and a server to stop that.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is told of a submit that nobody knows what became of.
+pub(super) const MAY_HAVE_BEGUN: &str = "a job may have begun, which `holistics jobs list` shows";
 
 /// What is under way.
 #[derive(Clone, Default)]
@@ -46,7 +52,7 @@ struct State {
     submit: Option<Keyed>,
     is_left: bool,
     job_id: Option<i64>,
-    /// A job that goes on without us.
+    /// A job that goes on without us: others have begun it, or it is an import.
     left_job: Option<i64>,
     part: Option<PathBuf>,
 }
@@ -89,10 +95,17 @@ impl Interrupt {
 
     fn stop(&self, client: &Client, signal: SignalKind) -> ! {
         let (_, changed) = &*self.state;
-        let waited = changed.wait_timeout_while(self.lock(), CANCEL_TIMEOUT, |state| state.is_submitting);
+        // One that has a key says its job if it is sent again; of any other the answer has to come.
+        let waited = changed.wait_timeout_while(self.lock(), CANCEL_TIMEOUT, |state| {
+            state.is_submitting && state.submit.is_none()
+        });
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut may_have_begun = state.is_submitting && state.submit.is_none();
         if let Some(submit) = state.submit.take() {
-            state.job_id = own_job(client, &submit);
+            match own_job(client, &submit) {
+                Ok(own) => state.job_id = own,
+                Err(_) => may_have_begun = client.was_reached(),
+            }
         }
         if let Some(part) = &state.part {
             let _ = fs::remove_file(part);
@@ -100,9 +113,12 @@ impl Interrupt {
         match state.job_id {
             None => {
                 let left = state.left_job;
-                let told =
-                    left.map(|id| format!(": job {id} goes on; `holistics jobs cancel {id}` stops it"));
-                say_interrupted(format!("interrupted{}", told.unwrap_or_default()));
+                let told = match left {
+                    Some(id) => format!(": job {id} goes on; `holistics jobs cancel {id}` stops it"),
+                    None if may_have_begun => format!(": {MAY_HAVE_BEGUN}"),
+                    None => String::new(),
+                };
+                say_interrupted(format!("interrupted{told}"));
             }
             Some(id) => {
                 let word = match cancel(client, id) {
@@ -133,17 +149,24 @@ impl Interrupt {
         self.lock().submit = Some(submit.clone());
         let submitted = submit.send(client);
         let own = match &submitted {
-            Ok((job_id, is_new)) => is_new.then_some(*job_id),
+            Ok((job_id, is_new)) => Ok(is_new.then_some(*job_id)),
             // It may have been accepted all the same.
-            Err(error) if error.code == ErrorCode::Unreachable => {
+            Err(error) if error.code == ErrorCode::Unreachable && client.was_reached() => {
                 own_job(&client.with_timeout(CANCEL_TIMEOUT)?, submit)
             }
-            Err(_) => None,
+            Err(_) => Ok(None),
         };
-        self.has_submitted(own, None);
-        match submitted {
-            Ok((job_id, _)) => Ok(job_id),
-            Err(error) => Err(self.given_up(client, error)),
+        // Who joins a job leaves it to others.
+        let joined = submitted
+            .as_ref()
+            .ok()
+            .filter(|(_, is_new)| !is_new)
+            .map(|(job_id, _)| *job_id);
+        self.has_submitted(own.as_ref().map_or(None, |own| *own), joined);
+        match (submitted, own) {
+            (Ok((job_id, _)), _) => Ok(job_id),
+            (Err(error), Ok(_)) => Err(self.given_up(client, error)),
+            (Err(error), Err(_)) => Err(error.and(MAY_HAVE_BEGUN)),
         }
     }
 
@@ -178,9 +201,17 @@ impl Interrupt {
         (state.job_id, state.left_job) = (None, None);
     }
 
-    /// A file that is no good until it is whole, or that there is none any more.
-    pub(super) fn set_part(&self, part: Option<PathBuf>) {
-        self.lock().part = part;
+    /// Makes a file that is no good until it is whole: who ends the program has it removed, or not made.
+    pub(super) fn make_part(&self, part: &Path) -> io::Result<File> {
+        let mut state = self.lock();
+        let file = File::create_new(part)?;
+        state.part = Some(part.to_owned());
+        Ok(file)
+    }
+
+    /// It is whole, or there is none any more.
+    pub(super) fn part_is_over(&self) {
+        self.lock().part = None;
     }
 }
 
@@ -193,28 +224,53 @@ pub(super) fn keep_echo() -> Result<()> {
     })
 }
 
-/// Does this, in a thread of its own, whenever a signal asks the program to end.
+/// Does this, in a thread of its own, whenever a signal asks the program to end: from here on, not once it runs.
 fn on_end(act: impl Fn(SignalKind) + Send + 'static) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::internal)?;
+    let mut ends = {
+        let _entered = runtime.enter();
+        EndSignals::new()?
+    };
     thread::spawn(move || {
-        let minds_hangup = !ignores_hangup();
-        while let Ok(signal) = runtime.block_on(end_signal(minds_hangup)) {
-            act(signal);
+        loop {
+            act(runtime.block_on(ends.next()));
         }
     });
     Ok(())
 }
 
 /// What ends a command: Ctrl-C, SIGTERM, or a terminal that goes.
-async fn end_signal(minds_hangup: bool) -> Result<SignalKind> {
-    let mut hangup = match minds_hangup {
-        true => signal(SignalKind::hangup())?,
-        false => return stop_signal().await,
-    };
-    tokio::select! {
-        signal = stop_signal() => signal,
-        _ = hangup.recv() => Ok(SignalKind::hangup()),
+struct EndSignals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Option<Signal>,
+}
+
+impl EndSignals {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: match ignores_hangup() {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
+        })
+    }
+
+    async fn next(&mut self) -> SignalKind {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+            _ = hangup => SignalKind::hangup(),
+        }
     }
 }
 
@@ -228,9 +284,9 @@ fn ignores_hangup() -> bool {
 }
 
 /// The job of a submit that nobody knows what became of, if it has one of its own.
-fn own_job(client: &Client, submit: &Keyed) -> Option<i64> {
-    let (job_id, is_new) = submit.send(&client.impatient()).ok()?;
-    is_new.then_some(job_id)
+fn own_job(client: &Client, submit: &Keyed) -> Result<Option<i64>> {
+    let (job_id, is_new) = submit.send(&client.impatient())?;
+    Ok(is_new.then_some(job_id))
 }
 
 #[derive(Deserialize)]

@@ -14,6 +14,7 @@ use crate::cli::follow::print_log;
 use crate::cli::id;
 use crate::cli::output::say_list;
 use crate::cli::output::say_members;
+use crate::cli::output::say_note;
 use crate::cli::output::say_object;
 use crate::cli::output::unless_json;
 use crate::cli::profile::ServerArgs;
@@ -91,8 +92,16 @@ pub(super) fn run(args: JobsArgs) -> Result<()> {
     match args.command {
         Command::Cancel { id } => {
             let cancelled: Value = client.send_json("PUT", &format!("/jobs/{id}/cancel.json"), &json!({}))?;
-            let status = cancelled["status"].as_str().unwrap_or_default();
-            say_object(&cancelled, &format!("[job:{id}] {status}"))
+            let status = cancelled["status"]
+                .as_str()
+                .ok_or_else(|| client.is_no_server())?;
+            say_object(&cancelled, &format!("[job:{id}] {status}"))?;
+            // A key that may stop it need not be one that may look.
+            let job: Value = client.get_json(&format!("/jobs/{id}.json")).unwrap_or_default();
+            if let Some(ended @ ("success" | "failure")) = job["status"].as_str() {
+                say_note(&format!("job {id} was over: its status is {ended}"));
+            }
+            Ok(())
         }
         Command::List {
             status,
@@ -105,6 +114,7 @@ pub(super) fn run(args: JobsArgs) -> Result<()> {
             let Some(jobs) = unless_json::<Vec<Listed>>(&answer)? else {
                 return Ok(());
             };
+            let is_full = jobs.len() as u64 == page_size;
             let rows = jobs.into_iter().map(|job| {
                 let seconds = match job.duration < 0.0 {
                     true => "-".to_owned(),
@@ -121,7 +131,14 @@ pub(super) fn run(args: JobsArgs) -> Result<()> {
                 ]
             });
             let names = ["ID", "Status", "What", "Title", "Created", "Seconds"];
-            say_list(&names, rows.collect())
+            say_list(&names, rows.collect())?;
+            if is_full {
+                say_note(&format!(
+                    "--page {} has the older ones, if any",
+                    page.saturating_add(1)
+                ));
+            }
+            Ok(())
         }
         Command::Logs { id, follow: false } => print_log(&client, id),
         Command::Show { id } => {

@@ -62,6 +62,7 @@ enum Command {
     },
     /// Put a new key in the place of one, print it, and let the old one go on for a while
     Rotate {
+        /// The key's number
         #[arg(value_name = "ID", value_parser = id)]
         id: i64,
         /// How long the old key still works
@@ -72,6 +73,7 @@ enum Command {
     List,
     /// Revoke a key by its id; it opens nothing from then on
     Revoke {
+        /// The key's number
         #[arg(value_name = "ID", value_parser = id)]
         id: i64,
     },

@@ -137,6 +137,7 @@ pub(super) fn whoami(args: &WhoamiArgs) -> Result<()> {
         Some(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
         None => all.to_owned(),
     };
+    let may = |right: &str| if me[right] == true { "yes" } else { "no" };
     let key = &me["key"];
     let lines = [
         format!(
@@ -153,6 +154,7 @@ pub(super) fn whoami(args: &WhoamiArgs) -> Result<()> {
         format!("scopes: {}", list(&key["scopes"], "all")),
         format!("reports: {}", list(&key["reports"], "all of the user's")),
         format!("expires: {}", key["expires_at"].as_str().unwrap_or("never")),
+        format!("may export: {}, import: {}", may("can_export"), may("can_import")),
     ];
     let limits = [
         ("addresses", &key["addresses"], ""),

@@ -182,4 +182,18 @@ mod tests {
     fn arguments_are_well_formed() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn every_argument_says_what_it_is() {
+        fn silent(command: &clap::Command, path: &str) -> Vec<String> {
+            let own = command
+                .get_arguments()
+                .filter(|argument| argument.get_help().is_none());
+            let own = own.map(|argument| format!("{path}: {}", argument.get_id()));
+            let below = command.get_subcommands();
+            let below = below.flat_map(|below| silent(below, &format!("{path} {}", below.get_name())));
+            own.chain(below).collect()
+        }
+        assert_eq!(silent(&Cli::command(), "holistics"), Vec::<String>::new());
+    }
 }

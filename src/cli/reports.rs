@@ -11,6 +11,9 @@ use serde_json::value::to_raw_value;
 
 use crate::access::Sight;
 use crate::cli::apply::apply_to;
+use crate::cli::apply::remove_from;
+use crate::cli::apply::say_shares;
+use crate::cli::apply::share_on;
 use crate::cli::block_on;
 use crate::cli::data::DataArgs;
 use crate::cli::id;
@@ -42,7 +45,7 @@ use crate::store::reports::Change;
   holistics reports apply my-reports --dry-run
 
 list and show ask the server, unless --data-dir or HOLISTICS_DATA_DIR names a folder; open and values always do.
-apply, share and remove work on the folder.")]
+apply, share and remove work on the folder, unless --host, --profile or their variables name a server.")]
 pub(super) struct ReportsArgs {
     #[command(flatten)]
     data: DataArgs,
@@ -56,6 +59,7 @@ pub(super) struct ReportsArgs {
 enum Command {
     /// Bring the .sql files of a folder into the server, with --host or --profile into that one: new reports and new versions; reports without a file stay
     Apply {
+        /// The folder, with one report a file
         dir: PathBuf,
         /// Only say what would change
         #[arg(long)]
@@ -117,12 +121,13 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
         Command::Apply { dir, dry_run } if asks_server && args.server.is_named() => {
             return apply_to(&args.server.client()?, dir, *dry_run);
         }
+        Command::Share { id, shared_with } if asks_server && args.server.is_named() => {
+            return share_on(&args.server.client()?, *id, shared_with);
+        }
+        Command::Remove { id } if asks_server && args.server.is_named() => {
+            return remove_from(&args.server.client()?, *id);
+        }
         _ => {}
-    }
-    if args.server.has_option() {
-        return Err(Error::invalid(
-            "this works on the data folder of a server on the same machine (--data-dir), and on no server elsewhere",
-        ));
     }
     block_on(async {
         match args.command {
@@ -136,7 +141,7 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
             }
             Command::Open(_) | Command::Values(_) => {}
             Command::Apply { dir, dry_run } => {
-                say_where(&args.data, &args.server)?;
+                say_where(&args.data, &args.server, "brings reports to")?;
                 let reports = read_folder(&dir)?;
                 let is_there = args.data.is_there();
                 if dry_run && !is_there {
@@ -160,20 +165,19 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
                 }
             }
             Command::Remove { id } => {
+                say_where(&args.data, &args.server, "removes it from")?;
                 let store = args.data.open().await?;
                 store.remove_report(id, None).await?;
                 store.close().await;
                 say!("removed report {id}");
             }
             Command::Share { id, shared_with } => {
+                say_where(&args.data, &args.server, "shares it on")?;
                 let store = args.data.open().await?;
                 store.set_shares(id, &shared_with, None).await?;
                 let shares = store.shares(id).await?;
                 store.close().await;
-                match shares.is_empty() {
-                    true => say!("report {id} is shared with nobody"),
-                    false => say!("report {id} is shared with {}", shares.join(", ")),
-                }
+                say_shares(id, &shares)?;
             }
         }
         Ok(())
@@ -181,7 +185,7 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
 }
 
 /// Who is logged in to a server and names no folder may mean either.
-fn say_where(data: &DataArgs, server: &ServerArgs) -> Result<()> {
+fn say_where(data: &DataArgs, server: &ServerArgs, does: &str) -> Result<()> {
     if data.is_named() {
         return Ok(());
     }
@@ -190,7 +194,7 @@ fn say_where(data: &DataArgs, server: &ServerArgs) -> Result<()> {
     };
     let (folder, profile) = (data.folder().display(), server.profile());
     say_note(&format!(
-        "this is of the data folder `{folder}`; --profile {profile} brings reports to {host}, where you are logged in"
+        "this is of the data folder `{folder}`; --profile {profile} {does} {host}, where you are logged in"
     ));
     Ok(())
 }

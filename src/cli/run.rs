@@ -20,7 +20,9 @@ use crate::cli::output::print;
 use crate::cli::output::say_beside;
 use crate::cli::output::shown;
 use crate::cli::profile::ServerArgs;
+use crate::cli::submit::FRESH;
 use crate::cli::submit::Submit;
+use crate::cli::submit::TRUNCATE;
 use crate::cli::submit::spinner;
 use crate::cli::submit::submit;
 use crate::cli::submit::wait;
@@ -62,6 +64,9 @@ pub(super) struct RunArgs {
     /// Take the first rows of a result that has more than it may
     #[arg(long)]
     truncate: bool,
+    /// Run the report now, whatever result of earlier there is
+    #[arg(long)]
+    fresh: bool,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -113,6 +118,7 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
             filters: &args.filters,
             csv_profile: None,
             truncate: args.truncate,
+            fresh: args.fresh,
             output: None,
         };
         return export.run(&client);
@@ -156,15 +162,14 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
 
 /// Runs the report; its job, and the answer that has the page.
 fn page(client: &Client, args: &RunArgs, bar: &ProgressBar, interrupt: &Interrupt) -> Result<(i64, String)> {
+    let mut options = Vec::new();
+    options.extend(args.truncate.then_some(TRUNCATE));
+    options.extend(args.fresh.then_some(FRESH));
     let asked = Submit {
         report: &args.report,
         action: "submit_query.json",
         filters: &args.filters,
-        options: args
-            .truncate
-            .then_some(("_truncate", "true"))
-            .into_iter()
-            .collect(),
+        options,
     };
     let job_id = submit(client, &asked, interrupt)?;
     let (page, size) = (args.page.unwrap_or(1), args.page_size);

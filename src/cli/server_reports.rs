@@ -3,6 +3,7 @@
 use std::env;
 use std::process::Command;
 use std::process::Stdio;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
@@ -31,6 +32,9 @@ pub(super) struct OpenArgs {
     /// The format of the file
     #[arg(long, value_parser = FORMATS, default_value = "xlsx")]
     format: String,
+    /// Run the report now, whatever result of earlier there is
+    #[arg(long)]
+    fresh: bool,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +56,9 @@ struct Shown {
     description: String,
     version: i64,
     source: String,
+    /// Seconds.
+    #[serde(default)]
+    cache: u64,
     filters: Vec<Filter>,
     sql: Option<String>,
     shared_with: Option<Vec<String>>,
@@ -63,6 +70,8 @@ struct Filter {
     label: String,
     #[serde(rename = "type")]
     filter_type: String,
+    #[serde(default)]
+    of: String,
     required: bool,
     multiple: bool,
     #[serde(default)]
@@ -75,6 +84,19 @@ struct Filter {
 #[derive(Deserialize)]
 struct Value {
     key: String,
+    #[serde(default)]
+    label: String,
+}
+
+impl Value {
+    /// What is sent, and what people read if that says more.
+    fn shown(&self) -> String {
+        let Self { key, label } = self;
+        match label.is_empty() || label == key {
+            true => key.clone(),
+            false => format!("{key} ({label})"),
+        }
+    }
 }
 
 impl Filter {
@@ -83,6 +105,13 @@ impl Filter {
         match self.filter_type.as_str() {
             "date_range" => format!("{name}_start, {name}_end", name = self.name),
             _ => self.name.clone(),
+        }
+    }
+
+    fn kind(&self) -> String {
+        match (self.filter_type.as_str(), self.of.as_str()) {
+            (kind @ ("list" | "dropdown"), of) if !["", "text"].contains(&of) => format!("{kind} of {of}"),
+            (kind, _) => kind.to_owned(),
         }
     }
 }
@@ -121,25 +150,35 @@ pub(super) fn show(answer: &RawValue) -> Result<()> {
         say!("{}", report.description);
     }
     say!("source: {}", report.source);
+    if report.cache > 0 {
+        let cache = humantime::format_duration(Duration::from_secs(report.cache));
+        say!("cache: {cache}");
+    }
     if let Some(shared_with) = &report.shared_with {
-        say!("shared with: {}", shared_with.join(", "));
+        let nobody = "nobody but its owner and administrators".to_owned();
+        let shown = if shared_with.is_empty() {
+            nobody
+        } else {
+            shared_with.join(", ")
+        };
+        say!("shared with: {shown}");
     }
     for filter in &report.filters {
         let must = if filter.required { ", required" } else { "" };
         let many = if filter.multiple { ", several values" } else { "" };
-        let default = listed(", default ", filter.default.iter().flatten());
-        let keys = filter.values.iter().flatten().map(|value| &value.key);
+        let default = listed(", default ", filter.default.iter().flatten().cloned());
+        let values = filter.values.iter().flatten().map(Value::shown);
         let one_of = match filter.has_values_sql {
             true => format!(
                 ", one of what `holistics reports values {} {}` lists",
                 report.id, filter.name
             ),
-            false => listed(", one of ", keys),
+            false => listed(", one of ", values),
         };
         say!(
             "filter {}: {}{must}{many}{default}{one_of} ({})",
             filter.names(),
-            filter.filter_type,
+            filter.kind(),
             filter.label
         );
     }
@@ -150,8 +189,8 @@ pub(super) fn show(answer: &RawValue) -> Result<()> {
 }
 
 /// Words and what they are of, or nothing.
-fn listed<'a>(words: &str, texts: impl Iterator<Item = &'a String>) -> String {
-    let texts: Vec<&str> = texts.map(String::as_str).collect();
+fn listed(words: &str, texts: impl Iterator<Item = String>) -> String {
+    let texts: Vec<String> = texts.collect();
     match texts.is_empty() {
         true => String::new(),
         false => format!("{words}{}", texts.join(", ")),
@@ -166,6 +205,7 @@ pub(super) fn open(server: &ServerArgs, args: &OpenArgs) -> Result<()> {
         filters: &args.filters,
         csv_profile: server.csv_profile(),
         truncate: false,
+        fresh: args.fresh,
         output: None,
     };
     let bar = spinner()?;

@@ -18,6 +18,7 @@ use crate::error::Result;
   holistics completions zsh > ~/.zfunc/_holistics          in a folder of $fpath
   holistics completions fish > ~/.config/fish/completions/holistics.fish")]
 pub(super) struct CompletionsArgs {
+    /// The shell that is to know the commands
     #[arg(value_enum)]
     shell: Shell,
 }

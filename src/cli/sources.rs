@@ -47,11 +47,20 @@ enum Command {
     /// List sources
     List,
     /// Show one source, without its password
-    Show { name: String },
+    Show {
+        /// The source's name
+        name: String,
+    },
     /// Connect to a source and say what is there, or what is wrong
-    Check { name: String },
+    Check {
+        /// The source's name
+        name: String,
+    },
     /// Remove a source that no report names
-    Remove { name: String },
+    Remove {
+        /// The source's name
+        name: String,
+    },
 }
 
 #[derive(Args)]

@@ -144,6 +144,10 @@ const PENDING: [&str; 6] = [
     "already_existed",
 ];
 
+/// Options of submits.
+pub(super) const TRUNCATE: (&str, &str) = ("_truncate", "true");
+pub(super) const FRESH: (&str, &str) = ("_cache", "off");
+
 /// What is asked of a report.
 pub(super) struct Submit<'a> {
     pub(super) report: &'a str,

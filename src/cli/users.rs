@@ -24,6 +24,7 @@ pub(super) struct UsersArgs {
 enum Command {
     /// Add a user
     Add {
+        /// Whose: the e-mail address
         email: String,
         /// How to call them; the part of the address before @ unless given
         #[arg(long)]
@@ -40,25 +41,33 @@ enum Command {
     },
     /// Switch a user's API access on or off; off stops all their keys at once
     ApiAccess {
+        /// Whose: the e-mail address
         email: String,
+        /// on or off
         #[arg(value_parser = ["on", "off"])]
         switch: String,
     },
     /// Let a user import files, or no more
     Imports {
+        /// Whose: the e-mail address
         email: String,
+        /// on or off
         #[arg(value_parser = ["on", "off"])]
         switch: String,
     },
     /// Let a user take whole files, or pages alone
     Exports {
+        /// Whose: the e-mail address
         email: String,
+        /// on or off
         #[arg(value_parser = ["on", "off"])]
         switch: String,
     },
     /// Make a user a viewer, an analyst or an administrator
     Role {
+        /// Whose: the e-mail address
         email: String,
+        /// What it is from now on
         #[arg(value_enum)]
         role: Role,
     },

@@ -10,6 +10,7 @@ use crate::exports::options::Options;
 use crate::http::App;
 use crate::http::auth::Caller;
 use crate::http::error::Rejection;
+use crate::http::params::flag;
 use crate::job::JobKind;
 use crate::job::NewJob;
 use crate::job::Submitted;
@@ -41,6 +42,49 @@ pub(super) struct Asked {
     /// How old a finished result may be; `None`: nothing of earlier will do.
     pub(super) cache: Option<Duration>,
     pub(super) truncate: bool,
+}
+
+impl Asked {
+    /// Reads it beside the values of filters; a report says how old a result may be.
+    pub(super) fn of(
+        raw: &RawValues,
+        format: Option<Format>,
+        values_of: Option<String>,
+        cache: Duration,
+    ) -> Result<Self, Error> {
+        let reserved = |name: &str| raw.reserved(name);
+        let may_reuse = match reserved("_cache") {
+            None | Some("" | "on") => true,
+            Some("off") => false,
+            Some(other) => return Err(Error::must_be("_cache", "`on` or `off`", other)),
+        };
+        let truncate = flag("_truncate", reserved("_truncate"))?;
+        let options = match format {
+            Some(format) => Options::parse(format, reserved)?,
+            None => {
+                Options::refuse(reserved)?;
+                Options::default()
+            }
+        };
+        Ok(Self {
+            format,
+            options,
+            values_of,
+            cache: may_reuse.then_some(cache),
+            truncate,
+        })
+    }
+
+    /// What makes another job of the same values.
+    pub(super) fn words(&self) -> Result<(String, bool, bool, Option<String>), Error> {
+        let options = serde_json::to_string(&self.options).map_err(Error::internal)?;
+        Ok((
+            options,
+            self.cache.is_some(),
+            self.truncate,
+            self.values_of.clone(),
+        ))
+    }
 }
 
 /// Checks the values and makes the statement that will run.

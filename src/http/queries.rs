@@ -21,7 +21,6 @@ use crate::access::Scope;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::exports::Format;
-use crate::exports::options::Options;
 use crate::http::App;
 use crate::http::audit::Trail;
 use crate::http::auth::Caller;
@@ -283,32 +282,11 @@ async fn submit(
         let message = "this key has no scope `read`, which `_wait` needs";
         return Err(Error::new(ErrorCode::Forbidden, message).into());
     }
-    let may_reuse = parse_cache(raw.reserved("_cache"))?;
-    let truncate = flag("_truncate", raw.reserved("_truncate"))?;
     // Nobody else than who waits for a page says which one; old clients send what they like.
     let page = |name| raw.reserved(name).filter(|_| format.is_none() && !wait.is_zero());
     let view = View::new(page("_page"), page("_page_size"), &headers)?;
-    let options = match format {
-        Some(format) => Options::parse(format, |name| raw.reserved(name))?,
-        None => {
-            Options::refuse(|name| raw.reserved(name))?;
-            Options::default()
-        }
-    };
-    // What makes another job of the same values.
-    let words = (
-        serde_json::to_string(&options).map_err(Error::internal)?,
-        may_reuse,
-        truncate,
-        values_of.clone(),
-    );
-    let asked = Asked {
-        format,
-        options,
-        values_of,
-        cache: may_reuse.then_some(found.report.cache),
-        truncate,
-    };
+    let asked = Asked::of(&raw, format, values_of, found.report.cache)?;
+    let words = asked.words()?;
     let new = new_job(app, caller, &found, &raw, asked).await?;
     let once = once(
         caller,
@@ -336,15 +314,6 @@ async fn submit(
         }
     };
     Ok(with_job_id(response, job_id))
-}
-
-/// Reads `_cache`: whether a result or a run of earlier may stand for this one.
-fn parse_cache(text: Option<&str>) -> Result<bool, Error> {
-    match text {
-        None | Some("" | "on") => Ok(true),
-        Some("off") => Ok(false),
-        Some(other) => Err(Error::must_be("_cache", "`on` or `off`", other)),
-    }
 }
 
 /// What the job has come to, if it is done in time.

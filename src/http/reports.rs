@@ -62,6 +62,9 @@ pub(crate) struct FilterInfo {
     #[serde(rename = "type")]
     #[schema(value_type = String)]
     filter_type: crate::report::FilterType,
+    /// The type of each value of a dropdown or list; else that type itself.
+    #[schema(value_type = String)]
+    of: crate::report::ValueType,
     required: bool,
     multiple: bool,
     /// As in the report's file, relative dates too; of a date range its start and its end.
@@ -96,6 +99,7 @@ impl FilterInfo {
             name: filter.name.clone(),
             label: filter.label.clone(),
             filter_type: filter.filter_type,
+            of: filter.of,
             required: filter.required,
             multiple: filter.multiple,
             default: match filter.secret {

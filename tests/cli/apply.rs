@@ -97,4 +97,23 @@ fn report_files_are_brought_to_a_server_elsewhere() {
     assert!(!refused.status.success());
     assert!(stderr(&refused).contains("9.sql: "), "{}", stderr(&refused));
     assert_eq!(server.json("/queries/7.json", &key)["version"], 1);
+    // What was brought there can be shared and removed from there.
+    let named = ["--host", &server.host];
+    let shared = run(&[&["reports", "share", "8", "everyone"], &named[..]].concat());
+    assert_eq!(
+        stdout(&shared),
+        "report 8 is shared with everyone\n",
+        "{}",
+        stderr(&shared)
+    );
+    assert_eq!(server.json("/queries/8.json", &key)["shared_with"][0], "everyone");
+    let removed = run(&[&["reports", "remove", "8"], &named[..]].concat());
+    assert_eq!(stdout(&removed), "removed report 8\n", "{}", stderr(&removed));
+    assert_eq!(server.get("/queries/8.json", &key).0, 404);
+    let refused = run(&[&["reports", "remove", "1"], &named[..]].concat());
+    assert!(
+        stderr(&refused).contains("can be changed by its owner"),
+        "{}",
+        stderr(&refused)
+    );
 }

@@ -193,6 +193,25 @@ fn server_that_gets_nowhere_is_left() {
         _ => response("200 OK\r\nETag: \"a\"", "n\n1\n"),
     });
     export_fails(&again, &[], &[], 4, "the download broke off after 4 of 9 bytes");
+    // More than was made, and ever more.
+    let endless = something_that_answers(|path, _| match path {
+        path if path.contains("submit_export") => response("200 OK", r#"{"status":"created","job_id":1}"#),
+        path if path.contains("get_export") => response("200 OK", r#"{"status":"success"}"#),
+        path if path.contains("manifest") => response(
+            "200 OK",
+            r#"{"rows":1,"bytes":9,"sha256":"00","truncated":false}"#,
+        ),
+        path if path.contains("_follow") => response("404 Not Found", ""),
+        // It is not closed either.
+        _ => b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\nn\n1\n2\n3\n4\n5\n".to_vec(),
+    });
+    export_fails(
+        &endless,
+        &[],
+        &[],
+        4,
+        "more bytes on its way than the 9 that were made",
+    );
     // Lines that come again.
     let logs = something_that_answers(|path, _| match path {
         path if path.contains("logs") => response(
@@ -397,7 +416,7 @@ fn job_that_is_followed_is_polled_less() {
                 r#"{"errors":["Holistics::NotFound"]}"#,
             )
         }
-        _ => response("200 OK", "n\n1\n"),
+        _ => response("200 OK\r\nETag: \"a\"", "n\n1\n"),
     });
     let home = tempfile::tempdir().unwrap();
     let arguments = ["export", "1", "-o", "-", "--format", "csv", "--timeout", "1s"];
@@ -714,7 +733,8 @@ fn interrupted_download_leaves_no_half_file() {
                 "200 OK",
                 "{\"rows\":1,\"bytes\":1000,\"sha256\":\"00\",\"truncated\":false}",
             ),
-            _ => b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nn\n1\n".to_vec(),
+            "/jobs/1/cancel.json" => response("403 Forbidden", "<html>Forbidden</html>"),
+            _ => b"HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: 1000\r\n\r\nn\n1\n".to_vec(),
         }
     }
     let while_it_is_made = something_that_answers(answer);

@@ -156,7 +156,7 @@ fn keys_are_kept_by_profile_and_overridden_by_the_environment() {
     says(
         &run(&["whoami"], "", &limited),
         0,
-        "expires: never\nrate: 60 requests a minute\njobs: 2 at a time\nalways: region=ASIA\n",
+        "expires: never\nmay export: yes, import: no\nrate: 60 requests a minute\njobs: 2 at a time\nalways: region=ASIA\n",
     );
     let file = desk.home.path().join(".holistics.yml");
     let two = format!(
@@ -372,7 +372,7 @@ fn reports_are_listed_shown_and_opened() {
         assert_eq!(desk.prints(&["run", report]), format!("n\n{row}\n"), "{report}");
     }
     let shown = desk.prints(&["reports", "show", "4"]);
-    let filter = "filter status: dropdown, default open, one of open, x (Status)";
+    let filter = "filter status: dropdown, default open, one of open, x (Gone) (Status)";
     assert!(shown.to_lowercase().contains(&filter.to_lowercase()), "{shown}");
     assert!(shown.contains("filter on_start, on_end: date_range"), "{shown}");
     let shown = desk.prints(&["reports", "show", "5"]);
@@ -445,6 +445,18 @@ fn reports_are_listed_shown_and_opened() {
     );
     let folder = desk.json(&["reports", "list", "--data-dir", data_dir]);
     assert_eq!(folder[0]["sql"], "select 1 as n");
+    // A result of earlier is good enough unless it is not.
+    let text = "---\nid: 6\ntitle: Now\nshared_with: everyone\ncache: 1h\n---\nselect random() as n";
+    fs::write(reports.join("6.sql"), text).unwrap();
+    apply(&reports, desk.folder.path());
+    let first = desk.prints(&["run", "6"]);
+    assert_eq!(desk.prints(&["run", "6"]), first);
+    assert_ne!(desk.prints(&["run", "6", "--fresh"]), first);
+    assert_ne!(
+        desk.prints(&["export", "6", "--fresh", "--format", "csv", "-o", "-"]),
+        first
+    );
+    assert!(desk.prints(&["reports", "show", "6"]).contains("cache: 1h\n"));
     let link = desk.prints(&["reports", "open", "2", "--format", "csv"]);
     let file = ureq::get(link.trim())
         .call()

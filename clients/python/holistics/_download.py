@@ -32,7 +32,7 @@ class Making(NamedTuple):
     name: str
     wait: Callable[[], None]  # Until the job is done; raises if it has failed.
     manifest: Callable[[], dict[str, Any]]
-    cancel: Callable[[], None]
+    cancel: Callable[[], Any]
 
 
 class Download:
@@ -158,6 +158,8 @@ class Download:
             # As much as there is, where urllib3 can.
             read = getattr(answer.raw, "read1", answer.raw.read)
             is_broken = False
+            if self._bytes is not None:
+                size = min(size, self._bytes - self._position)
             try:
                 piece: bytes = read(size, decode_content=False)
             except (urllib3.exceptions.HTTPError, OSError):
@@ -232,6 +234,8 @@ class Download:
                 f"the server says neither how long the file of job {self._job_id} is nor where it ends: "
                 "it could not be known whether all of it has come"
             )
+        if length is not None and not (length.isascii() and length.isdigit()):
+            raise unexpected(answer)
         if length is not None:
             all_bytes = self._position + int(length)
             if self._bytes not in (None, all_bytes):

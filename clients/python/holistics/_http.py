@@ -36,6 +36,8 @@ BUSY = 429
 NO_ROUTE = "no such route"
 NOT_FOUND = "Resource not found"  # What the API says of a report or a job, in JSON or, of some files, as text.
 RETRIED = {500, 502, 503, 504}
+AWAY = {502, 503, 504}
+AWAY_SECS = 30.0  # Of a server that is being restarted.
 UNTRUSTED = "certificate verify failed: "
 # What Linux, macOS and Windows say of a name that nobody has; what may be so for a moment is none of these.
 UNKNOWN_NAMES = ("Name or service not known", "nodename nor servname provided", "getaddrinfo failed")
@@ -88,8 +90,14 @@ class Http:
             raise ValueError(f"the address of the server must be like https://reports.example.com, got `{shown}`")
         self.shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # Without a password.
         self.is_local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        self._key = _Key(api_key)
+        self._has_answered = False
+        self._begin_session()
+
+    def _begin_session(self) -> None:
+        self._process = os.getpid()
         self._session = _Session()
-        self._session.auth = _Key(api_key)
+        self._session.auth = self._key
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _Adapter())
 
@@ -110,8 +118,11 @@ class Http:
         What was refused because the server is busy was not accepted, and is sent again whatever it is.
         Only downloads are redirected, to where files are kept: elsewhere it would lose the filters.
         """
+        if os.getpid() != self._process:
+            self._begin_session()  # Over one connection two processes would take each other's answers.
         tries, failures, waited = 0, 0, 0.0
         may_go_on = False
+        was_there, away_since = self._has_answered, 0.0
         while True:
             tries += 1
             pause = min(0.125 * 2**tries, PAUSE_SECS_MAX) * random.uniform(0.5, 1.5)
@@ -133,7 +144,10 @@ class Http:
                 problem = NoConnection(f"cannot reach {self.shown}: {_reason(failure)}")
                 may_go_on |= not _is_lasting(failure) and "refused" not in str(failure)
                 failures = attempts if _is_lasting(failure) else failures + 1
+                is_away = not _is_lasting(failure)
             else:
+                is_away = answer.status_code in AWAY
+                self._has_answered = self._has_answered or not is_away
                 if answer.status_code < 300:
                     return answer
                 problem = _refusal(answer, about)
@@ -146,7 +160,10 @@ class Http:
             problem.may_go_on = may_go_on
             deadline.left()
             waited += pause
-            if failures >= attempts or waited > BUSY_SECS:
+            away_since = (away_since or time.monotonic()) if is_away else 0.0
+            # One that was there before may be there again.
+            is_awaited = was_there and attempts > 1 and is_away and time.monotonic() - away_since < AWAY_SECS
+            if waited > BUSY_SECS or (failures >= attempts and not is_awaited):
                 raise problem
             deadline.sleep(pause, problem)
 
@@ -157,7 +174,10 @@ class Http:
             content = answer.json()
             if has_shape(content, shape):
                 return content
-        raise unexpected(answer)
+        problem = unexpected(answer)
+        # What was asked for may have been done, whatever became of the answer.
+        problem.may_go_on = not answer.is_redirect
+        raise problem
 
 
 def has_shape(value: Any, shape: Any) -> bool:
@@ -328,7 +348,9 @@ def _refusal(answer: requests.Response, about: str) -> ApiError:
         if message != NOT_FOUND:
             return unexpected(answer)
         return NotFound(f"there is no {about}, or this key may not see it", response=answer)
-    return ApiError(f"{about}: {message} (status {status})", response=answer)
+    after = _retry_after(answer) if status == BUSY else 0.0
+    when = f"; asked again, it may answer in {after:g} s" if after > BUSY_SECS else ""
+    return ApiError(f"{about}: {message} (status {status}){when}", response=answer)
 
 
 def message_of(answer: requests.Response) -> str:
@@ -367,7 +389,10 @@ def _reason(failure: requests.exceptions.RequestException) -> str:
 
 def _is_lasting(failure: requests.exceptions.RequestException) -> bool:
     """Whether the next attempt would fail alike: it would meet the same certificate, or the same kind of server."""
-    is_tls = isinstance(failure, requests.exceptions.SSLError)
+    exceptions = requests.exceptions
+    if isinstance(failure, (exceptions.TooManyRedirects, exceptions.InvalidSchema, exceptions.InvalidURL)):
+        return True
+    is_tls = isinstance(failure, exceptions.SSLError)
     return (is_tls and "EOF" not in str(failure)) or _is_unknown_name(failure)
 
 

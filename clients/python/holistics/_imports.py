@@ -23,7 +23,7 @@ from ._download import PathText
 from ._http import Body, Deadline, limit_silence
 from ._jobs import ID, Job, Jobs
 from ._texts import clock_text
-from .errors import ApiError, DeadlineExceeded
+from .errors import ApiError, DeadlineExceeded, add_to
 
 SENT_BYTES = 64 << 10  # Of which all must go before silence is taken for the end.
 HASHED_BYTES = 1 << 20
@@ -92,7 +92,7 @@ def run_import(
         except (ApiError, DeadlineExceeded) as problem:
             # To find its job would take another upload.
             if upload.was_sent and getattr(problem, "may_go_on", True):
-                problem.args = (f"{problem}; the import may have begun: jobs(source_type='DataImport') shows it",)
+                add_to(problem, "the import may have begun: jobs(source_type='DataImport') shows it")
             raise
     job = Job(str(created["job_id"]), True)
     jobs.wait_or_stop(job, deadline, f"/jobs/{job.id}/get_results.json", "Importing")

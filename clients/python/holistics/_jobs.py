@@ -24,6 +24,8 @@ from .errors import (
     NotFound,
     UnexpectedAnswer,
     UnknownFilter,
+    WrongKey,
+    add_to,
     warn,
 )
 
@@ -34,6 +36,7 @@ POLL_SECS_SHOWN = 1.0
 POLL_SECS_SHOWN_MAX = 5.0
 LOGS_SECS = 1.0
 CANCEL_SECS = 2.0
+FOLLOWED = "X-Followed-Job"
 EXPORT_POLLS = "/queries/get_export_results.json"
 # Of a job that goes on; the first is a file's.
 PENDING = ("not yet", "created", "queued", "running", "cancelling", "already_existed")
@@ -65,6 +68,7 @@ class Order:
     filters: Filters
     route: str
     truncate: bool
+    fresh: bool = False
     compress: bool = False
     is_lenient: bool = False
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
@@ -78,12 +82,19 @@ class Jobs:
         self._quiet = quiet
 
     def stream(
-        self, report_id: Id, filters: Filters, truncate: bool, deadline: Deadline, is_lenient: bool = False
+        self,
+        report_id: Id,
+        filters: Filters,
+        truncate: bool,
+        fresh: bool,
+        deadline: Deadline,
+        is_lenient: bool = False,
     ) -> Download:
         """Runs a report, and returns its rows as an Arrow stream, not yet opened."""
         # Compression costs more time than it saves where there is no network in between.
         compress = not self.http.is_local
-        return self.run(Order(report_id, filters, "submit_export.arrow", truncate, compress, is_lenient), deadline)
+        order = Order(report_id, filters, "submit_export.arrow", truncate, fresh, compress, is_lenient)
+        return self.run(order, deadline)
 
     def run(self, order: Order, deadline: Deadline) -> Download:
         """Runs a report, and returns its file, not yet read: it may still be in the making."""
@@ -91,19 +102,22 @@ class Jobs:
 
         def begins(job: Job, secs: float) -> bool:
             nonlocal answer
-            answer = self._follow(job.id, secs, deadline)
-            return answer is not None
+            # What answers otherwise than the API does, a poll knows better.
+            answer = answer or self._follow(job.id, secs, deadline)
+            return answer is not None and "ETag" in answer.headers
 
         job = self.finish(order, deadline, EXPORT_POLLS, begins)
-        if answer is None or "X-Followed-Job" not in answer.headers:
-            return self.download(job.id, order.truncate, deadline, answer)
+        with self.stopping(job):
+            if answer is None or FOLLOWED not in answer.headers:
+                is_file = answer is not None and "ETag" in answer.headers
+                return self.download(job.id, order.truncate, deadline, answer if is_file else None)
 
-        def wait() -> None:
-            self.wait(job, deadline, EXPORT_POLLS)
+            def wait() -> None:
+                self.wait(job, deadline, EXPORT_POLLS)
 
-        name = order.route.replace("submit_", "") + (".zst" if order.compress else "")
-        making = Making(name, wait, lambda: self._manifest(job.id, deadline), lambda: self._give_up(lambda _: job))
-        return Download(self.http, job.id, {}, deadline, self._progress(), order.truncate, answer, making)
+            name = order.route.replace("submit_", "") + (".zst" if order.compress else "")
+            making = Making(name, wait, lambda: self._manifest(job.id, deadline), lambda: self._give_up(lambda _: job))
+            return Download(self.http, job.id, {}, deadline, self._progress(), order.truncate, answer, making)
 
     def _follow(self, job_id: str, secs: float, deadline: Deadline) -> requests.Response | None:
         """Fetches the file of a job while it is made; None if it has not begun within these seconds."""
@@ -133,13 +147,19 @@ class Jobs:
 
     def wait_or_stop(self, job: Job, *how: Any, **options: Any) -> None:
         """As `wait`; a job that is waited for no more is cancelled."""
-        try:
+        with self.stopping(job):
             self.wait(job, *how, **options)
+
+    @contextmanager
+    def stopping(self, job: Job) -> Iterator[None]:
+        """Cancels a job that is not waited for to its end."""
+        try:
+            yield
         except JobFailed:
             raise
-        except BaseException:
+        except BaseException as problem:
             # It may go on, but nobody will know, also where a poll was refused.
-            self._give_up(lambda _: job)
+            add_to(problem, self._give_up(lambda _: job))
             raise
 
     def submit(self, order: Order, deadline: Deadline) -> Job:
@@ -166,6 +186,8 @@ class Jobs:
         options = {"_strict": "true"} if is_strict else {}
         if order.truncate:
             options["_truncate"] = "true"
+        if order.fresh:
+            options["_cache"] = "off"
         if order.compress:
             options["_compress"] = "zstd"
         is_long = len(urlencode(query)) > QUERY_CHARS_MAX
@@ -222,17 +244,24 @@ class Jobs:
         except BaseException as problem:
             # What the API has refused, or has not heard of, has no job that goes on.
             if getattr(problem, "may_go_on", True):
-                self._give_up(find_job)
+                add_to(problem, self._give_up(find_job))
             raise
 
-    def _give_up(self, find_job: Callable[[Deadline], Job]) -> None:
-        # Why the wait ended says more than why the job could not be told.
-        with suppress(Exception):
-            last = Deadline(CANCEL_SECS)
+    def _give_up(self, find_job: Callable[[Deadline], Job]) -> str:
+        """Stops a job; returns what to say of one of which that is not known."""
+        last, job = Deadline(CANCEL_SECS), None
+        try:
             job = find_job(last)
             if job.is_ours:
                 # Somebody else's submit may have joined it since.
                 self.cancel(job.id, last, _unless_joined="true")
+        except (NotFound, WrongKey):
+            pass  # What nobody may see here, nobody can stop.
+        except Exception:
+            if job is None:
+                return "a job may have begun: jobs() shows it"
+            return f"job {job.id} may go on: cancel({job.id}) stops it"
+        return ""
 
     def wait(
         self,

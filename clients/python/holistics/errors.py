@@ -64,6 +64,12 @@ class UnknownFilter(UserWarning):
     """The report has no such filter: it was ignored, as the older package did."""
 
 
+def add_to(problem: BaseException, hint: str) -> None:
+    """Has an error of this package say what else there is to know."""
+    if hint and isinstance(problem, HolisticsError):
+        problem.args = (f"{problem}; {hint}", *problem.args[1:])
+
+
 def warn(message: str, category: type[Warning]) -> None:
     """Warns of the line that called this package, however deep in it the reason was found."""
     depth, level, frame = 0, 1, inspect.currentframe()

@@ -12,7 +12,7 @@ import pyarrow as pa
 from . import _frames
 from ._download import PathText, check_folder, save
 from ._filters import as_texts
-from ._formats import Format, check_format, format_of
+from ._formats import Format, check_format, format_of, warn_of_ending
 from ._http import Deadline, Http
 from ._imports import ImportResult, run_import
 from ._jobs import EXPORT_POLLS, ID, REPORTS, Filters, Id, Job, Jobs, Order, part
@@ -47,6 +47,7 @@ class HolisticsAPI:
             not is an error; `export_data` and `submit_export`, as the older package did, leave it out, and warn
             (`UnknownFilter`).
         truncate: Take the first rows alone of a result that has more than the server allows, which otherwise fails.
+        fresh: Run the report now, whatever result of earlier there is.
         timeout: Seconds that the whole call may take. A job that it began is cancelled when they are over.
         dtype_backend: `numpy_nullable` for pandas' own types as far as they go, `pyarrow` for Arrow's throughout.
         decimals: `arrow` for columns of exact decimals that are fast, `decimal` for objects, `float` for numbers
@@ -74,25 +75,38 @@ class HolisticsAPI:
         decimals: Decimals = "arrow",
         compatible: bool = False,
         truncate: bool = False,
+        fresh: bool = False,
         timeout: float | None = None,
     ) -> pd.DataFrame:
         """Runs a report and returns its rows."""
         _frames.check_options(dtype_backend, decimals)
         deadline = Deadline(timeout)
         if compatible:
-            download = self._jobs.run(Order(report_id, filters, "submit_export.csv", truncate), deadline)
+            download = self._jobs.run(Order(report_id, filters, "submit_export.csv", truncate, fresh), deadline)
             return _frames.read_guessed(download.in_memory())
-        table = _frames.table_of(self._jobs.stream(report_id, filters, truncate, deadline))
+        table = _frames.table_of(self._jobs.stream(report_id, filters, truncate, fresh, deadline))
         return _frames.to_frame(table, dtype_backend, decimals)
 
     def to_arrow(
-        self, report_id: Id, filters: Filters = None, *, truncate: bool = False, timeout: float | None = None
+        self,
+        report_id: Id,
+        filters: Filters = None,
+        *,
+        truncate: bool = False,
+        fresh: bool = False,
+        timeout: float | None = None,
     ) -> pa.Table:
         """Runs a report and returns its rows as an Arrow table."""
-        return _frames.table_of(self._jobs.stream(report_id, filters, truncate, Deadline(timeout)))
+        return _frames.table_of(self._jobs.stream(report_id, filters, truncate, fresh, Deadline(timeout)))
 
     def to_polars(
-        self, report_id: Id, filters: Filters = None, *, truncate: bool = False, timeout: float | None = None
+        self,
+        report_id: Id,
+        filters: Filters = None,
+        *,
+        truncate: bool = False,
+        fresh: bool = False,
+        timeout: float | None = None,
     ) -> polars.DataFrame:
         """Runs a report and returns its rows as a Polars frame; `pip install './clients/python[polars]'` brings Polars.
 
@@ -102,13 +116,19 @@ class HolisticsAPI:
             import polars
         except ImportError:
             raise ImportError("to_polars needs Polars: pip install polars") from None
-        table = self.to_arrow(report_id, filters, truncate=truncate, timeout=timeout)
+        table = self.to_arrow(report_id, filters, truncate=truncate, fresh=fresh, timeout=timeout)
         frame = polars.from_arrow(_frames.for_polars(table))
         assert isinstance(frame, polars.DataFrame)
         return frame
 
     def iter_batches(
-        self, report_id: Id, filters: Filters = None, *, truncate: bool = False, timeout: float | None = None
+        self,
+        report_id: Id,
+        filters: Filters = None,
+        *,
+        truncate: bool = False,
+        fresh: bool = False,
+        timeout: float | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Runs a report and hands out its rows as they arrive, while it still runs: memory does not grow with them.
 
@@ -116,7 +136,7 @@ class HolisticsAPI:
         that stops the report too.
         """
         deadline = Deadline(timeout)
-        return _frames.batches(lambda: self._jobs.stream(report_id, filters, truncate, deadline))
+        return _frames.batches(lambda: self._jobs.stream(report_id, filters, truncate, fresh, deadline))
 
     def iter_frames(
         self,
@@ -126,11 +146,12 @@ class HolisticsAPI:
         dtype_backend: Backend = "numpy_nullable",
         decimals: Decimals = "arrow",
         truncate: bool = False,
+        fresh: bool = False,
         timeout: float | None = None,
     ) -> Iterator[pd.DataFrame]:
         """As `iter_batches`, each batch as a frame."""
         _frames.check_options(dtype_backend, decimals)
-        for batch in self.iter_batches(report_id, filters, truncate=truncate, timeout=timeout):
+        for batch in self.iter_batches(report_id, filters, truncate=truncate, fresh=fresh, timeout=timeout):
             yield _frames.to_frame(pa.Table.from_batches([batch]), dtype_backend, decimals)
 
     @overload
@@ -173,6 +194,7 @@ class HolisticsAPI:
         decimals: Decimals = "arrow",
         compatible: bool = False,
         truncate: bool = False,
+        fresh: bool = False,
         timeout: float | None = None,
     ) -> pd.DataFrame | None:
         """Runs a report, writes its file if there is a path, and returns its rows.
@@ -195,6 +217,8 @@ class HolisticsAPI:
             raise ValueError(f"compatible=True has types guessed from a CSV: format must be `csv`, got `{format}`")
         if path is not None:
             check_folder(path)
+            if format is None:
+                warn_of_ending(path)
         elif format in ("json", "ndjson", "xlsx"):
             raise ValueError(f"a file of format `{format}` needs a path")
         if page_size is not None or page is not None:
@@ -202,13 +226,13 @@ class HolisticsAPI:
             _check_count("page", page)
             if format not in (None, "csv"):
                 raise ValueError("a page can be written as CSV alone")
-            order = Order(report_id, filters, "submit_query.json", truncate, is_lenient=True)
+            order = Order(report_id, filters, "submit_query.json", truncate, fresh, is_lenient=True)
             size, number = PAGE_SIZE if page_size is None else int(page_size), 1 if page is None else int(page)
             return run_page(self._jobs, order, path, size, number, dtype_backend, decimals, compatible, deadline)
         if path is None and format is None and not compatible:
-            table = _frames.table_of(self._jobs.stream(report_id, filters, truncate, deadline, is_lenient=True))
+            table = _frames.table_of(self._jobs.stream(report_id, filters, truncate, fresh, deadline, is_lenient=True))
             return _frames.to_frame(table, dtype_backend, decimals)
-        order = Order(report_id, filters, f"submit_export.{format or 'csv'}", truncate, is_lenient=True)
+        order = Order(report_id, filters, f"submit_export.{format or 'csv'}", truncate, fresh, is_lenient=True)
         download = self._jobs.run(order, deadline)
         if path is not None and not download.has_exact_frame:
             save(download, path)
@@ -225,6 +249,7 @@ class HolisticsAPI:
         *,
         format: Format | None = None,
         truncate: bool = False,
+        fresh: bool = False,
         timeout: float | None = None,
     ) -> None:
         """Runs a report and writes its file, without ever holding it: for results of any size.
@@ -235,7 +260,7 @@ class HolisticsAPI:
         check_folder(path)
         format = format_of(path) if format is None else format
         check_format(format)
-        order = Order(report_id, filters, f"submit_export.{format}", truncate)
+        order = Order(report_id, filters, f"submit_export.{format}", truncate, fresh)
         save(self._jobs.run(order, Deadline(timeout)), path)
 
     def submit_export(
@@ -245,11 +270,12 @@ class HolisticsAPI:
         *,
         format: Format = "csv",
         truncate: bool = False,
+        fresh: bool = False,
         timeout: float | None = None,
     ) -> str:
         """Has the server run a report, and returns the job's id."""
         check_format(format)
-        order = Order(report_id, filters, f"submit_export.{format}", truncate, is_lenient=True)
+        order = Order(report_id, filters, f"submit_export.{format}", truncate, fresh, is_lenient=True)
         return self._jobs.submit(order, Deadline(timeout)).id
 
     def get_export_results(

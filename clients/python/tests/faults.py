@@ -162,6 +162,17 @@ def in_chunks(sent=None, stalls=False, **headers):
     return Fault(False, act)
 
 
+def endless():
+    """Sends the file, and goes on for as long as anybody reads."""
+
+    def act(handler, answer, content):
+        handler.send_head(answer, {}, "Transfer-Encoding", "chunked")
+        while not handler.proxy.over.is_set():
+            handler.wfile.write(b"%x\r\n%b\r\n" % (len(content), content))
+
+    return Fault(False, act)
+
+
 def until_it_closes():
     """Sends the file as HTTP/1.0 does: what has come when the connection closes is taken for all of it."""
 

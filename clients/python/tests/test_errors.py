@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 import traceback
+from contextlib import suppress
 
 import pandas
 import pytest
@@ -378,6 +379,22 @@ def test_a_page_that_is_none(far, proxy):
         proxy.next("get_query_results", Fault(False, lambda handler, *answer: handler.send(*answer)), page)
         with pytest.raises(UnexpectedAnswer):
             far.export_data(12, page_size=25)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not copied here")
+def test_processes_do_not_share_a_connection(far, proxy):
+    far.jobs()
+    assert proxy.connections == 1
+    child = os.fork()
+    if not child:
+        with suppress(BaseException):
+            far.jobs()
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert proxy.connections == 2
+    far.jobs()
+    assert proxy.connections == 2
 
 
 def test_errors_can_be_sent_between_processes():

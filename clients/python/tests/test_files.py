@@ -11,7 +11,7 @@ import threading
 import openpyxl
 import pandas as pd
 import pytest
-from faults import alter, cut, head, in_chunks, reply, shorten, stall, until_it_closes
+from faults import alter, cut, endless, head, in_chunks, reply, shorten, stall, until_it_closes
 
 from holistics import DeadlineExceeded, IncompleteResult
 from holistics._http import Deadline
@@ -91,6 +91,21 @@ def test_paths_with_spaces_and_emoji(api, tmp_path):
 def test_paths_of_windows_are_names_elsewhere(api):
     api.export_data(12, r"C:\reports\orders.csv")
     assert os.listdir() == [r"C:\reports\orders.csv"]
+
+
+def test_a_path_that_says_another_format_is_warned_of(api):
+    with pytest.warns(UserWarning, match="`x.xlsx` will hold CSV: format='xlsx' would make") as warnings:
+        api.export_data(12, "x.xlsx")
+    assert [warning.filename for warning in warnings] == [__file__]
+    assert open("x.xlsx").readline().startswith("order,")
+
+
+def test_of_a_download_that_does_not_end_the_file_is_taken(far, proxy, api):
+    proxy.next("/exports/download", endless(), endless())
+    assert far.query(12).equals(api.query(12))
+    far.export_file(12, "whole.csv")
+    api.export_file(12, "same.csv")
+    assert open("whole.csv", "rb").read() == open("same.csv", "rb").read()
 
 
 def test_a_folder_that_is_not_there_is_found_out_before_the_report_runs(far, proxy):
@@ -315,7 +330,8 @@ def test_the_ending_of_a_path_says_the_format_of_export_file(api, far, proxy):
         far.submit_export(12, format="excel")
     assert not proxy.seen
     # The older package knew no other format.
-    assert len(api.export_data(12, "orders.parquet")) == 3
+    with pytest.warns(UserWarning, match="will hold CSV"):
+        assert len(api.export_data(12, "orders.parquet")) == 3
     assert pathlib.Path("orders.parquet").read_bytes() == files["csv"]
 
 

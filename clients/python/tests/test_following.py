@@ -4,9 +4,9 @@ import os
 
 import pandas as pd
 import pytest
-from faults import Fault, in_chunks
+from faults import Fault, in_chunks, reply
 
-from holistics import DeadlineExceeded, IncompleteResult, JobFailed
+from holistics import DeadlineExceeded, HolisticsError, IncompleteResult, JobFailed
 
 
 def was_cancelled(api):
@@ -54,6 +54,22 @@ def test_what_breaks_off_is_gone_on_with_once_the_job_is_done(far, proxy, api, s
     assert ranges == [None, f"bytes={sent}-" if sent else None]
     proxy.next("_follow", in_chunks(sent))
     pd.testing.assert_frame_equal(pd.concat(far.iter_frames(7), ignore_index=True), whole)
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"[]", b""])
+def test_what_is_no_file_that_is_followed_is_none(far, proxy, api, content):
+    proxy.follows = True
+    for kind in ("text/html", "application/json"):
+        proxy.next("_follow", reply(200, content, Content_Type=kind))
+        pd.testing.assert_frame_equal(far.query(7), api.query(7))
+
+
+def test_a_job_is_stopped_whose_end_was_but_told(far, proxy, api):
+    for status in (b'{"status":"success"}', b'{"status":"success","export":{"http_path":"x"}}'):
+        proxy.next("get_export_results", reply(200, status, Content_Type="application/json"))
+        with pytest.raises(HolisticsError):
+            far.query(14)
+        was_cancelled(api)
 
 
 def test_a_job_that_begins_again_is_read_again(far, proxy, api, tmp_path):

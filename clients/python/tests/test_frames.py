@@ -153,6 +153,19 @@ def test_none_is_the_default_and_an_empty_text_no_value(api):
     assert api.query(2, {"number": ""})["number"].isna()[0]
 
 
+def test_a_fresh_run_is_another(api):
+    first = api.query(19)["n"][0]
+    assert api.query(19)["n"][0] == first
+    values = [
+        api.query(19, fresh=True)["n"][0],
+        api.to_arrow(19, fresh=True)["n"][0].as_py(),
+        next(api.iter_frames(19, fresh=True))["n"][0],
+        api.export_data(19, fresh=True)["n"][0],
+        api.export_data(19, page_size=1, fresh=True)["n"][0],
+    ]
+    assert len({first, *values}) == 6
+
+
 def test_a_report_is_named_by_its_title_too(api, far, proxy):
     orders = api.query(12)
     for given in ("12-orders", "Orders", "12-as-it-was-called-once"):
