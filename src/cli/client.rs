@@ -21,21 +21,20 @@ use crate::cli::answer::Answer;
 use crate::cli::answer::busy_pause;
 use crate::cli::answer::told_of;
 use crate::cli::faults::Spoken;
-use crate::cli::faults::has_broken;
-use crate::cli::faults::may_have_arrived;
-use crate::cli::faults::may_pass;
 use crate::cli::faults::thing_at;
 use crate::cli::faults::why_unreachable;
+use crate::cli::patience::BUSY;
 use crate::cli::patience::BUSY_WAIT_MAX;
 use crate::cli::patience::Waits;
+use crate::cli::patience::is_fault;
+use crate::cli::patience::left_open;
 use crate::cli::upload::Upload;
 use crate::error::Error;
 use crate::error::ErrorCode;
 use crate::error::Result;
 
-/// What a server answers that has too much to do, and what it does, or a proxy before it, when it cannot now.
-const BUSY: u16 = 429;
-const AWAY: [u16; 4] = [500, 502, 503, 504];
+/// How much of the time that a server may be silent it may take to reach it.
+const CONNECT_SHARE: f64 = 0.95;
 /// How much of an address is shown.
 const ADDRESS_CHARS_MAX: usize = 100;
 /// What an API says to a key that opens nothing.
@@ -54,8 +53,8 @@ pub(super) struct Client {
     is_guessed: bool,
     /// So that it is known what it speaks.
     has_answered: Arc<AtomicBool>,
-    /// A request may have reached it, answered or not.
-    was_reached: Arc<AtomicBool>,
+    /// What was asked last may have been done, and no answer says so.
+    is_open: Arc<AtomicBool>,
     key: String,
     /// What to do about a key that is not taken.
     key_hint: &'static str,
@@ -73,6 +72,8 @@ impl Client {
         // An answer that sends elsewhere is somebody else's, who need not get the key.
         let mut config = Agent::config_builder()
             .timeout_global(Some(timeout))
+            // Sooner, so that it is told apart: what was not sent was not taken.
+            .timeout_connect(Some(timeout.mul_f64(CONNECT_SHARE)))
             .max_redirects(0)
             .max_redirects_will_error(false)
             .http_status_as_error(false);
@@ -85,7 +86,7 @@ impl Client {
             shown: shown_address(&url),
             is_guessed: !host.contains("://"),
             has_answered: Arc::default(),
-            was_reached: Arc::default(),
+            is_open: Arc::default(),
             key: key.to_owned(),
             key_hint: "`holistics login` again",
             timeout,
@@ -108,7 +109,7 @@ impl Client {
             patience: client.timeout,
             timeout_hint: if given < timeout { self.timeout_hint } else { "" },
             has_answered: self.has_answered.clone(),
-            was_reached: self.was_reached.clone(),
+            is_open: self.is_open.clone(),
             ..client
         })
     }
@@ -121,9 +122,9 @@ impl Client {
         }
     }
 
-    /// Whether what was asked of it may have been done.
-    pub(super) fn was_reached(&self) -> bool {
-        self.was_reached.load(Ordering::Relaxed)
+    /// Whether what was asked last may have been done, though no answer says so.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
     }
 
     /// Where it is, without a password.
@@ -147,25 +148,17 @@ impl Client {
         ask: impl Fn() -> std::result::Result<Answer, ureq::Error>,
     ) -> Result<Answer> {
         let mut waits = Waits::new(&self.shown, self.patience);
+        let mut is_open = false;
         loop {
+            self.is_open.store(true, Ordering::Relaxed);
             let asked = ask();
-            if asked.as_ref().map_or_else(may_have_arrived, |_| true) {
-                self.was_reached.store(true, Ordering::Relaxed);
-            }
+            is_open |= left_open(&asked);
+            self.is_open.store(is_open, Ordering::Relaxed);
             let was_there = self.has_answered.load(Ordering::Relaxed);
-            let is_away = match &asked {
-                Ok(answer) => AWAY.contains(&answer.status()),
-                Err(error) => has_broken(error) || (was_there && may_pass(error)),
-            };
-            let has_waited = match &asked {
-                Ok(answer) if answer.status() == BUSY => waits.for_busy(&answer.response, &answer.text),
-                _ if is_away && is_safe => waits.for_absent(was_there),
-                _ => false,
-            };
-            if has_waited {
+            if waits.for_another(&asked, is_safe, was_there) {
                 continue;
             }
-            if asked.is_ok() && !is_away {
+            if asked.as_ref().is_ok_and(|answer| !is_fault(answer)) {
                 self.has_answered.store(true, Ordering::Relaxed);
             }
             return asked.map_err(|error| self.unreachable(&error));
@@ -264,7 +257,10 @@ impl Client {
                 .build();
             Answer::read(self.agent.run(request)?)
         });
-        self.parse(&self.checked(path, answer?)?)
+        let text = self.checked(path, answer?)?;
+        // Of what says nothing it is not known what it has done.
+        self.parse(&text)
+            .inspect_err(|_| self.is_open.store(true, Ordering::Relaxed))
     }
 
     /// Sends an upload, however long that takes while the server takes some of it now and then.

@@ -95,9 +95,13 @@ pub(super) fn save_aside<T>(
     done
 }
 
-/// Where a file is written that a link leads to, also where there is none yet.
+/// Where a file is written that a link leads to, also where there is none yet. What is there and has no path, such as
+/// a pipe, is called as it was.
 fn target_of(path: &Path) -> PathBuf {
     let mut target = path.to_owned();
+    if path.exists() {
+        return fs::canonicalize(path).unwrap_or(target);
+    }
     for _ in 0..LINKS_MAX {
         let Ok(link) = fs::read_link(&target) else {
             break;

@@ -28,7 +28,11 @@ pub(super) fn has_broken(error: &ureq::Error) -> bool {
 
 /// Whether a request without an answer may have been taken.
 pub(super) fn may_have_arrived(error: &ureq::Error) -> bool {
-    has_broken(error) || matches!(error, ureq::Error::Timeout(_))
+    use ureq::Timeout;
+    match error {
+        ureq::Error::Timeout(timeout) => !matches!(timeout, Timeout::Resolve | Timeout::Connect),
+        error => has_broken(error),
+    }
 }
 
 /// Whether one that was reached before may be reached again. One that was silent as long as it may be is not asked again.

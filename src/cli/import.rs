@@ -41,6 +41,8 @@ use crate::imports::CsvOptions;
 use crate::imports::Survey;
 use crate::plural::plural;
 
+/// How a job ends that does not succeed.
+const ENDS: [ErrorCode; 2] = [ErrorCode::SourceFailed, ErrorCode::Cancelled];
 /// What standard input is called.
 const STANDARD_INPUT: &str = "-";
 /// Rows that a dry run shows.
@@ -174,7 +176,7 @@ fn import(args: &CsvArgs) -> Result<()> {
         &interrupt,
     );
     let submitted: Result<Submitted> = client.upload("/data_imports/import_csv.json", upload);
-    let may_have_begun = interrupt.leave(submitted.as_ref().ok().map(|submitted| submitted.job_id));
+    let may_have_begun = interrupt.import_is(submitted.as_ref().ok().map(|submitted| submitted.job_id));
     let id = submitted
         .map(|submitted| submitted.job_id)
         .map_err(|error| match error.code {
@@ -182,16 +184,19 @@ fn import(args: &CsvArgs) -> Result<()> {
             _ => error,
         })?;
     let followed = follow(&client, id, Told::Steps).map_err(|error| match error.code {
-        // That is how it has ended.
-        ErrorCode::SourceFailed | ErrorCode::Cancelled => error,
+        code if ENDS.contains(&code) => error,
         _ => error.and(&format!(
             "job {id} may go on, which `holistics jobs wait {id}` follows"
         )),
     });
     interrupt.job_is_over();
+    let has_ended = followed
+        .as_ref()
+        .err()
+        .is_none_or(|error| ENDS.contains(&error.code));
     let saved = match args.max_errors {
-        0 => Ok(()),
-        _ => save_rejects(&client, id, args, &interrupt),
+        1.. if has_ended => save_rejects(&client, id, args, &interrupt),
+        _ => Ok(()),
     };
     followed.and(saved)
 }

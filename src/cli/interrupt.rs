@@ -47,14 +47,26 @@ pub(super) struct Interrupt {
 
 #[derive(Default)]
 struct State {
-    is_submitting: bool,
-    /// What is being submitted, where its job is to end with us.
-    submit: Option<Keyed>,
+    job: UnderWay,
+    /// The program that shows what came is asked to end instead.
     is_left: bool,
-    job_id: Option<i64>,
-    /// A job that goes on without us: others have begun it, or it is an import.
-    left_job: Option<i64>,
     part: Option<PathBuf>,
+}
+
+/// What is known of a job.
+#[derive(Clone, Default)]
+enum UnderWay {
+    #[default]
+    Nothing,
+    Submitting(Keyed),
+    /// An import has been sent, and not been answered.
+    Uploaded,
+    /// It ends with us.
+    Own(i64),
+    /// Others have begun it.
+    Others(i64),
+    /// It goes on without us.
+    Import(i64),
 }
 
 impl Interrupt {
@@ -75,66 +87,63 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// Stops the job, because nobody can take what it makes after this error, which says so if it cannot be stopped.
+    /// Stops the job, because nobody can take what it makes after this error, which says so if it goes on.
     pub(super) fn given_up(&self, client: &Client, error: Error) -> Error {
-        let Some(id) = self.lock().job_id else {
-            return error;
+        let job = self.lock().job.clone();
+        let goes_on = match job {
+            UnderWay::Own(id) => {
+                let client = client.with_timeout(CANCEL_TIMEOUT);
+                match client.and_then(|client| cancel(&client, id)) {
+                    Ok(status) if status != JOINED => None,
+                    Ok(_) => Some(of_others(id)),
+                    Err(problem) if problem.code == ErrorCode::Forbidden => Some(of_others(id)),
+                    Err(_) => Some(format!(
+                        "job {id} may go on, which `holistics jobs cancel {id}` stops"
+                    )),
+                }
+            }
+            UnderWay::Others(id) => Some(of_others(id)),
+            _ => None,
         };
-        let client = client.with_timeout(CANCEL_TIMEOUT);
-        let stopped = client.and_then(|client| cancel(&client, id));
         self.job_is_over();
-        match stopped {
-            Ok(_) => error,
-            // It was somebody else's from the beginning.
-            Err(problem) if problem.code == ErrorCode::Forbidden => error,
-            Err(_) => error.and(&format!(
-                "job {id} may go on, which `holistics jobs cancel {id}` stops"
-            )),
+        match goes_on {
+            Some(told) => error.and(&told),
+            None => error,
         }
     }
 
     fn stop(&self, client: &Client, signal: SignalKind) -> ! {
         let (_, changed) = &*self.state;
-        // One that has a key says its job if it is sent again; of any other the answer has to come.
+        // An import's answer has to come; a submit says its job if it is sent again.
         let waited = changed.wait_timeout_while(self.lock(), CANCEL_TIMEOUT, |state| {
-            state.is_submitting && state.submit.is_none()
+            matches!(state.job, UnderWay::Uploaded)
         });
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let mut may_have_begun = state.is_submitting && state.submit.is_none();
-        if let Some(submit) = state.submit.take() {
-            match own_job(client, &submit) {
-                Ok(own) => state.job_id = own,
-                Err(_) => may_have_begun = client.was_reached(),
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let job = match state.job.clone() {
+            UnderWay::Submitting(submit) if client.is_open() => job_of(&submit, client),
+            UnderWay::Submitting(_) => Ok(UnderWay::Nothing),
+            job => Ok(job),
+        };
+        let told = match job {
+            Ok(UnderWay::Nothing | UnderWay::Submitting(_)) => String::new(),
+            Ok(UnderWay::Uploaded) | Err(_) => format!(": {MAY_HAVE_BEGUN}"),
+            Ok(UnderWay::Import(id)) => {
+                format!(": job {id} goes on; `holistics jobs cancel {id}` stops it")
             }
-        }
+            Ok(UnderWay::Others(id)) => format!(": {}", of_others(id)),
+            Ok(UnderWay::Own(id)) => match cancel(client, id) {
+                Ok(status) if status == JOINED => format!(": {}", of_others(id)),
+                Ok(_) => format!(": job {id} cancelled"),
+                Err(error) if error.code == ErrorCode::Forbidden => format!(": {}", of_others(id)),
+                Err(error) => {
+                    format!(": job {id} may go on ({error}); `holistics jobs cancel {id}` stops it")
+                }
+            },
+        };
         if let Some(part) = &state.part {
             let _ = fs::remove_file(part);
         }
-        match state.job_id {
-            None => {
-                let left = state.left_job;
-                let told = match left {
-                    Some(id) => format!(": job {id} goes on; `holistics jobs cancel {id}` stops it"),
-                    None if may_have_begun => format!(": {MAY_HAVE_BEGUN}"),
-                    None => String::new(),
-                };
-                say_interrupted(format!("interrupted{told}"));
-            }
-            Some(id) => {
-                let word = match cancel(client, id) {
-                    Ok(Cancelled { status }) if status == "joined" => {
-                        "goes on, because others have joined it".to_owned()
-                    }
-                    Ok(_) => "cancelled".to_owned(),
-                    // It was somebody else's from the beginning.
-                    Err(error) if error.code == ErrorCode::Forbidden => {
-                        "goes on, because it is others'".to_owned()
-                    }
-                    Err(error) => format!("may go on ({error}); `holistics jobs cancel {id}` stops it"),
-                };
-                say_interrupted(format!("interrupted: job {id} {word}"));
-            }
-        }
+        say_interrupted(format!("interrupted{told}"));
         // With the lock held, so that nothing goes on meanwhile.
         std::process::exit(STATUS + signal.as_raw_value())
     }
@@ -145,48 +154,49 @@ impl Interrupt {
 
     /// Submits this and says its job, which from then on is stopped with the program, unless somebody else waits for it.
     pub(super) fn submitting(&self, client: &Client, submit: &Keyed) -> Result<i64> {
-        self.submits();
-        self.lock().submit = Some(submit.clone());
-        let submitted = submit.send(client);
-        let own = match &submitted {
-            Ok((job_id, is_new)) => Ok(is_new.then_some(*job_id)),
-            // It may have been accepted all the same.
-            Err(error) if error.code == ErrorCode::Unreachable && client.was_reached() => {
-                own_job(&client.with_timeout(CANCEL_TIMEOUT)?, submit)
+        self.is(UnderWay::Submitting(submit.clone()));
+        let (submitted, is_open) = (submit.send(client), client.is_open());
+        match submitted {
+            Ok((job_id, true)) => {
+                self.is(UnderWay::Own(job_id));
+                Ok(job_id)
             }
-            Err(_) => Ok(None),
-        };
-        // Who joins a job leaves it to others.
-        let joined = submitted
-            .as_ref()
-            .ok()
-            .filter(|(_, is_new)| !is_new)
-            .map(|(job_id, _)| *job_id);
-        self.has_submitted(own.as_ref().map_or(None, |own| *own), joined);
-        match (submitted, own) {
-            (Ok((job_id, _)), _) => Ok(job_id),
-            (Err(error), Ok(_)) => Err(self.given_up(client, error)),
-            (Err(error), Err(_)) => Err(error.and(MAY_HAVE_BEGUN)),
+            Ok((job_id, false)) => {
+                self.is(UnderWay::Others(job_id));
+                Ok(job_id)
+            }
+            // It may have been taken all the same.
+            Err(error) if is_open => {
+                let job = client.with_timeout(CANCEL_TIMEOUT);
+                match job.and_then(|client| job_of(submit, &client)) {
+                    Ok(job) => {
+                        self.is(job);
+                        Err(self.given_up(client, error))
+                    }
+                    Err(_) => Err(error.and(MAY_HAVE_BEGUN)),
+                }
+            }
+            Err(error) => {
+                self.is(UnderWay::Nothing);
+                Err(error)
+            }
         }
     }
 
-    /// From now on there may be a job, which is not known yet.
-    pub(super) fn submits(&self) {
-        self.lock().is_submitting = true;
+    /// An import has been sent: from now on there may be a job, which is not known yet.
+    pub(super) fn has_uploaded(&self) {
+        self.is(UnderWay::Uploaded);
     }
 
-    /// The submit has this job, if any, which goes on: whoever ends the program hears how it is stopped.
-    /// Whether there may have been one.
-    pub(super) fn leave(&self, job_id: Option<i64>) -> bool {
-        let was_submitting = self.lock().is_submitting;
-        self.has_submitted(None, job_id);
-        was_submitting
+    /// The import has this job, if any, which goes on. Whether there may be one.
+    pub(super) fn import_is(&self, job_id: Option<i64>) -> bool {
+        let was_uploaded = matches!(self.lock().job, UnderWay::Uploaded);
+        self.is(job_id.map_or(UnderWay::Nothing, UnderWay::Import));
+        was_uploaded
     }
 
-    fn has_submitted(&self, own: Option<i64>, left: Option<i64>) {
-        let mut state = self.lock();
-        (state.is_submitting, state.submit) = (false, None);
-        (state.job_id, state.left_job) = (own, left);
+    fn is(&self, job: UnderWay) {
+        self.lock().job = job;
         self.state.1.notify_all();
     }
 
@@ -197,8 +207,7 @@ impl Interrupt {
 
     /// The job is over: there is nothing to stop any more. If it is over because of Ctrl-C, this never returns.
     pub(super) fn job_is_over(&self) {
-        let mut state = self.lock();
-        (state.job_id, state.left_job) = (None, None);
+        self.is(UnderWay::Nothing);
     }
 
     /// Makes a file that is no good until it is whole: who ends the program has it removed, or not made.
@@ -283,11 +292,21 @@ fn ignores_hangup() -> bool {
     mask.is_some_and(|mask| mask & bit != 0)
 }
 
-/// The job of a submit that nobody knows what became of, if it has one of its own.
-fn own_job(client: &Client, submit: &Keyed) -> Result<Option<i64>> {
+/// The job of a submit that was not answered: it is sent again.
+fn job_of(submit: &Keyed, client: &Client) -> Result<UnderWay> {
     let (job_id, is_new) = submit.send(&client.impatient())?;
-    Ok(is_new.then_some(job_id))
+    Ok(match is_new {
+        true => UnderWay::Own(job_id),
+        false => UnderWay::Others(job_id),
+    })
 }
+
+fn of_others(job_id: i64) -> String {
+    format!("job {job_id} goes on, because others wait for it")
+}
+
+/// What a server says of a job that goes on.
+const JOINED: &str = "joined";
 
 #[derive(Deserialize)]
 struct Cancelled {
@@ -295,7 +314,8 @@ struct Cancelled {
 }
 
 /// Somebody else's submit may have joined the job since.
-fn cancel(client: &Client, job_id: i64) -> Result<Cancelled> {
+fn cancel(client: &Client, job_id: i64) -> Result<String> {
     let path = format!("/jobs/{job_id}/cancel.json?_unless_joined=true");
-    client.send_json("PUT", &path, &json!({}))
+    let cancelled: Cancelled = client.send_json("PUT", &path, &json!({}))?;
+    Ok(cancelled.status)
 }

@@ -179,7 +179,7 @@ impl Read for Upload {
                         let sha256 = hex(&self.hash.clone().finalize());
                         self.frame = io::Cursor::new(self.after(&sha256).into_bytes());
                         self.state = State::After;
-                        self.interrupt.submits();
+                        self.interrupt.has_uploaded();
                         self.progress.finish_and_clear();
                     }
                     Ok(count) => return Ok(count),

@@ -13,6 +13,7 @@ use axum::http::header;
 use axum::response::Response;
 
 use crate::error::Error;
+use crate::error::ErrorCode;
 use crate::exports::Format;
 use crate::feed::Feed;
 use crate::feed::Token;
@@ -61,6 +62,7 @@ const PARTS_MAX_AGE: Duration = Duration::from_secs(60);
         (status = 304, description = "The client has it"),
         (status = 403, description = "The feed is paused", body = super::openapi::Errors),
         (status = 404, description = "Unknown feed, or a wrong token", body = super::openapi::Errors),
+        (status = 422, description = "A value that its filter may not have", body = super::openapi::Errors),
         (status = 503, description = "The file is not ready, or its report failed: come back", body = super::openapi::Errors),
     )
 )]
@@ -147,10 +149,12 @@ async fn fetch(
     {
         return Ok(response);
     }
-    Err(Rejection::NotReady(match job.error() {
-        Some(error) => error.message,
-        None => "the file is not ready yet: come back for it".to_owned(),
-    }))
+    Err(match job.error() {
+        // To come back for it would be no use: a value of it is none that its filter may have.
+        Some(error) if error.code == ErrorCode::InvalidRequest => error.into(),
+        Some(error) => Rejection::NotReady(error.message),
+        None => Rejection::NotReady("the file is not ready yet: come back for it".to_owned()),
+    })
 }
 
 /// The file with the age of its data.

@@ -499,6 +499,30 @@ async fn errors_of_a_feed_have_the_form_of_its_path() {
 }
 
 #[tokio::test]
+async fn a_value_that_its_query_does_not_list_is_no_reason_to_come_back() {
+    let app = TestApp::new().await;
+    app.report(
+        "---\nid: 8\ntitle: Eight\nfilters:\n  letter: {type: dropdown, values_sql: \"select 'a'\"}\n---\n\
+         select {{ letter }} as letter",
+    )
+    .await;
+    for (letter, status, says) in [
+        ("a", 200, "letter\na\n"),
+        (
+            "b",
+            422,
+            "filter `letter` must be one of the values that its `values_sql` lists",
+        ),
+    ] {
+        let asked = json!({"report_id": 8, "format": "csv", "filters": {"letter": [letter]}});
+        let (_, path) = app.feed(asked).await;
+        let answer = app.fetch(&path, &[]).await;
+        assert_eq!((answer.status.as_u16(), answer.text()), (status, says));
+        assert_eq!(answer.header("retry-after"), "");
+    }
+}
+
+#[tokio::test]
 async fn the_head_of_a_feed_is_of_the_whole_file() {
     let app = TestApp::new().await;
     app.report(REPORT).await;

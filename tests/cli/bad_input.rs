@@ -75,8 +75,8 @@ fn response(head: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {head}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
 }
 
-/// An export against this host, and nothing left of it.
-fn export_fails(host: &str, more: &[&str], variables: &[(&str, &str)], status: i32, says: &str) {
+/// An export against this host, and nothing left of it; what it says.
+fn export_fails(host: &str, more: &[&str], variables: &[(&str, &str)], status: i32, says: &str) -> String {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("a 🙂.csv");
     let mut arguments = vec!["export", "1", "-o", file.to_str().unwrap()];
@@ -89,6 +89,7 @@ fn export_fails(host: &str, more: &[&str], variables: &[(&str, &str)], status: i
         .unwrap();
     is_one_line(&output, status, says);
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    stderr(&output)
 }
 
 fn is_one_line(output: &Output, status: i32, says: &str) {
@@ -136,24 +137,21 @@ fn what_is_no_server_is_told_apart() {
             "",
         )
     });
-    export_fails(
-        &login,
-        &[],
-        &[],
-        4,
-        "sends us on to `https://login.example.com/sso`:",
-    );
+    let says = "sends us on to `https://login.example.com/sso`:";
+    let sent_on = export_fails(&login, &[], &[], 4, says);
     export_fails(&login, &[], &[("HOLISTICS_KEY", "one\ntwo")], 2, "that is no key");
     let other = something_that_answers(|_, _| {
         response("404 Not Found\r\nContent-Type: text/plain", "404 page not found")
     });
-    export_fails(
-        &other,
-        &[],
-        &[],
-        4,
-        "answered 404 like no holistics server: is its address right?",
-    );
+    let says = "answered 404 like no holistics server: is its address right?";
+    let missing = export_fails(&other, &[], &[], 4, says);
+    let refused = export_fails("http://127.0.0.1:1", &[], &[], 4, "the connection is refused");
+    // What was answered, or never got there, is not in doubt.
+    let doubt = "; a job may have begun, which `holistics jobs list` shows\n";
+    for told in [sent_on, missing, refused] {
+        assert!(!told.contains("may have begun"), "{told}");
+    }
+    assert!(export_fails(&proxy, &[], &[], 4, "502").ends_with(doubt));
 }
 
 #[test]
@@ -509,6 +507,29 @@ fn server_that_is_busy_is_asked_again() {
     });
     export_fails(&busy, &[], &[], 1, "too many: ");
     export_fails(&busy, &[], &[], 1, " may be asked again in 1h");
+    static WAITED: AtomicUsize = AtomicUsize::new(0);
+    let later = something_that_answers(|_, _| {
+        WAITED.fetch_add(1, Ordering::Relaxed);
+        response(
+            "429 Too Many Requests\r\nRetry-After: 60",
+            "{\"errors\":[\"too many\"]}",
+        )
+    });
+    let waiting = client_command(home.path(), &["export", "1", "-o", "-", "--format", "csv"])
+        .env("HOLISTICS_HOST", &later)
+        .env("HOLISTICS_KEY", "key")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while WAITED.load(Ordering::Relaxed) == 0 {
+        thread::yield_now();
+    }
+    let told = stderr(&interrupt(waiting));
+    assert!(
+        told.ends_with("interrupted\n")
+            || told.ends_with("may have begun, which `holistics jobs list` shows\n"),
+        "{told}"
+    );
     // Nor is a job asked for again that was submitted before; it is stopped.
     static POLLS: AtomicUsize = AtomicUsize::new(0);
     static CANCELS: AtomicUsize = AtomicUsize::new(0);
@@ -832,6 +853,22 @@ fn disk_that_is_full_keeps_no_half_file() {
         }
         is_one_line(&output, 1, "cannot write to standard output: ");
     }
+}
+
+#[test]
+fn pipe_without_a_path_takes_the_file() {
+    let desk = Desk::new("select 1 as n", &[]);
+    let export = "\"$0\" export 1 --format csv -o >(cat > piped.csv); wait $!";
+    let output = Command::new("bash")
+        .args(["-c", export, BINARY])
+        .current_dir(desk.home.path())
+        .env("HOME", desk.home.path())
+        .env("HOLISTICS_HOST", &desk.server.host)
+        .env("HOLISTICS_KEY", &desk.key)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(fs::read(desk.home.path().join("piped.csv")).unwrap(), b"n\n1\n");
 }
 
 #[test]

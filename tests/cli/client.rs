@@ -451,11 +451,26 @@ fn reports_are_listed_shown_and_opened() {
     apply(&reports, desk.folder.path());
     let first = desk.prints(&["run", "6"]);
     assert_eq!(desk.prints(&["run", "6"]), first);
-    assert_ne!(desk.prints(&["run", "6", "--fresh"]), first);
-    assert_ne!(
-        desk.prints(&["export", "6", "--fresh", "--format", "csv", "-o", "-"]),
-        first
-    );
+    let fresh = desk.prints(&["run", "6", "--fresh"]);
+    assert_ne!(fresh, first);
+    let export = ["export", "6", "--format", "csv", "-o", "-"];
+    let kept = desk.prints(&export);
+    assert_ne!(desk.prints(&[&export[..], &["--fresh"]].concat()), kept);
+    let page = || desk.json(&["run", "6"])["values"].clone();
+    assert_eq!(page(), page());
+    assert_ne!(page(), desk.json(&["run", "6", "--fresh"])["values"]);
+    let file = |link: String| {
+        ureq::get(link.trim())
+            .call()
+            .unwrap()
+            .into_body()
+            .read_to_string()
+            .unwrap()
+    };
+    let open = ["reports", "open", "6", "--format", "csv"];
+    let kept = file(desk.prints(&open));
+    assert_eq!(file(desk.prints(&open)), kept);
+    assert_ne!(file(desk.prints(&[&open[..], &["--fresh"]].concat())), kept);
     assert!(desk.prints(&["reports", "show", "6"]).contains("cache: 1h\n"));
     let link = desk.prints(&["reports", "open", "2", "--format", "csv"]);
     let file = ureq::get(link.trim())

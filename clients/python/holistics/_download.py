@@ -20,7 +20,7 @@ import urllib3
 
 from ._http import ATTEMPTS, Deadline, Http, unexpected
 from ._progress import Progress, of_total
-from .errors import IncompleteResult, JobFailed, TruncatedResult, warn
+from .errors import IncompleteResult, JobFailed, TruncatedResult, add_to, warn
 
 PIECE_BYTES = 1 << 18
 PathText = Union[str, "os.PathLike[str]"]
@@ -32,7 +32,7 @@ class Making(NamedTuple):
     name: str
     wait: Callable[[], None]  # Until the job is done; raises if it has failed.
     manifest: Callable[[], dict[str, Any]]
-    cancel: Callable[[], Any]
+    cancel: Callable[[], str]  # Returns what to say if that is not sure to have stopped it.
 
 
 class Download:
@@ -61,6 +61,7 @@ class Download:
         self._making = making
         self._name = "export.csv" if making is None else making.name  # Older servers make nothing else for us.
         self._may_be_another = False
+        self._process = os.getpid()
         self._begin()
         self._learn(manifest)
         if answer is not None:
@@ -86,10 +87,12 @@ class Download:
 
     def __exit__(self, *problem: Any) -> None:
         self.close()
-        if self._making is not None:
-            # Nobody takes what comes yet.
-            self._making.cancel()
-            self._making = None
+        # Nobody takes what comes yet. In a process that was forked from the one that reads, somebody does.
+        if self._making is not None and os.getpid() == self._process:
+            hint = self._making.cancel()
+            if problem[1] is not None:
+                add_to(problem[1], hint)
+        self._making = None
         self._step.__exit__(*problem)
 
     def close(self) -> None:

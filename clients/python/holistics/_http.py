@@ -54,13 +54,13 @@ class Deadline:
         self._timeout = timeout
         self._end = None if timeout is None else time.monotonic() + timeout
 
-    def left(self) -> float | None:
+    def left(self, because: Exception | None = None) -> float | None:
         """Returns the seconds that are left, None for no end of them; raises once there are none."""
         if self._end is None:
             return None
         left = self._end - time.monotonic()
         if left <= 0:
-            raise self._exceeded()
+            raise self._exceeded(because) from because
         return left
 
     def clip(self, seconds: float) -> float:
@@ -75,7 +75,9 @@ class Deadline:
         time.sleep(seconds)
 
     def _exceeded(self, because: Exception | None = None) -> DeadlineExceeded:
-        return DeadlineExceeded(f"not done within {self._timeout:g} s" + (f": {because}" if because else ""))
+        over = DeadlineExceeded(f"not done within {self._timeout:g} s" + (f": {because}" if because else ""))
+        over.may_go_on = getattr(because, "may_go_on", False)
+        return over
 
 
 class Http:
@@ -142,7 +144,7 @@ class Http:
                     _ = answer.content  # Of a stream, too: should this break, it is dealt with here.
             except requests.exceptions.RequestException as failure:
                 problem = NoConnection(f"cannot reach {self.shown}: {_reason(failure)}")
-                may_go_on |= not _is_lasting(failure) and "refused" not in str(failure)
+                may_go_on |= _may_have_arrived(failure)
                 failures = attempts if _is_lasting(failure) else failures + 1
                 is_away = not _is_lasting(failure)
             else:
@@ -152,13 +154,14 @@ class Http:
                     return answer
                 problem = _refusal(answer, about)
                 if answer.status_code not in (BUSY, *RETRIED):
+                    problem.may_go_on = may_go_on
                     raise problem
                 may_go_on |= answer.status_code != BUSY
                 failures += answer.status_code != BUSY
                 pause = max(pause, _retry_after(answer))
             # Raised out here, the error has no context: requests' own errors refer to the key.
             problem.may_go_on = may_go_on
-            deadline.left()
+            deadline.left(problem)
             waited += pause
             away_since = (away_since or time.monotonic()) if is_away else 0.0
             # One that was there before may be there again.
@@ -176,7 +179,7 @@ class Http:
                 return content
         problem = unexpected(answer)
         # What was asked for may have been done, whatever became of the answer.
-        problem.may_go_on = not answer.is_redirect
+        problem.may_go_on = True
         raise problem
 
 
@@ -385,6 +388,13 @@ def _reason(failure: requests.exceptions.RequestException) -> str:
     if isinstance(failure, requests.exceptions.ConnectionError) and "refused" in reason:
         return f"{reason}: is the server running, and the port right?"
     return reason
+
+
+def _may_have_arrived(failure: requests.exceptions.RequestException) -> bool:
+    """Whether what was sent may have been taken, though no answer says so."""
+    reason = getattr(failure.args[0] if failure.args else None, "reason", None)
+    is_unsent = isinstance(reason, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError))
+    return not is_unsent and not _is_lasting(failure)
 
 
 def _is_lasting(failure: requests.exceptions.RequestException) -> bool:

@@ -133,7 +133,7 @@ class Jobs:
                 wait=secs,
             )
         except ApiError as problem:
-            if problem.response is None or problem.response.status_code not in (404, 422):
+            if problem.status not in (404, 422):
                 raise
             return None  # A poll says why.
 
@@ -214,8 +214,9 @@ class Jobs:
         number = re.fullmatch(r"([0-9]+)-\S*", text)
         try:
             reports = self.get("/queries.json", "list of reports", deadline, shape=REPORTS)
-        except ApiError:
-            if number:
+        except ApiError as problem:
+            lists_none = isinstance(problem, (NotFound, UnexpectedAnswer)) or problem.status == 403
+            if number and lists_none:
                 return text
             raise
         by_slug = [report for report in reports if report.get("slug") == text]
@@ -362,7 +363,7 @@ class Jobs:
             path = f"/jobs/{part(job_id)}/manifest.json"
             manifest: dict[str, Any] = self.get(path, f"job {job_id}", deadline, shape=MANIFEST)
         except (NotFound, UnexpectedAnswer) as problem:
-            if problem.response is None or problem.response.status_code != 404:
+            if problem.status != 404:
                 raise
             return {}  # An older server, which has no manifests.
         return manifest

@@ -15,11 +15,16 @@ import requests
 class HolisticsError(Exception):
     """The base of all errors of this package."""
 
+    may_go_on = False  # Whether a job may go on that this is about.
+
 
 class ApiError(HolisticsError, requests.exceptions.HTTPError):
     """The server refused a request; `response` has its answer, where there was one."""
 
-    may_go_on = False  # Whether a job may go on that this is about.
+    @property
+    def status(self) -> int | None:
+        """What the server answered with, if it did."""
+        return None if self.response is None else self.response.status_code
 
 
 class WrongKey(ApiError):
@@ -40,8 +45,6 @@ class NoConnection(ApiError, requests.exceptions.ConnectionError):
 
 class JobFailed(HolisticsError, RuntimeError):
     """The job failed or was cancelled; the message is the database's own."""
-
-    may_go_on = False
 
     def __init__(self, message: str, job_id: str = "") -> None:
         super().__init__(message)

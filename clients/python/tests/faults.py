@@ -237,12 +237,11 @@ def trickle(part):
     """Sends its answer byte by byte: of all of it, or of its `body` alone."""
 
     def act(handler, answer, content):
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n"
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n"
         handler.wfile.write(head if part == "body" else b"")
-        for byte in (b"" if part == "body" else head) + b" " * 1000:
-            handler.wfile.write(bytes([byte]))
-            if handler.proxy.over.wait(0.05):
-                break
+        rest = iter(b"" if part == "body" else head)
+        while not handler.proxy.over.wait(0.05):
+            handler.wfile.write(bytes([next(rest, 32)]))
 
     return Fault(True, act)
 

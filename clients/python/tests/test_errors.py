@@ -15,7 +15,7 @@ import pandas
 import pytest
 import requests
 from conftest import run
-from faults import Fault, hang, lose, reply, trickle
+from faults import Fault, hang, in_chunks, lose, reply, trickle
 
 from holistics import (
     ApiError,
@@ -289,8 +289,10 @@ def test_a_server_that_hangs_is_left_at_the_deadline(far, proxy, part):
 @pytest.mark.parametrize("what", ["all", "body"])
 def test_a_server_that_sends_byte_by_byte_is_left_at_the_deadline(far, proxy, part, what):
     proxy.next(part, *[trickle(what)] * 4)
+    began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         far.query(12, timeout=0.7)
+    assert time.monotonic() - began < 4
 
 
 BAD_ANSWERS = {
@@ -395,6 +397,33 @@ def test_processes_do_not_share_a_connection(far, proxy):
     assert proxy.connections == 2
     far.jobs()
     assert proxy.connections == 2
+
+
+def test_what_was_not_sent_has_no_job(far, proxy, api):
+    jobs = len(api.jobs(page_size=1000))
+    with pytest.raises(DeadlineExceeded) as problem:
+        far.query(12, timeout=0)
+    assert not proxy.seen and "may have begun" not in str(problem.value)
+    proxy.next("submit_export", *[reply(429, BUSY)] * 9)
+    with pytest.raises(DeadlineExceeded, match="60 times a minute .status 429.$"):
+        far.query(12, timeout=1)
+    with pytest.raises(DeadlineExceeded, match="is the server running, and the port right.$"):
+        HolisticsAPI("k", "http://127.0.0.1:1").query(12, timeout=0.5)
+    assert not proxy.asked("cancel") and len(api.jobs(page_size=1000)) == jobs
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_a_job_that_cannot_be_stopped_is_told_of(far, proxy, api, pauses, follows):
+    proxy.follows = follows
+    away = reply(503, HTML, Content_Type="text/html")
+    if follows:
+        proxy.next("_follow", in_chunks(0, **{"X-Followed-Job": "1"}))
+    proxy.next("get_export_results", *[away] * 99)
+    proxy.next("cancel", *[away] * 99)
+    with pytest.raises(ApiError, match=r"503.*; job [0-9]+ may go on: cancel\([0-9]+\) stops it$"):
+        far.query(10 if follows else 14)
+    for job in api.jobs(status="running"):
+        api.cancel(job["id"])
 
 
 def test_errors_can_be_sent_between_processes():

@@ -56,6 +56,21 @@ def test_what_breaks_off_is_gone_on_with_once_the_job_is_done(far, proxy, api, s
     pd.testing.assert_frame_equal(pd.concat(far.iter_frames(7), ignore_index=True), whole)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not copied here")
+def test_a_process_that_was_forked_does_not_stop_the_job(api):
+    batches = api.iter_batches(14)
+    next(batches)
+    child = os.fork()
+    if not child:
+        batches.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert api.jobs()[0]["status"] == "running"
+    next(batches)
+    batches.close()
+    was_cancelled(api)
+
+
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b""])
 def test_what_is_no_file_that_is_followed_is_none(far, proxy, api, content):
     proxy.follows = True
