@@ -77,13 +77,13 @@ impl Upload {
              Content-Type: text/csv\r\n\r\n"
         ));
         let file = match file.map(|file| (file.metadata(), file)) {
-            Some((Ok(metadata), file)) if metadata.is_file() => Source::File {
+            Some((Ok(metadata), file)) if metadata.is_file() && metadata.len() > 0 => Source::File {
                 file,
                 bytes: metadata.len(),
                 modified: metadata.modified().ok(),
                 read: 0,
             },
-            // Such as a pipe that has a name.
+            // Such as a pipe that has a name, or what the system makes when it is read.
             Some((_, file)) => Source::File {
                 file,
                 bytes: u64::MAX,

@@ -272,6 +272,17 @@ fn what_cannot_be_imported_is_said_on_standard_error() {
     for output in [missing, folder, elsewhere, wrong, refused] {
         assert!(!output.status.success());
     }
+    #[cfg(target_os = "linux")]
+    {
+        set_imports(imports.folder.path(), "on");
+        let made_when_read = imports.import(Path::new("/proc/sys/kernel/ostype"), "system", &["--no-header"]);
+        assert!(
+            stdout(&made_when_read).contains("1 row is in `system`"),
+            "{}",
+            stderr(&made_when_read)
+        );
+        set_imports(imports.folder.path(), "off");
+    }
     // More than the system takes for a server that reads none of it.
     let big = imports.file("big.csv", "1234567\n".repeat(8 << 20));
     let data_dir = imports.folder.path().to_str().unwrap();
