@@ -207,12 +207,13 @@ impl<O: Out> Arrived<'_, O> {
             }
             self.sum.update(bytes);
             if let Err(error) = self.out.write_all(bytes) {
-                let Download {
-                    client, interrupt, ..
-                } = self.of;
-                let told = interrupt.given_up(client, unwritable(self.place, &error));
-                // A reader that has gone has had enough.
-                if error.kind() == ErrorKind::BrokenPipe {
+                let (is_pipe, told) = (
+                    error.kind() == ErrorKind::BrokenPipe,
+                    unwritable(self.place, &error),
+                );
+                if is_pipe {
+                    // A reader that has gone has had enough, also of the job.
+                    self.of.interrupt.given_up(self.of.client, told);
                     std::process::exit(0);
                 }
                 return Err(told);

@@ -17,9 +17,8 @@ use crate::cli::output::say_note;
 use crate::cli::output::say_object;
 use crate::cli::profile::CSV_PROFILES;
 use crate::cli::profile::ServerArgs;
-use crate::cli::submit::FRESH;
 use crate::cli::submit::Submit;
-use crate::cli::submit::TRUNCATE;
+use crate::cli::submit::options;
 use crate::cli::submit::spinner;
 use crate::cli::submit::submit;
 use crate::error::Error;
@@ -146,10 +145,8 @@ impl Export<'_> {
 
     /// Has the file made, and says the job.
     pub(super) fn submit(&self, client: &Client, interrupt: &Interrupt) -> Result<i64> {
-        let mut options = Vec::new();
+        let mut options = options(self.truncate, self.fresh);
         options.extend(self.csv_profile.map(|profile| ("_profile", profile)));
-        options.extend(self.truncate.then_some(TRUNCATE));
-        options.extend(self.fresh.then_some(FRESH));
         let asked = Submit {
             report: self.report,
             action: &format!("submit_export.{}", self.format),

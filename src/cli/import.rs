@@ -183,20 +183,16 @@ fn import(args: &CsvArgs) -> Result<()> {
             ErrorCode::Unreachable if may_have_begun => error.and(MAY_HAVE_BEGUN),
             _ => error,
         })?;
-    let followed = follow(&client, id, Told::Steps).map_err(|error| match error.code {
-        code if ENDS.contains(&code) => error,
-        _ => error.and(&format!(
-            "job {id} may go on, which `holistics jobs wait {id}` follows"
-        )),
-    });
+    let followed = follow(&client, id, Told::Steps);
     interrupt.job_is_over();
-    let has_ended = followed
-        .as_ref()
-        .err()
-        .is_none_or(|error| ENDS.contains(&error.code));
+    let error = followed.as_ref().err();
+    if error.is_some_and(|error| !ENDS.contains(&error.code)) {
+        let hint = format!("job {id} may go on, which `holistics jobs wait {id}` follows");
+        return followed.map_err(|error| error.and(&hint));
+    }
     let saved = match args.max_errors {
-        1.. if has_ended => save_rejects(&client, id, args, &interrupt),
-        _ => Ok(()),
+        0 => Ok(()),
+        _ => save_rejects(&client, id, args, &interrupt),
     };
     followed.and(saved)
 }

@@ -69,6 +69,16 @@ enum UnderWay {
     Import(i64),
 }
 
+impl UnderWay {
+    /// What a submit has come to: its job, and whether that is a new one.
+    fn of((job_id, is_new): (i64, bool)) -> Self {
+        match is_new {
+            true => Self::Own(job_id),
+            false => Self::Others(job_id),
+        }
+    }
+}
+
 impl Interrupt {
     /// Waits for the signal in a thread of its own, which ends the program.
     pub(super) fn watch(client: &Client, bar: &ProgressBar) -> Result<Self> {
@@ -94,9 +104,8 @@ impl Interrupt {
             UnderWay::Own(id) => {
                 let client = client.with_timeout(CANCEL_TIMEOUT);
                 match client.and_then(|client| cancel(&client, id)) {
-                    Ok(status) if status != JOINED => None,
-                    Ok(_) => Some(of_others(id)),
-                    Err(problem) if problem.code == ErrorCode::Forbidden => Some(of_others(id)),
+                    Ok(Cancelled::Stopped) => None,
+                    Ok(Cancelled::GoesOn) => Some(of_others(id)),
                     Err(_) => Some(format!(
                         "job {id} may go on, which `holistics jobs cancel {id}` stops"
                     )),
@@ -132,9 +141,8 @@ impl Interrupt {
             }
             Ok(UnderWay::Others(id)) => format!(": {}", of_others(id)),
             Ok(UnderWay::Own(id)) => match cancel(client, id) {
-                Ok(status) if status == JOINED => format!(": {}", of_others(id)),
-                Ok(_) => format!(": job {id} cancelled"),
-                Err(error) if error.code == ErrorCode::Forbidden => format!(": {}", of_others(id)),
+                Ok(Cancelled::Stopped) => format!(": job {id} cancelled"),
+                Ok(Cancelled::GoesOn) => format!(": {}", of_others(id)),
                 Err(error) => {
                     format!(": job {id} may go on ({error}); `holistics jobs cancel {id}` stops it")
                 }
@@ -157,13 +165,9 @@ impl Interrupt {
         self.is(UnderWay::Submitting(submit.clone()));
         let (submitted, is_open) = (submit.send(client), client.is_open());
         match submitted {
-            Ok((job_id, true)) => {
-                self.is(UnderWay::Own(job_id));
-                Ok(job_id)
-            }
-            Ok((job_id, false)) => {
-                self.is(UnderWay::Others(job_id));
-                Ok(job_id)
+            Ok(submitted) => {
+                self.is(UnderWay::of(submitted));
+                Ok(submitted.0)
             }
             // It may have been taken all the same.
             Err(error) if is_open => {
@@ -294,28 +298,31 @@ fn ignores_hangup() -> bool {
 
 /// The job of a submit that was not answered: it is sent again.
 fn job_of(submit: &Keyed, client: &Client) -> Result<UnderWay> {
-    let (job_id, is_new) = submit.send(&client.impatient())?;
-    Ok(match is_new {
-        true => UnderWay::Own(job_id),
-        false => UnderWay::Others(job_id),
-    })
+    submit.send(&client.impatient()).map(UnderWay::of)
 }
 
 fn of_others(job_id: i64) -> String {
     format!("job {job_id} goes on, because others wait for it")
 }
 
-/// What a server says of a job that goes on.
-const JOINED: &str = "joined";
+/// What became of a job that was to be stopped.
+enum Cancelled {
+    Stopped,
+    /// Others have joined it since, or it was theirs from the beginning.
+    GoesOn,
+}
 
 #[derive(Deserialize)]
-struct Cancelled {
+struct Answer {
     status: String,
 }
 
-/// Somebody else's submit may have joined the job since.
-fn cancel(client: &Client, job_id: i64) -> Result<String> {
+fn cancel(client: &Client, job_id: i64) -> Result<Cancelled> {
     let path = format!("/jobs/{job_id}/cancel.json?_unless_joined=true");
-    let cancelled: Cancelled = client.send_json("PUT", &path, &json!({}))?;
-    Ok(cancelled.status)
+    match client.send_json("PUT", &path, &json!({})) {
+        Ok(Answer { status }) if status == "joined" => Ok(Cancelled::GoesOn),
+        Ok(_) => Ok(Cancelled::Stopped),
+        Err(error) if error.code == ErrorCode::Forbidden => Ok(Cancelled::GoesOn),
+        Err(error) => Err(error),
+    }
 }

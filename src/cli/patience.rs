@@ -89,7 +89,7 @@ impl<'a> Waits<'a> {
     fn for_busy(&mut self, response: &Response<Body>, text: &str) -> bool {
         let after = busy_pause(response);
         self.busy = self.busy.saturating_add(after);
-        if self.busy > self.max.min(BUSY_WAIT_MAX) {
+        if self.busy > self.max {
             return false;
         }
         if self.busy > WAIT_TOLD {

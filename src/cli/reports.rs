@@ -100,6 +100,7 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
         ));
     }
     let asks_server = args.server.has_option() || !args.data.is_named();
+    let changes_server = asks_server && args.server.is_named();
     match &args.command {
         Command::List if asks_server => {
             let answer: Box<RawValue> = args.server.client()?.get_json("/queries.json")?;
@@ -118,13 +119,13 @@ pub(super) fn run(args: ReportsArgs) -> Result<()> {
         }
         Command::Open(open) => return server_reports::open(&args.server, open),
         Command::Values(asked) => return values(&args.server, asked),
-        Command::Apply { dir, dry_run } if asks_server && args.server.is_named() => {
+        Command::Apply { dir, dry_run } if changes_server => {
             return apply_to(&args.server.client()?, dir, *dry_run);
         }
-        Command::Share { id, shared_with } if asks_server && args.server.is_named() => {
+        Command::Share { id, shared_with } if changes_server => {
             return share_on(&args.server.client()?, *id, shared_with);
         }
-        Command::Remove { id } if asks_server && args.server.is_named() => {
+        Command::Remove { id } if changes_server => {
             return remove_from(&args.server.client()?, *id);
         }
         _ => {}

@@ -20,9 +20,8 @@ use crate::cli::output::print;
 use crate::cli::output::say_beside;
 use crate::cli::output::shown;
 use crate::cli::profile::ServerArgs;
-use crate::cli::submit::FRESH;
 use crate::cli::submit::Submit;
-use crate::cli::submit::TRUNCATE;
+use crate::cli::submit::options;
 use crate::cli::submit::spinner;
 use crate::cli::submit::submit;
 use crate::cli::submit::wait;
@@ -162,14 +161,11 @@ pub(super) fn run(args: &RunArgs) -> Result<()> {
 
 /// Runs the report; its job, and the answer that has the page.
 fn page(client: &Client, args: &RunArgs, bar: &ProgressBar, interrupt: &Interrupt) -> Result<(i64, String)> {
-    let mut options = Vec::new();
-    options.extend(args.truncate.then_some(TRUNCATE));
-    options.extend(args.fresh.then_some(FRESH));
     let asked = Submit {
         report: &args.report,
         action: "submit_query.json",
         filters: &args.filters,
-        options,
+        options: options(args.truncate, args.fresh),
     };
     let job_id = submit(client, &asked, interrupt)?;
     let (page, size) = (args.page.unwrap_or(1), args.page_size);

@@ -144,9 +144,12 @@ const PENDING: [&str; 6] = [
     "already_existed",
 ];
 
-/// Options of submits.
-pub(super) const TRUNCATE: (&str, &str) = ("_truncate", "true");
-pub(super) const FRESH: (&str, &str) = ("_cache", "off");
+/// The options of a submit that `--truncate` and `--fresh` stand for.
+pub(super) fn options(truncate: bool, fresh: bool) -> Vec<(&'static str, &'static str)> {
+    let truncate = truncate.then_some(("_truncate", "true"));
+    let fresh = fresh.then_some(("_cache", "off"));
+    truncate.into_iter().chain(fresh).collect()
+}
 
 /// What is asked of a report.
 pub(super) struct Submit<'a> {

@@ -23,7 +23,7 @@ from ._download import PathText
 from ._http import Body, Deadline, limit_silence
 from ._jobs import ID, Job, Jobs
 from ._texts import clock_text
-from .errors import ApiError, DeadlineExceeded, add_to
+from .errors import HolisticsError, add_to
 
 SENT_BYTES = 64 << 10  # Of which all must go before silence is taken for the end.
 HASHED_BYTES = 1 << 20
@@ -89,13 +89,14 @@ def run_import(
                 deadline=deadline,
                 shape={"job_id": ID, "import_id": int},
             )
-        except (ApiError, DeadlineExceeded) as problem:
+        except HolisticsError as problem:
             # To find its job would take another upload.
-            if upload.was_sent and getattr(problem, "may_go_on", True):
+            if upload.was_sent and problem.may_go_on:
                 add_to(problem, "the import may have begun: jobs(source_type='DataImport') shows it")
             raise
     job = Job(str(created["job_id"]), True)
-    jobs.wait_or_stop(job, deadline, f"/jobs/{job.id}/get_results.json", "Importing")
+    with jobs.stopping(job):
+        jobs.wait(job, deadline, f"/jobs/{job.id}/get_results.json", "Importing")
     import_id = created["import_id"]
     made = jobs.get(f"/data_imports/{import_id}.json", f"import {import_id}", deadline, shape=MADE)
     columns = {column["column_name"]: column["data_type"] for column in made["table_config"]["columns"]}

@@ -142,13 +142,9 @@ class Jobs:
     ) -> Job:
         """Runs a report, and waits until it is done, or has begun to hand out its file."""
         job = self.submit(order, deadline)
-        self.wait_or_stop(job, deadline, polls, begins=begins, may_truncate="submit_values" not in order.route)
-        return job
-
-    def wait_or_stop(self, job: Job, *how: Any, **options: Any) -> None:
-        """As `wait`; a job that is waited for no more is cancelled."""
         with self.stopping(job):
-            self.wait(job, *how, **options)
+            self.wait(job, deadline, polls, begins=begins, may_truncate="submit_values" not in order.route)
+        return job
 
     @contextmanager
     def stopping(self, job: Job) -> Iterator[None]:
